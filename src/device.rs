@@ -1,0 +1,113 @@
+//! Cameras and the recorders that they hang off.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// The platform's number for a camera (`id` of `startRecReqDown`, an `int` in the vendor's table). Fits in SQLite's
+/// integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DeviceId(i64);
+
+/// Why a number cannot be a device's.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?} is not a device number: write a whole number from 0, as the platform's device list shows it")]
+pub struct NotADeviceId(String);
+
+impl DeviceId {
+    /// The device with that number; negative ones do not exist.
+    pub fn new(number: i64) -> Option<Self> {
+        (number >= 0).then_some(Self(number))
+    }
+
+    /// The number.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = NotADeviceId;
+
+    fn from_str(text: &str) -> Result<Self, NotADeviceId> {
+        text.trim().parse().ok().and_then(Self::new).ok_or_else(|| NotADeviceId(text.to_owned()))
+    }
+}
+
+/// The name of a recorder: from the settings, or the platform's `puid`. Only ever compared and shown.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct NvrId(Arc<str>);
+
+impl NvrId {
+    /// The recorder of that name.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The recorder that stands for one device of which nothing is known: it then shares its limits with nobody.
+    pub fn of_device_alone(device: DeviceId) -> Self {
+        Self(format!("device {device}").into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NvrId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which NVR serves which device, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NvrMap {
+    by_device: BTreeMap<DeviceId, NvrId>,
+}
+
+impl NvrMap {
+    /// Says that `device` hangs off `nvr`; what was said before is replaced.
+    pub fn assign(&mut self, device: DeviceId, nvr: NvrId) {
+        self.by_device.insert(device, nvr);
+    }
+
+    /// The NVR of `device`; one of its own when nothing is known.
+    pub fn nvr_of(&self, device: DeviceId) -> NvrId {
+        self.by_device.get(&device).cloned().unwrap_or_else(|| NvrId::of_device_alone(device))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_number_is_a_whole_number_from_zero() {
+        assert_eq!(" 42 ".parse(), Ok(DeviceId(42)));
+        for wrong in ["", "-1", "5.0", "five", "9223372036854775808"] {
+            assert!(wrong.parse::<DeviceId>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_device_is_its_own_nvr() {
+        let mut map = NvrMap::default();
+        map.assign(DeviceId(5), NvrId::new("store 1"));
+        assert_eq!(map.nvr_of(DeviceId(5)).as_str(), "store 1");
+        assert_ne!(map.nvr_of(DeviceId(6)), map.nvr_of(DeviceId(7)));
+    }
+}

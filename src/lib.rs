@@ -1,0 +1,28 @@
+//! Saves the recordings of shop cameras before the recorders overwrite them.
+//!
+//! A chain's stores each have a network video recorder (NVR) that keeps footage for some days. The vendor's cloud lets
+//! a client ask for at most ten minutes of one camera at a time and refuses while the NVR is busy. This crate plans
+//! what to ask for, asks for it, judges what comes back, publishes what is whole, and keeps a ledger in which every
+//! second that was asked for is in exactly one state: archived, or a gap with a cause.
+//!
+//! # The map
+//!
+//! Modules are in five layers. A module may use those of its own group's layer above it in this list, never one below,
+//! and adapters never use each other; `tests/layers.rs` holds the rule.
+//!
+//! | layer | modules | what they may do |
+//! |---|---|---|
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`device`], [`window`], [`outcome`], [`recording`], [`event`] | plain values, no I/O |
+//! | decisions | [`calendar`], [`coverage`], [`plan`], [`backoff`], [`scheduler`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
+//! | assembly | [`fetch`], [`run`], [`sim`] | join decisions and adapters |
+//! | surface | [`cli`], [`commands`], [`exit_code`] | arguments in, exit code out |
+
+pub mod device;
+pub mod instant;
+pub mod outcome;
+pub mod platform;
+pub mod recording;
+pub mod time_range;
+pub mod untrusted;
+pub mod window;

@@ -1,0 +1,136 @@
+//! An archived window's file, as the ledger knows it.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::device::DeviceId;
+use crate::time_range::{TimeRange, UtcSecond};
+
+/// How the pictures are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VideoCodec {
+    /// H.264, FLV codec id 7.
+    H264,
+    /// H.265, as FLV codec id 12 or as the enhanced FourCC `hvc1`.
+    H265,
+    /// Something else, by its FLV codec id.
+    Other(u8),
+    /// Something else, by its enhanced FourCC.
+    FourCc([u8; 4]),
+}
+
+impl fmt::Display for VideoCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::H264 => f.write_str("H264"),
+            Self::H265 => f.write_str("H265"),
+            Self::Other(id) => write!(f, "flv-{id}"),
+            Self::FourCc(name) => write!(f, "{}", name.escape_ascii()),
+        }
+    }
+}
+
+/// How the sound is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AudioCodec {
+    /// AAC, FLV sound format 10.
+    Aac,
+    /// G.711 A-law, FLV sound format 7.
+    G711A,
+    /// G.711 µ-law, FLV sound format 8.
+    G711U,
+    /// Something else, by its FLV sound format.
+    Other(u8),
+}
+
+impl fmt::Display for AudioCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aac => f.write_str("AAC"),
+            Self::G711A => f.write_str("G711A"),
+            Self::G711U => f.write_str("G711U"),
+            Self::Other(format) => write!(f, "flv-{format}"),
+        }
+    }
+}
+
+/// Where a recording came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Downloaded from the NVR.
+    Nvr,
+    /// Recorded from a live stream.
+    Live,
+}
+
+impl Source {
+    /// The word that the ledger stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nvr => "nvr",
+            Self::Live => "live",
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A BLAKE3 hash of a file's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub [u8; 32]);
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What the streams in a file are, as its own bytes say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MediaFacts {
+    /// Milliseconds of footage that are really there.
+    pub media_milliseconds: i64,
+    /// The first media timestamp in the file, in milliseconds; cameras often send their uptime.
+    pub first_timestamp: i64,
+    /// How the pictures are coded, when there are any.
+    pub video_codec: Option<VideoCodec>,
+    /// How the sound is coded, when there is any.
+    pub audio_codec: Option<AudioCodec>,
+    /// Width and height in pixels, when the stream tells.
+    pub picture_size: Option<(u16, u16)>,
+}
+
+/// A file in the archive that holds the whole of one range of one device's time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// The camera.
+    pub device: DeviceId,
+    /// The time that it covers.
+    pub range: TimeRange,
+    /// Its name below the archive's root, with `/` between folders.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The BLAKE3 of its bytes.
+    pub blake3: ContentHash,
+    /// What its streams are.
+    pub media: MediaFacts,
+    /// Where it came from.
+    pub source: Source,
+    /// When it was published (UTC).
+    pub archived_at: UtcSecond,
+    /// What a person should know before trusting it: that a local label was ambiguous, that frames and timestamps
+    /// disagree. Empty for nearly all.
+    pub note: String,
+}
