@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 /// The platform's number for a camera (`id` of `startRecReqDown`, an `int` in the vendor's table). Fits in SQLite's
@@ -46,9 +46,14 @@ impl FromStr for DeviceId {
 }
 
 /// The name of a recorder: from the settings, or the platform's `puid`. Only ever compared and shown.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NvrId(Arc<str>);
+
+impl Serialize for NvrId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
 
 impl NvrId {
     /// The recorder of that name.

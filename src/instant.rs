@@ -9,7 +9,7 @@ use crate::time_range::UtcSecond;
 /// Milliseconds since 1970 on a run's clock: the wall clock read once when the run starts, and carried on from there by
 /// the monotonic clock, so that it never jumps, whatever the machine's clock is set to meanwhile.
 ///
-/// Decisions take it as an argument; only [`crate::run`] reads a clock.
+/// Decisions take it as an argument; only `run` reads a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(i64);
 

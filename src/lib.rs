@@ -12,11 +12,11 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`device`], [`window`], [`outcome`], [`recording`], [`event`] | plain values, no I/O |
-//! | decisions | [`calendar`], [`coverage`], [`plan`], [`backoff`], [`scheduler`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
-//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
-//! | assembly | [`fetch`], [`run`], [`sim`] | join decisions and adapters |
-//! | surface | [`cli`], [`commands`], [`exit_code`] | arguments in, exit code out |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`device`], [`window`], [`outcome`], [`recording`], `event` | plain values, no I/O |
+//! | decisions | `calendar`, `coverage`, `plan`, `backoff`, `scheduler`, `flv`, `judge` | pure: time and randomness come in as arguments |
+//! | adapters | `settings`, [`platform`], `vault`, `ledger`, `display`, `render` | one resource each |
+//! | assembly | `fetch`, `run`, `sim` | join decisions and adapters |
+//! | surface | `cli`, `commands`, `exit_code` | arguments in, exit code out |
 
 pub mod device;
 pub mod instant;
