@@ -18,11 +18,14 @@
 //! | assembly | `fetch`, `run`, `sim` | join decisions and adapters |
 //! | surface | `cli`, `commands`, `exit_code` | arguments in, exit code out |
 
+pub mod backoff;
 pub mod device;
+pub mod event;
 pub mod instant;
 pub mod outcome;
 pub mod platform;
 pub mod recording;
+pub mod scheduler;
 pub mod time_range;
 pub mod untrusted;
 pub mod window;
