@@ -19,6 +19,7 @@
 //! | surface | `cli`, `commands`, `exit_code` | arguments in, exit code out |
 
 pub mod backoff;
+pub mod calendar;
 pub mod device;
 pub mod event;
 pub mod instant;
