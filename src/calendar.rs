@@ -183,13 +183,7 @@ enum Side {
     End,
 }
 
-fn edge(
-    when: When,
-    side: Side,
-    zone: Tz,
-    now: UtcSecond,
-    notes: &mut Vec<Note>,
-) -> Result<UtcSecond, CalendarError> {
+fn edge(when: When, side: Side, zone: Tz, now: UtcSecond, notes: &mut Vec<Note>) -> Result<UtcSecond, CalendarError> {
     match when {
         When::Now => Ok(now),
         When::At(time) => {

@@ -20,13 +20,16 @@
 
 pub mod backoff;
 pub mod calendar;
+pub mod coverage;
 pub mod device;
 pub mod event;
 pub mod instant;
 pub mod outcome;
+pub mod plan;
 pub mod platform;
 pub mod recording;
 pub mod scheduler;
 pub mod time_range;
 pub mod untrusted;
+pub mod vault;
 pub mod window;

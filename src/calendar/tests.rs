@@ -136,9 +136,9 @@ fn the_future_is_cut_at_now_with_a_note() {
 #[test]
 fn times_outside_the_calendar_are_refused() {
     for text in ["1969-12-30", "0001-01-01", "99999-01-01", "-262143-01-01"] {
-        let got = text.parse::<When>().and_then(|from| {
-            resolve(&Asked::Between { from, to: When::Now }, &[], Tz::Asia__Shanghai, utc(LATER))
-        });
+        let got = text
+            .parse::<When>()
+            .and_then(|from| resolve(&Asked::Between { from, to: When::Now }, &[], Tz::Asia__Shanghai, utc(LATER)));
         assert!(got.is_err(), "{text}: {got:?}");
     }
     let ages = Asked::Last(Duration::MAX);
