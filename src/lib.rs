@@ -29,6 +29,7 @@ pub mod plan;
 pub mod platform;
 pub mod recording;
 pub mod scheduler;
+pub mod settings;
 pub mod time_range;
 pub mod untrusted;
 pub mod vault;
