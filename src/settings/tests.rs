@@ -362,6 +362,25 @@ fn times_and_lists_may_be_written_as_toml_has_them() {
 }
 
 #[test]
+fn a_range_that_can_never_hold_a_second_is_a_mistake_and_one_to_come_is_not() {
+    let job = |range: &str| format!("[[job]]\nname = 'a'\ndevices = 5\n{range}");
+    assert!(Bench::with_file(&job("from = 9000-01-01\nto = '9000-01-02 12:00'")).load().is_ok());
+    assert!(Bench::with_file(&job("from = 2026-11-20")).load().is_ok());
+    let said = Bench::with_file(&job("from = 2026-11-20\nto = 2026-11-19")).mistakes();
+    assert!(said.starts_with("jobs.toml:1:1: [[job]] \"a\": the range ends"), "{said}");
+    assert!(Bench::with_file(&job("from = 1900-01-01")).mistakes().contains("outside the years 1970 to 9999"));
+    for none in ["", "to = 'now'", "range = 'today'\nlast = '2h'"] {
+        assert!(Bench::with_file(&job(none)).mistakes().contains("it must have one range of time"), "{none}");
+    }
+}
+
+#[test]
+fn columns_count_characters() {
+    let said = Bench::with_file("[archive]\nroot = '店'\n\"门店一号\" = 1").mistakes();
+    assert!(said.starts_with("jobs.toml:3:10: [archive]: there is no setting"), "{said}");
+}
+
+#[test]
 fn a_list_of_devices_is_bounded() {
     assert_eq!(parse_device_list("5,7, 10-14"), Ok(devices([5, 7, 10, 11, 12, 13, 14])));
     assert_eq!(parse_device_list("1-1000000").unwrap().len(), 1_000_000);

@@ -14,8 +14,9 @@ use super::{
     ArchiveSettings, Credentials, Flags, JobSettings, Login, LoginKind, NvrSettings, PlatformSettings, RetrySettings,
     Settings, Signature, values,
 };
-use crate::calendar::{Asked, When};
+use crate::calendar::{self, Asked, When};
 use crate::device::{DeviceId, NvrId};
+use crate::time_range::UtcSecond;
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -24,6 +25,8 @@ const GATEWAY: &str = "https://openapi.opretail.com/m.api";
 /// **[doc]** the open platform's system number.
 const AID: &str = "S107";
 const ZONE: Tz = Tz::Asia__Shanghai;
+/// The end of the year 9999: as of then nothing is still to come, so that only a range that never holds a second is wrong.
+const LAST_SECOND: UtcSecond = UtcSecond::new(253_402_300_799);
 const MOST_STREAMS: u32 = 10_000;
 const MOST_ATTEMPTS: u32 = 100_000;
 
@@ -271,10 +274,10 @@ fn read_jobs(reader: &mut Reader, file: &mut Section, zone: Tz) -> Vec<JobSettin
         let name = read_name(reader, &mut section, &mut names);
         let here = &mut section;
         let devices = required(reader, here, "devices", values::devices);
-        let asked = read_asked(reader, here);
+        let time_zone = reader.read(here, "time_zone", values::zone).unwrap_or(zone);
+        let asked = read_asked(reader, here, time_zone);
         let hours = reader.read_list(here, "hours", values::hours);
         let stop_at = reader.read(here, "stop_at", values::clock);
-        let time_zone = reader.read(here, "time_zone", values::zone).unwrap_or(zone);
         reader.finish(section);
         // OK to leave a job out: a mistake was reported for it.
         if let (Some(devices), Some(asked)) = (devices, asked) {
@@ -311,7 +314,7 @@ fn required<T>(
     reader.check(&given, key, parse)
 }
 
-fn read_asked(reader: &mut Reader, section: &mut Section) -> Option<Asked> {
+fn read_asked(reader: &mut Reader, section: &mut Section, zone: Tz) -> Option<Asked> {
     let (range, last) = (section.take("range"), section.take("last"));
     let (from, to) = (section.take("from"), section.take("to"));
     let ways = [range.is_some(), last.is_some(), from.is_some() || to.is_some()];
@@ -327,7 +330,11 @@ fn read_asked(reader: &mut Reader, section: &mut Section) -> Option<Asked> {
         (_, _, Some(from)) => {
             let from = read_when(reader, "from", from);
             let to = to.map_or(Some(When::Now), |to| read_when(reader, "to", to));
-            Some(Asked::Between { from: from?, to: to? })
+            let asked = Asked::Between { from: from?, to: to? };
+            if let Err(error) = calendar::resolve(&asked, &[], zone, LAST_SECOND) {
+                reader.mistake(&section.place, format!("{}: {error}", section.name));
+            }
+            Some(asked)
         }
         // OK: exactly one is there, as was checked above.
         (None, None, None) => None,
