@@ -25,7 +25,7 @@ use crate::event::{Event, Recovery, StopReason, Summary};
 use crate::fetch::{Fetched, Fetcher};
 use crate::ledger::{Ledger, LedgerError, RunEnd, RunId, RunStart};
 use crate::outcome::{Class, Outcome};
-use crate::plan::{Asked, Plan};
+use crate::plan::{Plan, Request};
 use crate::platform::wire;
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::vault::{Vault, VaultError};
@@ -39,7 +39,7 @@ pub struct Job {
     /// What was asked for, in the words of whoever asked: for the ledger.
     pub what: String,
     /// What is asked of each device.
-    pub asked: BTreeMap<DeviceId, Asked>,
+    pub asked: BTreeMap<DeviceId, Request>,
     /// Which NVR serves which device.
     pub nvrs: NvrMap,
     /// The devices' local time, where it is not `default_zone`.

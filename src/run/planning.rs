@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::device::{DeviceId, NvrMap};
 use crate::ledger::{Ledger, LedgerError};
-use crate::plan::{Asked, Known, Plan};
+use crate::plan::{Request, Known, Plan};
 use crate::time_range::TimeRange;
 
 /// The plan for what is asked, as the ledger stands now.
 pub async fn plan(
     ledger: &Ledger,
-    asked: &BTreeMap<DeviceId, Asked>,
+    asked: &BTreeMap<DeviceId, Request>,
     nvrs: &NvrMap,
 ) -> Result<Plan, LedgerError> {
     let mut known = BTreeMap::new();
@@ -25,7 +25,7 @@ pub async fn plan(
 }
 
 /// From the first asked-for second to the last.
-fn span(asked: &Asked) -> Option<TimeRange> {
+fn span(asked: &Request) -> Option<TimeRange> {
     let ranges = asked.ranges.ranges();
     TimeRange::new(ranges.first()?.start(), ranges.last()?.end())
 }
