@@ -17,7 +17,7 @@ use crate::window::{Cause, Missing};
 
 /// What a job asks of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct Request {
     /// The time.
     pub ranges: RangeSet,
     /// Nothing of this device starts from here on.
@@ -44,7 +44,7 @@ pub struct DevicePlan {
     pub coverage: Coverage,
     /// What is to be fetched, earliest first.
     pub missing: Vec<Missing>,
-    /// Asked-for time that will not be fetched again: pruned or lost.
+    /// Request-for time that will not be fetched again: pruned or lost.
     #[serde(skip)]
     pub settled: Vec<Missing>,
     /// Nothing starts from here on.
@@ -96,7 +96,7 @@ pub struct Width {
 
 impl Plan {
     /// Subtracts what is archived from what is asked for. `known` gives what the ledger knows of a device.
-    pub fn new(asked: &BTreeMap<DeviceId, Asked>, known: &BTreeMap<DeviceId, Known>, nvrs: &NvrMap) -> Self {
+    pub fn new(asked: &BTreeMap<DeviceId, Request>, known: &BTreeMap<DeviceId, Known>, nvrs: &NvrMap) -> Self {
         let nothing = Known::default();
         let devices = asked
             .iter()
@@ -183,7 +183,7 @@ fn windows_in(range: &TimeRange) -> u64 {
     last.abs_diff(first) + 1
 }
 
-/// Asked-for time that is not archived, each stretch with the cause that is known of it.
+/// Request-for time that is not archived, each stretch with the cause that is known of it.
 fn missing(asked: &RangeSet, known: &Known) -> Vec<Missing> {
     let gaps = asked.subtract(&known.archived);
     let tried: RangeSet = known.missing.iter().map(|stretch| stretch.range).collect();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn plan_of(asked: RangeSet, known: Known) -> Plan {
-        let asked = BTreeMap::from([(device(5), Asked { ranges: asked, stop_at: None })]);
+        let asked = BTreeMap::from([(device(5), Request { ranges: asked, stop_at: None })]);
         Plan::new(&asked, &BTreeMap::from([(device(5), known)]), &NvrMap::default())
     }
 
@@ -262,7 +262,7 @@ mod tests {
         let rate = Rate { bytes_per_second: 1000.0, fetch_seconds_per_second: 0.5 };
         let history = History { overall: Some(rate), by_device: BTreeMap::new() };
         let asked: BTreeMap<_, _> =
-            (1..=8).map(|number| (device(number), Asked { ranges: range(0, 6000).into(), stop_at: None })).collect();
+            (1..=8).map(|number| (device(number), Request { ranges: range(0, 6000).into(), stop_at: None })).collect();
         let mut nvrs = NvrMap::default();
         for number in 1..=8 {
             nvrs.assign(device(number), NvrId::new("one"));
