@@ -76,8 +76,8 @@ impl std::fmt::Display for Note {
 pub enum CalendarError {
     /// Not a time that can be read.
     #[error(
-        "{0:?} is not a time; write \"2026-11-20 09:00\", \"2026-11-20\" (its midnight), \"2026-11-20T09:00:00+08:00\" or \
-         \"now\""
+        "{0:?} is not a time; write \"2026-11-20 09:00\", \"2026-11-20\" (its midnight), \
+         \"2026-11-20T09:00:00+08:00\" or \"now\""
     )]
     NotATime(String),
     /// Not a date that can be read.

@@ -108,6 +108,14 @@ fn an_edge_that_comes_twice_takes_the_longer_range_and_says_so() {
 }
 
 #[test]
+fn a_span_to_midnight_ends_where_the_next_day_starts_even_where_midnight_comes_twice() {
+    let asked = between("2026-10-31 12:00", "2026-11-01 12:00");
+    let got = resolved(asked, &["22:00-24:00"], Tz::America__Havana, LATER);
+    assert_eq!(got.ranges.ranges(), [range("2026-11-01T02:00:00Z", "2026-11-01T04:00:00Z")]);
+    assert_eq!(got.notes, []);
+}
+
+#[test]
 fn an_edge_that_does_not_exist_is_the_moment_of_the_leap() {
     let zone = Tz::America__New_York;
     let leap = utc("2026-03-08T07:00:00Z");
@@ -177,6 +185,9 @@ fn labels_that_exist_twice_are_known() {
     assert!(!twice("2026-11-01T07:00:00Z", "2026-11-01T07:10:00Z"));
     assert!(twice("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"));
     assert!(!label_exists_twice(range("2026-11-01T05:00:00Z", "2026-11-01T05:10:00Z"), Tz::Asia__Shanghai));
+    // St John's set its clock back at a minute past midnight.
+    assert!(label_exists_twice(range("2010-11-07T01:30:00Z", "2010-11-07T01:40:00Z"), Tz::America__St_Johns));
+    assert!(!label_exists_twice(range("2010-11-07T01:20:00Z", "2010-11-07T01:30:00Z"), Tz::America__St_Johns));
 }
 
 #[test]

@@ -25,7 +25,7 @@ const GATEWAY: &str = "https://openapi.opretail.com/m.api";
 /// **[doc]** the open platform's system number.
 const AID: &str = "S107";
 const ZONE: Tz = Tz::Asia__Shanghai;
-/// The end of the year 9999: as of then nothing is still to come, so that only a range that never holds a second is wrong.
+/// The end of the year 9999: as of then nothing is still to come, and only a range that never holds a second is wrong.
 const LAST_SECOND: UtcSecond = UtcSecond::new(253_402_300_799);
 const MOST_STREAMS: u32 = 10_000;
 const MOST_ATTEMPTS: u32 = 100_000;
