@@ -23,6 +23,7 @@ pub mod instant;
 pub mod outcome;
 pub mod platform;
 pub mod recording;
+pub mod sim;
 pub mod time_range;
 pub mod untrusted;
 pub mod window;
