@@ -30,6 +30,7 @@ pub mod plan;
 pub mod platform;
 pub mod recording;
 pub mod scheduler;
+pub mod sim;
 pub mod time_range;
 pub mod untrusted;
 pub mod vault;
