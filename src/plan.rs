@@ -4,7 +4,6 @@
 //! so it grows with cameras and gaps, not with windows.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -120,12 +119,12 @@ impl Plan {
 
     /// How many windows it holds.
     pub fn windows(&self) -> u64 {
-        self.missing().map(|stretch| windows_in(&stretch.range)).sum()
+        self.devices.iter().map(DevicePlan::windows).sum()
     }
 
     /// How much time it will ask for, in seconds.
     pub fn seconds(&self) -> i64 {
-        self.missing().map(|stretch| stretch.range.seconds()).sum()
+        self.devices.iter().map(DevicePlan::seconds).sum()
     }
 
     /// How much of all that is asked for is there already.
@@ -155,7 +154,7 @@ impl Plan {
         let mut per_nvr: BTreeMap<&NvrId, (f64, usize)> = BTreeMap::new();
         for plan in self.devices.iter().filter(|plan| !plan.missing.is_empty()) {
             let rate = history.by_device.get(&plan.device).unwrap_or(&overall);
-            let footage = plan.missing.iter().map(|stretch| stretch.range.seconds()).sum::<i64>() as f64;
+            let footage = plan.seconds() as f64;
             let fetching = footage * rate.fetch_seconds_per_second;
             bytes += footage * rate.bytes_per_second;
             all += fetching;
@@ -170,9 +169,17 @@ impl Plan {
         let seconds = longest.max(all / width.streams.max(1) as f64);
         Some(Forecast { bytes: bytes.max(0.0) as u64, seconds: seconds.max(0.0).ceil() as u64 })
     }
+}
 
-    fn missing(&self) -> impl Iterator<Item = &Missing> {
-        self.devices.iter().flat_map(|plan| &plan.missing)
+impl DevicePlan {
+    /// How many windows are to be fetched.
+    pub fn windows(&self) -> u64 {
+        self.missing.iter().map(|stretch| windows_in(&stretch.range)).sum()
+    }
+
+    /// How much time is to be fetched, in seconds.
+    pub fn seconds(&self) -> i64 {
+        self.missing.iter().map(|stretch| stretch.range.seconds()).sum()
     }
 }
 
@@ -199,14 +206,6 @@ fn missing(asked: &RangeSet, known: &Known) -> Vec<Missing> {
     }
     stretches.sort_by_key(|stretch| stretch.range);
     stretches
-}
-
-/// How long a forecast takes, for people.
-impl Forecast {
-    /// From start to end.
-    pub fn duration(&self) -> Duration {
-        Duration::from_secs(self.seconds)
-    }
 }
 
 #[cfg(test)]

@@ -23,11 +23,13 @@ use crate::calendar;
 use crate::device::{DeviceId, NvrMap};
 use crate::event::{Event, Recovery, StopReason, Summary};
 use crate::fetch::{Fetched, Fetcher};
-use crate::ledger::{Ledger, LedgerError, RunEnd, RunId, RunStart};
+use crate::exit_code::ExitCode;
+use crate::ledger::{Ledger, LedgerError, RunCounts, RunEnd, RunId, RunStart};
 use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
 use crate::platform::wire;
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
+use crate::time_range::TimeRange;
 use crate::vault::{Vault, VaultError};
 use crate::window::Window;
 
@@ -80,7 +82,7 @@ pub enum RunError {
 #[derive(Clone, Debug)]
 pub struct Tools {
     /// Where everything is written down.
-    pub ledger: Ledger,
+    pub ledger: Arc<Ledger>,
     /// Where files go.
     pub vault: Vault,
     /// Who makes attempts.
@@ -95,31 +97,18 @@ pub struct Tools {
 pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
     let clock = RunClock::start();
     let begun = clock.now().to_utc_second();
-    let (id, previous_was_cut_off) =
-        tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone() }).await?;
+    let begun = tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone() }).await?;
     let cut = tools.stop.child_token();
-    let mut run = Run { id, clock, counts: Counts::default(), stopped: None, signalled: false, cut, job, tools };
-    let worked = run.work(previous_was_cut_off).await;
+    let mut run = Run { id: begun.id, clock, counts: RunCounts::default(), stopped: None, signalled: false, cut, job, tools };
+    let worked = run.work(begun.previous_was_cut_off).await;
     let summary = run.summary().await?;
-    let end = RunEnd {
-        ended: run.clock.now().to_utc_second(),
-        outcome: summary.outcome(),
-        recordings: run.counts.recordings,
-        bytes: run.counts.bytes,
-        attempts: run.counts.attempts,
-    };
+    let exit = if worked.is_err() { ExitCode::Failure } else { ExitCode::of_run(&summary) };
+    let counts = RunCounts { missing_seconds: summary.asked_seconds - summary.archived_seconds, ..run.counts };
+    let end = RunEnd { ended: run.clock.now().to_utc_second(), exit: exit as u8, counts };
     run.tools.ledger.end_run(run.id, end).await?;
     worked?;
     run.emit(Event::Ended(summary.clone()));
     Ok(summary)
-}
-
-/// What a run has done so far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    recordings: u64,
-    bytes: u64,
-    attempts: u64,
 }
 
 struct Run {
@@ -127,7 +116,8 @@ struct Run {
     clock: RunClock,
     job: Job,
     tools: Tools,
-    counts: Counts,
+    /// What it has done so far.
+    counts: RunCounts,
     /// The first reason to end early.
     stopped: Option<StopReason>,
     /// Whether somebody asked for the end.
@@ -150,7 +140,7 @@ impl Run {
         if swept > 0 {
             self.emit(Event::Recovered(Recovery::Swept { files: swept }));
         }
-        self.tools.ledger.ask(self.asked()).await?;
+        self.write_down_what_is_asked().await?;
         let mut plan = self.plan().await?;
         if recover && self.adopt(&plan).await? {
             plan = self.plan().await?;
@@ -161,17 +151,18 @@ impl Run {
         self.work_through(scheduler).await
     }
 
-    fn asked(&self) -> Vec<crate::ledger::AskedFor> {
-        self.job
-            .asked
-            .iter()
-            .map(|(&device, asked)| crate::ledger::AskedFor {
-                device,
-                ranges: asked.ranges.clone(),
-                zone: self.job.zone_of(device),
-                nvr: self.job.nvrs.nvr_of(device),
-            })
-            .collect()
+    async fn write_down_what_is_asked(&self) -> Result<(), RunError> {
+        let (job, ledger) = (&self.job, &self.tools.ledger);
+        let mut by_zone: BTreeMap<&'static str, (Tz, Vec<DeviceId>)> = BTreeMap::new();
+        for &device in job.asked.keys() {
+            let zone = job.zone_of(device);
+            by_zone.entry(zone.name()).or_insert((zone, Vec::new())).1.push(device);
+        }
+        for (zone, devices) in by_zone.into_values() {
+            ledger.set_zone(devices, zone).await?;
+        }
+        ledger.ask(job.asked.iter().map(|(&device, request)| (device, request.ranges.clone())).collect()).await?;
+        Ok(())
     }
 
     async fn plan(&self) -> Result<Plan, RunError> {
@@ -205,9 +196,14 @@ impl Run {
 
     /// The platform reads local labels; where one names two stretches of time, nobody can say which one comes back.
     fn warn_of_ambiguous_labels(&self, plan: &Plan) {
+        // Cameras of one job mostly miss the same stretches.
+        let mut seen: BTreeMap<TimeRange, Vec<TimeRange>> = BTreeMap::new();
         for device in &plan.devices {
             for stretch in &device.missing {
-                for range in calendar::ambiguous_windows(stretch.range, self.job.platform_zone) {
+                let ambiguous = seen
+                    .entry(stretch.range)
+                    .or_insert_with(|| ambiguous_windows(stretch.range, self.job.platform_zone));
+                for &range in ambiguous.iter() {
                     self.emit(Event::AmbiguousLabel { window: Window { device: device.device, range } });
                 }
             }
@@ -293,6 +289,7 @@ impl Run {
         if let Some(recording) = recording {
             self.counts.recordings += 1;
             self.counts.bytes += recording.bytes;
+            self.counts.archived_seconds += recording.range.seconds();
         }
         if let Some(path) = set_aside {
             let why = "it stood under a recording's name, and no row of the ledger knew it".to_owned();
@@ -324,7 +321,7 @@ impl Run {
     /// by now been confirmed: then the cause is a better one.
     async fn give_up(&self, given_up: GivenUp, attempted: Window) -> Result<(), RunError> {
         let GivenUp { device, ranges, cause } = given_up;
-        self.tools.ledger.mark_missing(device, &ranges, cause, self.clock.now().to_utc_second()).await?;
+        self.tools.ledger.mark_missing(device, ranges.clone(), cause, self.clock.now().to_utc_second()).await?;
         for &range in &ranges {
             let window = Window { device, range };
             tracing::debug!(%window, %cause, after = %attempted, "given up for this run");
@@ -378,10 +375,22 @@ async fn attempt(
     };
     let fetched = tools.fetcher.fetch(window, zone, cut, &progress).await?;
     match &fetched.recording {
-        Some(recording) => tools.ledger.record_archived(run, window, &fetched.attempt, recording).await?,
-        None => tools.ledger.record_missed(run, window, &fetched.attempt).await?,
+        Some(recording) => {
+            let rest = TimeRange::new(recording.range.end(), window.range.end());
+            let rest = rest.zip(fetched.attempt.outcome.cause());
+            tools.ledger.record_archived(run, fetched.attempt.clone(), recording.clone(), rest).await?;
+        }
+        None => tools.ledger.record_missed(run, window, fetched.attempt.clone()).await?,
     }
     Ok(fetched)
+}
+
+/// The windows of a stretch whose local labels name another stretch of time as well.
+fn ambiguous_windows(stretch: TimeRange, zone: Tz) -> Vec<TimeRange> {
+    if !calendar::label_exists_twice(stretch, zone) {
+        return Vec::new();
+    }
+    stretch.cut_on_grid().filter(|&window| calendar::label_exists_twice(window, zone)).collect()
 }
 
 fn stop_reason(error: &RunError) -> StopReason {

@@ -13,19 +13,22 @@ pub async fn plan(
     asked: &BTreeMap<DeviceId, Request>,
     nvrs: &NvrMap,
 ) -> Result<Plan, LedgerError> {
-    let mut known = BTreeMap::new();
-    for (&device, asked) in asked {
-        if let Some(within) = span(asked) {
-            let archived = ledger.archived(device, within).await?;
-            let missing = ledger.missing(device, within).await?;
-            known.insert(device, Known { archived, missing });
-        }
+    let Some(within) = span(asked) else {
+        return Ok(Plan::new(asked, &BTreeMap::new(), nvrs));
+    };
+    let devices: Vec<DeviceId> = asked.keys().copied().collect();
+    let mut known: BTreeMap<DeviceId, Known> = BTreeMap::new();
+    for (device, archived) in ledger.archived(devices.clone(), within).await? {
+        known.entry(device).or_default().archived = archived;
+    }
+    for (device, missing) in ledger.missing(devices, within).await? {
+        known.entry(device).or_default().missing = missing;
     }
     Ok(Plan::new(asked, &known, nvrs))
 }
 
-/// From the first asked-for second to the last.
-fn span(asked: &Request) -> Option<TimeRange> {
-    let ranges = asked.ranges.ranges();
-    TimeRange::new(ranges.first()?.start(), ranges.last()?.end())
+/// From the first asked-for second to the last, over all devices.
+fn span(asked: &BTreeMap<DeviceId, Request>) -> Option<TimeRange> {
+    let ranges = || asked.values().flat_map(|request| request.ranges.ranges());
+    TimeRange::new(ranges().map(TimeRange::start).min()?, ranges().map(TimeRange::end).max()?)
 }
