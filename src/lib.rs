@@ -22,6 +22,7 @@ pub mod backoff;
 pub mod device;
 pub mod event;
 pub mod instant;
+pub mod ledger;
 pub mod outcome;
 pub mod platform;
 pub mod recording;

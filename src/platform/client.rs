@@ -241,7 +241,9 @@ impl Client {
         match download.result {
             Some(0) if !download.url.is_empty() => Ok(download.url),
             Some(0) | None => Err(CallError::NoUrl { method }),
-            Some(result) => Err(CallError::Refused { method, code: Code::Result(result), codename: Untrusted::default() }),
+            Some(result) => {
+                Err(CallError::Refused { method, code: Code::Result(result), codename: Untrusted::default() })
+            }
         }
     }
 
@@ -267,7 +269,8 @@ impl Client {
                 CallError::Refused { code, .. } => wire::classify(*code),
                 _ => return Err(error),
             };
-            let can_log_in = token.is_some_and(|token| Utc::now() - token.got > FRESH_TOKEN || class == Class::TokenRefused);
+            let can_log_in =
+                token.is_some_and(|token| Utc::now() - token.got > FRESH_TOKEN || class == Class::TokenRefused);
             match remedy(class, done, can_log_in) {
                 Remedy::LearnClock => {
                     done.clock = true;

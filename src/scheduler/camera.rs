@@ -82,11 +82,7 @@ impl Camera {
             return None;
         }
         let fresh = self.fresh_due(settle).is_some_and(|due| due <= now);
-        let task = if fresh {
-            self.fresh.pop()?
-        } else {
-            self.retries.pop_first()?.1
-        };
+        let task = if fresh { self.fresh.pop()? } else { self.retries.pop_first()?.1 };
         self.in_flight = Some(task);
         Some(Window { device: self.device, range: task.range })
     }
