@@ -1,0 +1,4 @@
+//! Tests over real sockets and files, in one binary so that it links once.
+
+mod sim_footage;
+mod sim_server;
