@@ -30,6 +30,7 @@ pub mod fetch;
 pub mod flv;
 pub mod instant;
 pub mod judge;
+pub mod ledger;
 pub mod outcome;
 pub mod plan;
 pub mod platform;
