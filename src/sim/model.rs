@@ -349,6 +349,3 @@ fn uptime(seed: u64, window: Window) -> u32 {
     let milliseconds = window.range.start().get().cast_unsigned().wrapping_mul(1000);
     (milliseconds.wrapping_add(booted) & 0xffff_ffff) as u32
 }
-
-#[cfg(test)]
-mod tests;
