@@ -1,4 +1,9 @@
 //! Tests over real sockets and files, in one binary so that it links once.
 
+mod codes;
+mod flv_oracles;
+mod kill;
 mod sim_footage;
 mod sim_server;
+mod stop;
+mod support;
