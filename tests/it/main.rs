@@ -1,0 +1,3 @@
+//! Tests of the assembled crate, in one binary.
+
+mod flv_oracles;
