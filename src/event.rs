@@ -6,9 +6,7 @@ use serde::Serialize;
 
 use crate::device::NvrId;
 use crate::instant::Instant;
-use crate::outcome::{Class, Code, Outcome};
-use crate::time_range::{TimeRange, UtcSecond};
-use crate::untrusted::Untrusted;
+use crate::outcome::{Attempt, Class};
 use crate::window::{Cause, Window};
 
 /// Something that happened in a run.
@@ -39,20 +37,12 @@ pub enum Event {
         /// Bytes so far.
         bytes: u64,
     },
-    /// An attempt ended.
+    /// An attempt ended, and the ledger knows.
     AttemptEnded {
         /// At what.
         window: Window,
         /// What it came to.
-        outcome: Outcome,
-        /// The code that decided it, when one did.
-        code: Option<Code>,
-        /// Bytes of media that came.
-        bytes: u64,
-        /// How long it took, in milliseconds.
-        milliseconds: u64,
-        /// What else there is to say.
-        detail: Option<Untrusted>,
+        attempt: Attempt,
     },
     /// An NVR is left alone for a while.
     NvrHeld {
@@ -124,11 +114,9 @@ pub enum StopReason {
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// When it began and ended (UTC).
-    pub range: TimeRange,
     /// Asked-for seconds.
     pub asked_seconds: i64,
-    /// Of them, archived, by this run or before.
+    /// Of them archived, by this run or before.
     pub archived_seconds: i64,
     /// Recordings that this run published.
     pub recordings: u64,
@@ -140,6 +128,24 @@ pub struct Summary {
     pub missing: Vec<(Cause, i64)>,
     /// Why it ended before its work did, when it did.
     pub stopped: Option<StopReason>,
-    /// When it ended.
-    pub ended: UtcSecond,
+}
+
+impl Summary {
+    /// Whether all that was asked for is archived.
+    pub fn is_complete(&self) -> bool {
+        self.archived_seconds >= self.asked_seconds
+    }
+
+    /// How it ended, in a word or two for the ledger.
+    pub fn outcome(&self) -> &'static str {
+        match &self.stopped {
+            None if self.is_complete() => "complete",
+            None => "gaps remain",
+            Some(StopReason::Signal) => "stopped by a signal",
+            Some(StopReason::StopAt) => "stopped at its time",
+            Some(StopReason::AccountRefused(_)) => "account refused",
+            Some(StopReason::DiskFull(_)) => "disk full",
+            Some(StopReason::Broken(_)) => "failed",
+        }
+    }
 }

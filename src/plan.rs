@@ -4,7 +4,6 @@
 //! so it grows with cameras and gaps, not with windows.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -17,7 +16,7 @@ use crate::window::{Cause, Missing};
 
 /// What a job asks of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct Request {
     /// The time.
     pub ranges: RangeSet,
     /// Nothing of this device starts from here on.
@@ -44,7 +43,7 @@ pub struct DevicePlan {
     pub coverage: Coverage,
     /// What is to be fetched, earliest first.
     pub missing: Vec<Missing>,
-    /// Asked-for time that will not be fetched again: pruned or lost.
+    /// Request-for time that will not be fetched again: pruned or lost.
     #[serde(skip)]
     pub settled: Vec<Missing>,
     /// Nothing starts from here on.
@@ -96,7 +95,7 @@ pub struct Width {
 
 impl Plan {
     /// Subtracts what is archived from what is asked for. `known` gives what the ledger knows of a device.
-    pub fn new(asked: &BTreeMap<DeviceId, Asked>, known: &BTreeMap<DeviceId, Known>, nvrs: &NvrMap) -> Self {
+    pub fn new(asked: &BTreeMap<DeviceId, Request>, known: &BTreeMap<DeviceId, Known>, nvrs: &NvrMap) -> Self {
         let nothing = Known::default();
         let devices = asked
             .iter()
@@ -120,12 +119,12 @@ impl Plan {
 
     /// How many windows it holds.
     pub fn windows(&self) -> u64 {
-        self.missing().map(|stretch| windows_in(&stretch.range)).sum()
+        self.devices.iter().map(DevicePlan::windows).sum()
     }
 
     /// How much time it will ask for, in seconds.
     pub fn seconds(&self) -> i64 {
-        self.missing().map(|stretch| stretch.range.seconds()).sum()
+        self.devices.iter().map(DevicePlan::seconds).sum()
     }
 
     /// How much of all that is asked for is there already.
@@ -155,7 +154,7 @@ impl Plan {
         let mut per_nvr: BTreeMap<&NvrId, (f64, usize)> = BTreeMap::new();
         for plan in self.devices.iter().filter(|plan| !plan.missing.is_empty()) {
             let rate = history.by_device.get(&plan.device).unwrap_or(&overall);
-            let footage = plan.missing.iter().map(|stretch| stretch.range.seconds()).sum::<i64>() as f64;
+            let footage = plan.seconds() as f64;
             let fetching = footage * rate.fetch_seconds_per_second;
             bytes += footage * rate.bytes_per_second;
             all += fetching;
@@ -170,9 +169,17 @@ impl Plan {
         let seconds = longest.max(all / width.streams.max(1) as f64);
         Some(Forecast { bytes: bytes.max(0.0) as u64, seconds: seconds.max(0.0).ceil() as u64 })
     }
+}
 
-    fn missing(&self) -> impl Iterator<Item = &Missing> {
-        self.devices.iter().flat_map(|plan| &plan.missing)
+impl DevicePlan {
+    /// How many windows are to be fetched.
+    pub fn windows(&self) -> u64 {
+        self.missing.iter().map(|stretch| windows_in(&stretch.range)).sum()
+    }
+
+    /// How much time is to be fetched, in seconds.
+    pub fn seconds(&self) -> i64 {
+        self.missing.iter().map(|stretch| stretch.range.seconds()).sum()
     }
 }
 
@@ -183,7 +190,7 @@ fn windows_in(range: &TimeRange) -> u64 {
     last.abs_diff(first) + 1
 }
 
-/// Asked-for time that is not archived, each stretch with the cause that is known of it.
+/// Request-for time that is not archived, each stretch with the cause that is known of it.
 fn missing(asked: &RangeSet, known: &Known) -> Vec<Missing> {
     let gaps = asked.subtract(&known.archived);
     let tried: RangeSet = known.missing.iter().map(|stretch| stretch.range).collect();
@@ -201,14 +208,6 @@ fn missing(asked: &RangeSet, known: &Known) -> Vec<Missing> {
     stretches
 }
 
-/// How long a forecast takes, for people.
-impl Forecast {
-    /// From start to end.
-    pub fn duration(&self) -> Duration {
-        Duration::from_secs(self.seconds)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -224,7 +223,7 @@ mod tests {
     }
 
     fn plan_of(asked: RangeSet, known: Known) -> Plan {
-        let asked = BTreeMap::from([(device(5), Asked { ranges: asked, stop_at: None })]);
+        let asked = BTreeMap::from([(device(5), Request { ranges: asked, stop_at: None })]);
         Plan::new(&asked, &BTreeMap::from([(device(5), known)]), &NvrMap::default())
     }
 
@@ -262,7 +261,7 @@ mod tests {
         let rate = Rate { bytes_per_second: 1000.0, fetch_seconds_per_second: 0.5 };
         let history = History { overall: Some(rate), by_device: BTreeMap::new() };
         let asked: BTreeMap<_, _> =
-            (1..=8).map(|number| (device(number), Asked { ranges: range(0, 6000).into(), stop_at: None })).collect();
+            (1..=8).map(|number| (device(number), Request { ranges: range(0, 6000).into(), stop_at: None })).collect();
         let mut nvrs = NvrMap::default();
         for number in 1..=8 {
             nvrs.assign(device(number), NvrId::new("one"));

@@ -335,25 +335,42 @@ impl Scheduler {
     }
 
     fn wake(&mut self, now: Instant) {
-        while let Some(&Reverse((at, wake))) = self.wakes.peek() {
+        while let Some(&Reverse((at, _))) = self.wakes.peek() {
             if at > now {
                 break;
             }
-            self.wakes.pop();
-            match wake {
-                Wake::Camera(camera) => {
-                    self.cameras[camera].wake_at = None;
-                    self.refresh_camera(camera, now);
-                }
-                Wake::Nvr(nvr) => {
-                    self.nvrs[nvr].wake_at = None;
-                    self.refresh_nvr(nvr, now);
-                }
-            }
+            self.take_wake(now);
         }
     }
 
-    fn next_wake(&self, now: Instant) -> Option<Instant> {
+    /// Looks anew at what the earliest wake is set for; that sets the wake that is due, if one still is.
+    fn take_wake(&mut self, now: Instant) {
+        match self.wakes.pop() {
+            Some(Reverse((_, Wake::Camera(camera)))) => {
+                self.cameras[camera].wake_at = None;
+                self.refresh_camera(camera, now);
+            }
+            Some(Reverse((_, Wake::Nvr(nvr)))) => {
+                self.nvrs[nvr].wake_at = None;
+                self.refresh_nvr(nvr, now);
+            }
+            None => {}
+        }
+    }
+
+    /// The next moment at which time alone changes something. A wake that nobody needs any more is dropped, or a night
+    /// would last until the last of them.
+    fn next_wake(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(&Reverse((at, wake))) = self.wakes.peek() {
+            let needed = match wake {
+                Wake::Camera(camera) => self.cameras[camera].due(now, self.policy.settle) == Some(at),
+                Wake::Nvr(nvr) => !self.nvrs[nvr].ready.is_empty() && self.nvrs[nvr].nvr.opens_at(now) == Some(at),
+            };
+            if needed {
+                break;
+            }
+            self.take_wake(now);
+        }
         let waiting = self.wakes.peek().map(|&Reverse((at, _))| at);
         let held = self.platform_held.filter(|&until| until > now && !self.open.is_empty());
         match (waiting, held) {

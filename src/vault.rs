@@ -33,7 +33,7 @@ use thiserror::Error;
 use crate::device::DeviceId;
 use crate::time_range::TimeRange;
 
-pub use staging::Staging;
+pub use staging::{Published, Staging};
 
 const STAGING: &str = ".staging";
 const ASIDE: &str = ".aside";

@@ -1,0 +1,371 @@
+//! A set-up of the simulated platform: its stores, recorders and cameras, what goes wrong, and how fast it sends.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Deserializer};
+
+use crate::sim::error::SimError;
+use crate::sim::fault::Profile;
+use crate::sim::footage::Hole;
+use crate::sim::moment::{Length, Period};
+
+mod rehearsal;
+
+/// How fast a stream is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Speed {
+    /// As fast as the client reads.
+    #[default]
+    Max,
+    /// So many seconds of media each second; 1 is playback speed.
+    Times(f64),
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
+            _ if text == "max" => Ok(Self::Max),
+            _ => Err(format!("{text:?} is no speed: write \"max\" or how many times playback speed, such as \"20\"")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Speed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// Hides `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+/// What `startRecReqDown` makes of a window without any footage. **[unknown]** which of them the vendor does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoFootage {
+    /// A URL whose stream is a header and metadata without frames.
+    #[default]
+    Header,
+    /// A URL whose stream has no byte.
+    Nothing,
+    /// `data.result` -1.
+    Refuse,
+}
+
+/// Where a stream's timestamps begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirstTimestamp {
+    /// At 0.
+    #[default]
+    Zero,
+    /// At the camera's uptime, which follows from the seed; it may wrap at 32 bits.
+    Uptime,
+}
+
+/// The account that the user token is got with. When it is set, the methods of the devices want the token.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginConfig {
+    /// `userName`.
+    pub user: String,
+    /// `password`.
+    pub password: Hidden,
+    /// How long a token is good after a login.
+    #[serde(default = "one_day")]
+    pub token_life: Length,
+}
+
+/// A whole set-up. Everything that it leaves out has the default named here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What every draw follows from; 1.
+    pub seed: u64,
+    /// The access key; `rehearsal`.
+    pub akey: String,
+    /// The secret of the access key; `rehearsal-secret`.
+    pub secret: Hidden,
+    /// The application's number; `S107`.
+    pub aid: String,
+    /// Whether the access key has expired (code 3); false.
+    pub key_expired: bool,
+    /// The zone of `_timestamp`, `startTime` and `endTime`; `Asia/Shanghai`.
+    pub zone: Tz,
+    /// How far `_timestamp` may be from the platform's clock, either way; 10 minutes.
+    pub timestamp_slack: Length,
+    /// How far the platform's clock is ahead of this machine's; 0.
+    pub clock_ahead: Length,
+    /// What goes wrong by itself; nothing.
+    pub faults: Profile,
+    /// How fast streams are sent; as fast as they are read.
+    pub speed: Speed,
+    /// How long a URL that nobody opens is good, and keeps its camera and its channel; 30 s.
+    pub url_life: Length,
+    /// How long a camera stays busy (-3) after a stream that did not end whole; 0.
+    pub busy_after_drop: Length,
+    /// What a window without any footage gives; a header.
+    pub no_footage: NoFootage,
+    /// What a hole inside a window looks like; squeezed out.
+    pub hole: Hole,
+    /// Where timestamps begin; at 0.
+    pub first_timestamp: FirstTimestamp,
+    /// The account for the user token; none is wanted.
+    pub login: Option<LoginConfig>,
+    /// The stores.
+    pub stores: Vec<StoreConfig>,
+}
+
+/// A store.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Its number.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its recorders.
+    #[serde(default)]
+    pub nvrs: Vec<NvrConfig>,
+    /// Its cameras that are not under a recorder (-2).
+    #[serde(default)]
+    pub loose_cameras: Vec<CameraConfig>,
+}
+
+/// A recorder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NvrConfig {
+    /// Its `puid`.
+    pub id: String,
+    /// How many recordings it plays at a time; 4.
+    #[serde(default = "four")]
+    pub channels: u32,
+    /// Channels that somebody else's playback takes at times; this is also how the number of channels changes.
+    #[serde(default)]
+    pub taken: Vec<Taken>,
+    /// When it is not online (1).
+    #[serde(default)]
+    pub offline: Vec<Period>,
+    /// When its CPU is too busy (-5).
+    #[serde(default)]
+    pub overloaded: Vec<Period>,
+    /// How far back it keeps footage; 30 days.
+    #[serde(default = "thirty_days")]
+    pub keeps: Length,
+    /// Its cameras.
+    #[serde(default)]
+    pub cameras: Vec<CameraConfig>,
+}
+
+/// Playback channels that are taken for some time.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taken {
+    /// How many.
+    pub channels: u32,
+    /// When.
+    pub during: Period,
+}
+
+/// A camera.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraConfig {
+    /// Its device number.
+    pub id: i64,
+    /// Its name; `camera N` when it is left out.
+    #[serde(default)]
+    pub name: String,
+    /// When there is no footage of it, in whole seconds.
+    #[serde(default)]
+    pub holes: Vec<Period>,
+    /// When somebody else plays it (-6).
+    #[serde(default)]
+    pub played: Vec<Period>,
+    /// Whether this user may not use it (103064).
+    #[serde(default)]
+    pub refused: bool,
+}
+
+fn four() -> u32 {
+    4
+}
+
+fn thirty_days() -> Length {
+    Length::seconds(30 * 86_400)
+}
+
+fn one_day() -> Length {
+    Length::seconds(86_400)
+}
+
+impl Default for NvrConfig {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            channels: four(),
+            taken: Vec::new(),
+            offline: Vec::new(),
+            overloaded: Vec::new(),
+            keeps: thirty_days(),
+            cameras: Vec::new(),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            akey: "rehearsal".into(),
+            secret: Hidden::new("rehearsal-secret"),
+            aid: "S107".into(),
+            key_expired: false,
+            zone: chrono_tz::Asia::Shanghai,
+            timestamp_slack: Length::seconds(600),
+            clock_ahead: Length::default(),
+            faults: Profile::None,
+            speed: Speed::Max,
+            url_life: Length::seconds(30),
+            busy_after_drop: Length::default(),
+            no_footage: NoFootage::default(),
+            hole: Hole::default(),
+            first_timestamp: FirstTimestamp::default(),
+            login: None,
+            stores: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a set-up from TOML and checks it; every mistake of the second kind is reported together.
+    pub fn from_toml(text: &str) -> Result<Self, SimError> {
+        let config: Self = toml::from_str(text).map_err(|error| SimError::Config(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the parts fit together.
+    pub fn check(&self) -> Result<(), SimError> {
+        let mut problems = Vec::new();
+        let mut devices = BTreeSet::new();
+        let mut recorders = BTreeSet::new();
+        for store in &self.stores {
+            for nvr in &store.nvrs {
+                if !recorders.insert(nvr.id.as_str()) {
+                    problems.push(format!("the recorder {:?} is there twice", nvr.id));
+                }
+            }
+            for camera in store.cameras() {
+                if camera.id < 0 {
+                    problems.push(format!("device {}: numbers begin at 0", camera.id));
+                }
+                if !devices.insert(camera.id) {
+                    problems.push(format!("device {} is there twice", camera.id));
+                }
+            }
+        }
+        if self.url_life <= Length::default() {
+            problems.push("url_life must be longer than 0".into());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(SimError::Config(problems.join("; "))) }
+    }
+}
+
+impl StoreConfig {
+    /// All of its cameras, those without a recorder last.
+    pub fn cameras(&self) -> impl Iterator<Item = &CameraConfig> {
+        self.nvrs.iter().flat_map(|nvr| &nvr.cameras).chain(&self.loose_cameras)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = r#"
+        seed = 7
+        secret = "hush"
+        faults = "hostile"
+        speed = "20"
+        hole = "jump"
+        no_footage = "refuse"
+        first_timestamp = "uptime"
+
+        [login]
+        user = "night"
+        password = "watch"
+
+        [[stores]]
+        id = 1
+        name = "store 1"
+
+        [[stores.nvrs]]
+        id = "nvr 1"
+        channels = 2
+        taken = [{ channels = 1, during = { from = "2s", to = "6s" } }]
+        offline = [{ from = "1h" }]
+
+        [[stores.nvrs.cameras]]
+        id = 5
+        holes = [{ from = "2026-11-20 09:13:00", to = "2026-11-20T09:17:30+08:00" }]
+
+        [[stores.loose_cameras]]
+        id = 9
+        refused = true
+    "#;
+
+    #[test]
+    fn a_set_up_is_read_from_toml() {
+        let config = Config::from_toml(EXAMPLE).expect("the example is right");
+        assert_eq!((config.seed, config.faults, config.speed), (7, Profile::Hostile, Speed::Times(20.0)));
+        assert_eq!(config.stores[0].cameras().map(|camera| camera.id).collect::<Vec<_>>(), [5, 9]);
+        assert_eq!(config.stores[0].nvrs[0].taken[0].channels, 1);
+    }
+
+    #[test]
+    fn the_secret_and_the_password_are_not_printed() {
+        let shown = format!("{:?}", Config::from_toml(EXAMPLE).expect("the example is right"));
+        assert!(!shown.contains("hush") && !shown.contains("watch"), "{shown}");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (from, to, named) in [
+            ("seed", "sede", "sede"),
+            ("id = 9", "id = 5", "device 5 is there twice"),
+            ("\"20\"", "\"fast\"", "is no speed"),
+            ("id = 9", "id = -1", "device -1"),
+        ] {
+            let error = Config::from_toml(&EXAMPLE.replacen(from, to, 1)).expect_err(named).to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

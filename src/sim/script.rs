@@ -1,0 +1,51 @@
+//! Answers that a test forces, one by one.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::device::DeviceId;
+use crate::sim::fault::MediaFault;
+
+/// One forced answer. It is given to a call whose common parameters are right, and uses nothing of the world except
+/// where it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scripted {
+    /// That `stat.code`, with the vendor's name for it.
+    Stat(i64),
+    /// `stat.code` 0 and that `data.result`, without a URL.
+    Result(i64),
+    /// A URL, whatever the world is like, whose stream goes wrong in that way and no other.
+    Stream(MediaFault),
+    /// A URL, whatever the world is like, that plays all the footage there is.
+    Whole,
+    /// That HTTP status and body instead of the gateway's.
+    Http(u16, String),
+    /// No answer; the connection stays open.
+    Silence,
+    /// What the world answers by itself.
+    AsIs,
+}
+
+/// What is still to be forced.
+#[derive(Default)]
+pub struct Scripts {
+    by_device: HashMap<DeviceId, VecDeque<Scripted>>,
+    by_method: HashMap<String, VecDeque<Scripted>>,
+}
+
+impl Scripts {
+    /// Forces the next answers to `startRecReqDown` for `device`, after those already forced.
+    pub fn add(&mut self, device: DeviceId, answers: impl IntoIterator<Item = Scripted>) {
+        self.by_device.entry(device).or_default().extend(answers);
+    }
+
+    /// Forces the next answers to a method, for whatever it is called.
+    pub fn add_for_method(&mut self, method: &str, answers: impl IntoIterator<Item = Scripted>) {
+        self.by_method.entry(method.to_owned()).or_default().extend(answers);
+    }
+
+    /// Takes the next forced answer; the method's come before the device's.
+    pub fn next(&mut self, method: &str, device: Option<DeviceId>) -> Option<Scripted> {
+        let of_method = self.by_method.get_mut(method).and_then(VecDeque::pop_front);
+        of_method.or_else(|| self.by_device.get_mut(&device?)?.pop_front())
+    }
+}

@@ -1,0 +1,200 @@
+//! One call from its parameters to its answer: the gateway's checks, then the forced answers, then the methods. Time
+//! comes in as an argument.
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use crate::instant::Instant;
+use crate::platform::wire::{CLOUD_TOKEN_HEADER, TIMESTAMP_FORMAT, TOKEN_HEADER, method, param};
+use crate::sim::answer::{answer, download};
+use crate::sim::config::Config;
+use crate::sim::gateway::{Gateway, Parameters};
+use crate::sim::log::CallRecord;
+use crate::sim::methods::{self, Tokens};
+use crate::sim::model::{Grant, Model, Refusal};
+use crate::sim::script::{Scripted, Scripts};
+
+/// Everything that calls change.
+pub struct World {
+    /// Recorders, cameras and downloads.
+    pub model: Model,
+    /// What tests force.
+    pub scripts: Scripts,
+    config: Config,
+    gateway: Gateway,
+    tokens: Option<Tokens>,
+    calls: u64,
+}
+
+/// An answer on its way; no response is no answer at all.
+pub struct Reply {
+    /// What the client gets.
+    pub response: Option<Response>,
+    /// What the log gets.
+    pub record: CallRecord,
+}
+
+/// What a method came to.
+enum Came {
+    Stat(i64),
+    Data(Value),
+    /// `data.result`, and the download with its URL.
+    Download(i64, Option<(u64, String)>),
+}
+
+impl World {
+    /// The world of a set-up whose server starts at `start`.
+    pub fn new(config: &Config, start: Instant) -> Self {
+        Self {
+            model: Model::new(config, start),
+            scripts: Scripts::default(),
+            gateway: Gateway::new(config),
+            tokens: config.login.as_ref().map(|login| Tokens::new(config.seed, login)),
+            config: config.clone(),
+            calls: 0,
+        }
+    }
+
+    /// Ends the user token before its time.
+    pub fn revoke_token(&mut self) {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.revoke();
+        }
+    }
+
+    /// Answers one call. `origin` is put in front of media URLs.
+    pub fn call(&mut self, origin: &str, headers: &HeaderMap, body: &[u8], now: Instant) -> Reply {
+        self.calls += 1;
+        let parameters = read_form(headers, body);
+        let method = parameters.get(param::METHOD).map_or("", String::as_str);
+        let window = methods::window(&parameters, self.config.zone).ok();
+        let record = CallRecord {
+            at: now,
+            method: method.to_owned(),
+            device: methods::device(&parameters).filter(|_| method == method::START_DOWNLOAD),
+            range: window.map(|window| window.range),
+            http: 200,
+            stat: None,
+            result: None,
+            lease: None,
+        };
+        if let Err(code) = self.gateway.check(&parameters, now) {
+            return self.reply(record, Came::Stat(code), now);
+        }
+        match self.scripts.next(method, record.device) {
+            Some(scripted) if scripted != Scripted::AsIs => self.forced(record, scripted, &parameters, origin, now),
+            _ => {
+                let came = self.method(&parameters, headers, origin, now).unwrap_or_else(Came::Stat);
+                self.reply(record, came, now)
+            }
+        }
+    }
+
+    /// What the method answers by itself. The error is a `stat.code`.
+    fn method(
+        &mut self,
+        parameters: &Parameters,
+        headers: &HeaderMap,
+        origin: &str,
+        now: Instant,
+    ) -> Result<Came, i64> {
+        let name = parameters.get(param::METHOD).map_or("", String::as_str);
+        // Only the methods of `open.shopweb.device` want the token here. **[sdk]** for `open.shopweb.*`; a login cannot.
+        if matches!(name, method::START_DOWNLOAD | method::DEVICE_LIST) {
+            self.check_token(headers, now)?;
+        }
+        let tokens = self.tokens.as_mut();
+        match name {
+            // Without an account in the set-up, every user name is unknown.
+            method::MOBILE_LOGIN => tokens.ok_or(103_094)?.mobile_login(parameters, now).map(Came::Data),
+            method::SSO_LOGIN => tokens.ok_or(103_094)?.sso_login(parameters, now).map(Came::Data),
+            method::DEVICE_LIST => {
+                methods::device_list(parameters, &self.config.stores, &self.model, now).map(Came::Data)
+            }
+            method::STORES => Ok(Came::Data(methods::stores(parameters, &self.config.stores))),
+            _ => {
+                let window = methods::window(parameters, self.config.zone)?;
+                let asked = self.model.ask(window, now);
+                Ok(self.downloaded(asked, origin, now))
+            }
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap, now: Instant) -> Result<(), i64> {
+        let Some(tokens) = &self.tokens else { return Ok(()) };
+        let sent = headers.get(TOKEN_HEADER).or_else(|| headers.get(CLOUD_TOKEN_HEADER));
+        let good = sent.and_then(|token| token.to_str().ok()).is_some_and(|token| tokens.accepts(token, now));
+        if good { Ok(()) } else { Err(9_990_001) }
+    }
+
+    fn downloaded(&self, asked: Result<Grant, Refusal>, origin: &str, now: Instant) -> Came {
+        match asked {
+            Ok(grant) => {
+                let time = now.to_utc_second().to_datetime().with_timezone(&self.config.zone).format(TIMESTAMP_FORMAT);
+                let Grant { lease, nvr_mac, camera_mac } = grant;
+                Came::Download(0, Some((lease, format!("{origin}/FLV_{nvr_mac}_{camera_mac}_{time}_{lease:08x}.flv"))))
+            }
+            Err(Refusal::Stat(code)) => Came::Stat(code),
+            Err(Refusal::Result(result)) => Came::Download(result, None),
+        }
+    }
+
+    fn forced(
+        &mut self,
+        mut record: CallRecord,
+        scripted: Scripted,
+        parameters: &Parameters,
+        origin: &str,
+        now: Instant,
+    ) -> Reply {
+        let fault = match scripted {
+            Scripted::Stat(code) => return self.reply(record, Came::Stat(code), now),
+            Scripted::Result(result) => return self.reply(record, Came::Download(result, None), now),
+            Scripted::Http(status, body) => {
+                record.http = status;
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+                return Reply { response: Some((status, body).into_response()), record };
+            }
+            Scripted::Silence => {
+                record.http = 0;
+                return Reply { response: None, record };
+            }
+            Scripted::Stream(fault) => Some(fault),
+            Scripted::Whole | Scripted::AsIs => None,
+        };
+        let came = match methods::window(parameters, self.config.zone) {
+            Ok(window) => {
+                let given = self.model.force(window, fault, now);
+                self.downloaded(given, origin, now)
+            }
+            Err(code) => Came::Stat(code),
+        };
+        self.reply(record, came, now)
+    }
+
+    fn reply(&self, mut record: CallRecord, came: Came, now: Instant) -> Reply {
+        let (seed, call) = (self.config.seed, self.calls);
+        let (code, data) = match came {
+            Came::Stat(code) => (code, None),
+            Came::Data(data) => (0, Some(data)),
+            Came::Download(result, accepted) => {
+                record.result = Some(result);
+                record.lease = accepted.as_ref().map(|(lease, _)| *lease);
+                (0, Some(download(seed, call, result, accepted.as_ref().map(|(_, url)| url.as_str()))))
+            }
+        };
+        record.stat = Some(code);
+        Reply { response: Some(Json(answer(seed, call, code, data, now)).into_response()), record }
+    }
+}
+
+/// The parameters of a form; none of a body that does not say that it is one. **[doc]**
+fn read_form(headers: &HeaderMap, body: &[u8]) -> Parameters {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+        return Parameters::new();
+    }
+    url::form_urlencoded::parse(body).into_owned().collect()
+}
