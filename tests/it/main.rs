@@ -1,7 +1,5 @@
-//! Tests of the assembled crate, in one binary.
+//! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
 mod flv_oracles;
-//! Tests over real sockets and files, in one binary so that it links once.
-
 mod sim_footage;
 mod sim_server;
