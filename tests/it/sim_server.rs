@@ -264,6 +264,39 @@ async fn a_set_speed_paces_the_stream() {
 }
 
 #[tokio::test]
+async fn the_first_byte_may_wait_for_the_recorder() {
+    let mut config = Config::rehearsal(rehearsal().await.now());
+    config.first_byte_after = "1h".parse().expect("a length");
+    let running = start(config).await;
+    let caller = Caller::new(&running);
+    let url = caller.url(&running, FREE, window(&running, 1)).await;
+    let mut response = caller.get(&url).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(caller.ask(&running, FREE, window(&running, 1)).await.1.result, Some(-3));
+    running.shutdown().await;
+    assert!(response.chunk().await.is_err(), "a shutdown breaks it off before its first byte");
+}
+
+#[tokio::test]
+async fn no_answer_at_all_can_be_forced() {
+    let running = rehearsal().await;
+    let caller = Caller::new(&running);
+    running.script(device(FREE), [Scripted::Silence]);
+    let silent = caller.ask(&running, FREE, window(&running, 1));
+    let logged = async {
+        while running.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = silent => panic!("an answer came"),
+        () = logged => {}
+    }
+    assert_eq!(running.calls()[0].http, 0);
+    running.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_token_is_wanted_once_a_login_is_set() {
     let mut config = Config::rehearsal(rehearsal().await.now());
     config.login = Some(toml::from_str("user = 'night'\npassword = 'watch'").expect("TOML"));
