@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// 2026-11-20 20:00:00 in Shanghai, on the grid.
@@ -206,4 +208,60 @@ fn the_most_open_streams_are_counted() {
     }
     assert_eq!(model.most_open().values().copied().collect::<Vec<_>>(), [1, 1]);
     assert_eq!(model.most_open_by_nvr().get(&NvrId::new("a")), Some(&2));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Ask(i64),
+    Open(usize),
+    Close(usize, bool),
+    Wait(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1..=3i64).prop_map(Step::Ask),
+        3 => (0..40usize).prop_map(Step::Open),
+        3 => (0..40usize, proptest::bool::ANY).prop_map(|(which, whole)| Step::Close(which, whole)),
+        2 => (0..2000u64).prop_map(Step::Wait),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+proptest! {
+    /// Over two hours in the second of which one of the two channels is taken by somebody else.
+    #[test]
+    fn no_camera_has_two_downloads_and_no_recorder_more_than_its_channels(steps in steps()) {
+        let mut model = model();
+        let (mut now, mut leases) = (START, Vec::new());
+        for step in steps {
+            match step {
+                Step::Ask(device) => {
+                    let before = model.downloads.len();
+                    let asked = model.ask(window(device, 10), now);
+                    if let Ok(grant) = asked {
+                        let free = if now >= hours(1) && now < hours(2) { 1 } else { 2 };
+                        prop_assert!(model.downloads.len() <= free, "{} held, {before} before", model.downloads.len());
+                        leases.push(grant.lease);
+                    }
+                }
+                Step::Open(which) => {
+                    if let Some(lease) = leases.get(which) {
+                        model.open(*lease, now);
+                    }
+                }
+                Step::Close(which, whole) => {
+                    if let Some(lease) = leases.get(which) {
+                        model.close(*lease, whole, now);
+                    }
+                }
+                Step::Wait(seconds) => now = now + Duration::from_secs(seconds),
+            }
+            let mut devices: Vec<_> = model.downloads.values().map(|held| held.play.window.device).collect();
+            devices.sort_unstable();
+            prop_assert!(devices.windows(2).all(|pair| pair[0] != pair[1]), "{devices:?}");
+        }
+        prop_assert!(model.most_open().values().all(|most| *most <= 1));
+        prop_assert!(model.most_open_by_nvr().values().all(|most| *most <= 2));
+    }
 }
