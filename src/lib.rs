@@ -18,12 +18,28 @@
 //! | assembly | `fetch`, `run`, `sim` | join decisions and adapters |
 //! | surface | `cli`, `commands`, `exit_code` | arguments in, exit code out |
 
+pub mod backoff;
+pub mod calendar;
+pub mod cli;
+pub mod coverage;
 pub mod device;
+pub mod display;
+pub mod event;
+pub mod exit_code;
+pub mod fetch;
+pub mod flv;
 pub mod instant;
+pub mod judge;
+pub mod ledger;
 pub mod outcome;
+pub mod plan;
 pub mod platform;
 pub mod recording;
+pub mod scheduler;
+pub mod settings;
 pub mod sim;
 pub mod time_range;
 pub mod untrusted;
+pub mod vault;
 pub mod window;
+pub mod wording;

@@ -1,1 +1,14 @@
-fn main() {}
+//! The `archive` program: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use archive::cli::Cli;
+use archive::commands;
+
+fn main() -> ExitCode {
+    let cli = match Cli::parse_arguments() {
+        Ok(cli) => cli,
+        Err(code) => return code.into(),
+    };
+    commands::dispatch(cli).into()
+}

@@ -2,5 +2,12 @@
 //!
 //! Facts carry the grade of their source: **[doc]** the vendor's pages, **[sdk]** the vendor's public SDKs or clients
 //! seen in production, **[unknown]** nobody wrote it down.
+//!
+//! [`wire`] holds names, answers and the table of codes; [`sign`] the signature; [`client`] calls the gateway;
+//! [`media`] opens the URLs that it hands out.
 
+pub mod client;
+pub mod media;
+mod pace;
+pub mod sign;
 pub mod wire;

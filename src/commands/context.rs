@@ -1,0 +1,127 @@
+//! From settings to the parts that a run is made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::backoff::Delays;
+use crate::cli::Common;
+use crate::fetch::{Fetcher, Manner};
+use crate::platform::client::{Account, Client, LoginAccount, LoginKind};
+use crate::platform::media::{MediaClient, Patience};
+use crate::platform::sign::Algorithm;
+use crate::scheduler::Policy;
+use crate::settings::{self, Credentials, Flags, Settings};
+use crate::vault::Vault;
+
+/// How long a file that ended too early is given to grow.
+const GROWTH_PAUSE: Duration = Duration::from_secs(2);
+
+/// The flags as the settings take them.
+pub(super) fn flags(common: &Common) -> Flags {
+    Flags {
+        config: common.config.clone(),
+        url: common.url.clone(),
+        akey: common.akey.clone(),
+        root: common.root.clone(),
+        ledger: common.ledger.clone(),
+        time_zone: common.time_zone.clone(),
+        streams: common.streams.clone(),
+        per_nvr: common.per_nvr.clone(),
+        ..Flags::default()
+    }
+}
+
+/// The process's environment. A variable that is no UTF-8 counts as not set.
+pub(super) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Settings for a command that asks the ledger only.
+pub(super) fn settings(common: &Common) -> anyhow::Result<Settings> {
+    let settings = Settings::load(&flags(common), &environment)?;
+    warn(&settings);
+    Ok(settings)
+}
+
+/// Settings and account for a command that calls the platform.
+pub(super) fn settings_with_credentials(common: &Common) -> anyhow::Result<(Settings, Credentials)> {
+    let (settings, credentials) = Settings::load_with_credentials(&flags(common), &environment)?;
+    warn(&settings);
+    Ok((settings, credentials))
+}
+
+fn warn(settings: &Settings) {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// What makes attempts.
+pub(super) fn fetcher(settings: &Settings, credentials: Credentials, vault: Vault) -> anyhow::Result<Arc<Fetcher>> {
+    let tls = "cannot read this machine's TLS certificates";
+    let client = Client::new(account(settings, credentials)).context(tls)?;
+    let patience = Patience {
+        connect: settings.platform.connect_timeout,
+        first_byte: settings.archive.first_byte_timeout,
+        stall: settings.archive.stall_timeout,
+    };
+    let media = MediaClient::new(patience).context(tls)?;
+    let manner = Manner { tolerance_seconds: tolerance_seconds(settings), growth_pause: GROWTH_PAUSE };
+    Ok(Arc::new(Fetcher::new(client, media, vault, manner)))
+}
+
+/// How much shorter than its window a recording may be.
+pub(super) fn tolerance_seconds(settings: &Settings) -> i64 {
+    whole_seconds(settings.archive.tolerance)
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn account(settings: &Settings, credentials: Credentials) -> Account {
+    let platform = &settings.platform;
+    Account {
+        url: platform.url.to_string(),
+        aid: platform.aid.clone(),
+        akey: credentials.akey,
+        secret: credentials.secret,
+        algorithm: match platform.signature {
+            settings::Signature::Md5 => Algorithm::Md5,
+            settings::Signature::Sha1 => Algorithm::Sha1,
+        },
+        time_zone: platform.time_zone,
+        timestamp_zone: platform.timestamp_zone,
+        calls_per_second: platform.calls_per_second,
+        versions: platform.versions.clone(),
+        call_timeout: platform.call_timeout,
+        connect_timeout: platform.connect_timeout,
+        login: credentials.login.map(|login| LoginAccount {
+            kind: match login.kind {
+                settings::LoginKind::Mobile => LoginKind::Mobile,
+                settings::LoginKind::Sso => LoginKind::Sso,
+            },
+            user: login.user,
+            password: login.password,
+        }),
+    }
+}
+
+/// What the scheduler keeps to.
+pub(super) fn policy(settings: &Settings) -> Policy {
+    let (archive, retry) = (&settings.archive, &settings.retry);
+    let channels = settings.nvrs.iter().filter_map(|nvr| Some((nvr.name.clone(), nvr.channels?)));
+    Policy {
+        streams: archive.streams,
+        per_nvr: archive.per_nvr,
+        channels: channels.collect(),
+        settle: archive.settle,
+        delays: Delays { first: retry.first_delay, longest: retry.max_delay },
+        attempts: retry.attempts,
+        busy_attempts: retry.busy_attempts,
+        recheck_after: retry.recheck_after,
+        tolerance_seconds: tolerance_seconds(settings),
+    }
+}

@@ -1,0 +1,18 @@
+//! `archive --device … --from … --to …`
+
+use crate::cli::OneOff;
+use crate::exit_code::ExitCode;
+
+use super::{context, logging, plan, requests, work};
+
+pub(super) async fn run(args: OneOff) -> anyhow::Result<ExitCode> {
+    let style = logging::start(&args.common);
+    if args.dry_run {
+        return plan::show_selection(&args.selection, &args.common).await;
+    }
+    // Before any secret is read: a mistake in the line is the likelier one.
+    let settings = context::settings(&args.common)?;
+    let requests = requests::of_selection(&args.selection, settings.archive.time_zone, requests::now())?;
+    let (settings, credentials) = context::settings_with_credentials(&args.common)?;
+    work::work(&args.common, style, &settings, credentials, requests).await
+}

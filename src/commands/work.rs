@@ -1,0 +1,110 @@
+//! A run from beginning to end: what the one-off, `run` and `rehearse` have in common.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Common;
+use crate::display::{self, Style};
+use crate::event::Summary;
+use crate::exit_code::ExitCode;
+use crate::ledger::Ledger;
+use crate::render;
+use crate::run::{self, Job, Tools};
+use crate::settings::{Credentials, Settings};
+use crate::vault::Vault;
+
+use super::requests::Requests;
+use super::{context, print_result};
+
+/// Runs what is asked and prints the summary.
+pub(super) async fn work(
+    common: &Common,
+    style: Style,
+    settings: &Settings,
+    credentials: Credentials,
+    requests: Requests,
+) -> anyhow::Result<ExitCode> {
+    let summary = execute(style, settings, credentials, requests).await?;
+    print_result(common, &summary, || render::summary(&summary))?;
+    Ok(ExitCode::of_run(&summary))
+}
+
+/// Runs what is asked, shows it while it runs, and stops it early on SIGINT or SIGTERM.
+pub(super) async fn execute(
+    style: Style,
+    settings: &Settings,
+    credentials: Credentials,
+    requests: Requests,
+) -> anyhow::Result<Summary> {
+    for note in &requests.notes {
+        tracing::warn!("{note}");
+    }
+    let vault = Vault::open(&settings.archive.root)?;
+    let ledger = open_ledger(&settings.archive.ledger)?;
+    let fetcher = context::fetcher(settings, credentials, vault.clone())?;
+    let (events, receiver) = mpsc::unbounded_channel();
+    let zone = settings.archive.time_zone;
+    let shown = tokio::spawn(display::show(receiver, style, zone));
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(stop_on_signals(stop.clone()));
+
+    let job = job(settings, requests);
+    let ran = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
+    signals.abort();
+    // The sender is gone with the run, so the display comes to its end.
+    shown.await.context("the display failed")?;
+    Ok(ran?)
+}
+
+fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the ledger's folder {}", folder.display()))?;
+    }
+    Ok(Ledger::open(path)?)
+}
+
+fn job(settings: &Settings, requests: Requests) -> Job {
+    Job {
+        what: requests.what,
+        asked: requests.asked,
+        nvrs: settings.nvr_map(),
+        zones: requests.zones,
+        default_zone: settings.archive.time_zone,
+        platform_zone: settings.platform.time_zone,
+        policy: context::policy(settings),
+        tolerance_seconds: context::tolerance_seconds(settings),
+        min_free: settings.archive.min_free,
+        // Jitter must differ between hosts and nights; nothing else hangs on it.
+        seed: chrono::Utc::now().timestamp_millis().unsigned_abs() ^ u64::from(std::process::id()),
+    }
+}
+
+/// The first signal asks the run to end; a second one ends the process, which a run survives as it survives any crash.
+async fn stop_on_signals(stop: CancellationToken) {
+    signal().await;
+    stop.cancel();
+    signal().await;
+    std::process::exit(ExitCode::Stopped as i32);
+}
+
+/// The next SIGINT or SIGTERM.
+pub(super) async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!("signals cannot be caught, so a run can only be killed: {error}");
+            std::future::pending().await
+        }
+    }
+}

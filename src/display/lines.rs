@@ -1,0 +1,93 @@
+//! Events as lines of a log.
+
+use chrono_tz::Tz;
+
+use crate::event::{Event, Recovery, StopReason};
+use crate::outcome::{Attempt, Class, Outcome};
+use crate::window::Window;
+use crate::wording;
+
+pub(super) struct Line {
+    pub(super) text: String,
+    /// Whether even a quiet run says it.
+    pub(super) is_important: bool,
+    /// Whether it tells of a window's end.
+    pub(super) is_ending: bool,
+}
+
+/// The line that an event deserves, if any.
+pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
+    let quiet = |text| Some(Line { text, is_important: false, is_ending: false });
+    let important = |text| Some(Line { text, is_important: true, is_ending: false });
+    match event {
+        Event::Started { windows, seconds } => {
+            quiet(format!("{} to fetch, {}", wording::count(*windows, "window"), wording::seconds(*seconds)))
+        }
+        Event::Recovered(recovery) => important(recovered(recovery, zone)),
+        Event::AttemptStarted { .. } | Event::Streaming { .. } | Event::Ended(_) => None,
+        Event::AttemptEnded { window, attempt } => {
+            Some(Line { text: ended(window, attempt, zone), is_important: false, is_ending: true })
+        }
+        Event::NvrHeld { nvr, class, until, limit } => {
+            let until = until.map_or_else(String::new, |until| {
+                format!(", left alone until {}", wording::time(until.to_utc_second(), zone))
+            });
+            quiet(format!("nvr {nvr}: {}{until}; at most {limit} at once", held(*class)))
+        }
+        Event::GivenUp { window, cause } => {
+            important(format!("{}  gap: {cause}", named(window, zone)))
+        }
+        Event::AmbiguousLabel { window } => important(format!(
+            "{}  this local time exists twice: the platform may answer with the other hour",
+            named(window, zone)
+        )),
+        Event::Stopping(reason) => important(stopping(reason)),
+    }
+}
+
+fn named(window: &Window, zone: Tz) -> String {
+    format!("device {}  {}", window.device, wording::range(window.range, zone))
+}
+
+fn ended(window: &Window, attempt: &Attempt, zone: Tz) -> String {
+    let size = format!("{} in {:.1} s", wording::bytes(attempt.bytes), attempt.milliseconds as f64 / 1000.0);
+    let what = match &attempt.outcome {
+        Outcome::Archived => size,
+        Outcome::Prefix { until } => format!("kept up to {}, {size}", wording::time(*until, zone)),
+        Outcome::Short { media_seconds } => format!("{} of footage, {size}", wording::seconds(*media_seconds)),
+        _ => {
+            let detail = attempt.detail.as_ref().map(ToString::to_string);
+            detail.or_else(|| attempt.code.map(|code| code.to_string())).unwrap_or(size)
+        }
+    };
+    format!("{}  {}  {what}", named(window, zone), attempt.outcome.as_str())
+}
+
+fn held(class: Class) -> &'static str {
+    match class {
+        Class::NvrOffline => "not online",
+        Class::NvrOverloaded => "its CPU is too busy",
+        _ => "its playback channels are full",
+    }
+}
+
+fn recovered(recovery: &Recovery, zone: Tz) -> String {
+    match recovery {
+        Recovery::Swept { files } => {
+            format!("deleted {} that an earlier run left in staging", wording::count(*files, "file"))
+        }
+        Recovery::Adopted { window } => {
+            format!("{}  adopted: published by a run that was killed before it could say so", named(window, zone))
+        }
+        Recovery::SetAside { path, why } => format!("moved aside to {}: {why}", path.display()),
+    }
+}
+
+fn stopping(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Signal => "stopping: what streams is kept up to here, the rest stays planned".to_owned(),
+        StopReason::StopAt => "stopped: the job's stop_at has come; the next run goes on".to_owned(),
+        StopReason::AccountRefused(why) => format!("stopping: the account is refused: {why}"),
+        StopReason::DiskFull(why) | StopReason::Broken(why) => format!("stopping: {why}"),
+    }
+}

@@ -1,0 +1,151 @@
+//! What a run tells whoever displays it. A run prints nothing; it emits these.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::device::NvrId;
+use crate::instant::Instant;
+use crate::outcome::{Attempt, Class};
+use crate::window::{Cause, Window};
+
+/// Something that happened in a run.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The plan is made and work begins.
+    Started {
+        /// How many windows the plan holds.
+        windows: u64,
+        /// How much time they cover.
+        seconds: i64,
+    },
+    /// A file that an earlier run left behind was dealt with.
+    Recovered(Recovery),
+    /// An attempt began.
+    AttemptStarted {
+        /// At what.
+        window: Window,
+        /// On which NVR.
+        nvr: NvrId,
+    },
+    /// Media came.
+    Streaming {
+        /// For which window.
+        window: Window,
+        /// Milliseconds of footage so far: there is no length, so this over the window's time is the progress.
+        media_milliseconds: i64,
+        /// Bytes so far.
+        bytes: u64,
+    },
+    /// An attempt ended, and the ledger knows.
+    AttemptEnded {
+        /// At what.
+        window: Window,
+        /// What it came to.
+        attempt: Attempt,
+    },
+    /// An NVR is left alone for a while.
+    NvrHeld {
+        /// Which.
+        nvr: NvrId,
+        /// Why.
+        class: Class,
+        /// Until when, on the run's clock; nothing when only the number of its downloads was cut.
+        until: Option<Instant>,
+        /// How many downloads it is believed to take at once.
+        limit: usize,
+    },
+    /// Time that this run will not ask for again.
+    GivenUp {
+        /// Of which device, and which stretch.
+        window: Window,
+        /// Why.
+        cause: Cause,
+    },
+    /// A window whose local label names another stretch of time too, at the end of summer time.
+    AmbiguousLabel {
+        /// Which.
+        window: Window,
+    },
+    /// Nothing more starts; what streams is ended.
+    Stopping(StopReason),
+    /// Work has ended.
+    Ended(Summary),
+}
+
+/// What was done with something that an earlier run left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// A staging file was deleted.
+    Swept {
+        /// How many.
+        files: u64,
+    },
+    /// A published file without a row in the ledger was checked and adopted.
+    Adopted {
+        /// Which window's.
+        window: Window,
+    },
+    /// A file that stands under a final name, but is not what that name says, was moved aside.
+    SetAside {
+        /// Where it is now.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Why a run ends before its work does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "reason", content = "detail")]
+pub enum StopReason {
+    /// Somebody asked for it (SIGINT or SIGTERM).
+    Signal,
+    /// The time that the job must stop at has come.
+    StopAt,
+    /// The account or the configuration is refused; no other call would fare better.
+    AccountRefused(String),
+    /// The disk is full or below `min_free`.
+    DiskFull(String),
+    /// The archive itself fails: its disk or its ledger.
+    Broken(String),
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Asked-for seconds.
+    pub asked_seconds: i64,
+    /// Of them archived, by this run or before.
+    pub archived_seconds: i64,
+    /// Recordings that this run published.
+    pub recordings: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Attempts that this run made.
+    pub attempts: u64,
+    /// What is missing, by cause, in seconds.
+    pub missing: Vec<(Cause, i64)>,
+    /// Why it ended before its work did, when it did.
+    pub stopped: Option<StopReason>,
+}
+
+impl Summary {
+    /// Whether all that was asked for is archived.
+    pub fn is_complete(&self) -> bool {
+        self.archived_seconds >= self.asked_seconds
+    }
+
+    /// How it ended, in a word or two for the ledger.
+    pub fn outcome(&self) -> &'static str {
+        match &self.stopped {
+            None if self.is_complete() => "complete",
+            None => "gaps remain",
+            Some(StopReason::Signal) => "stopped by a signal",
+            Some(StopReason::StopAt) => "stopped at its time",
+            Some(StopReason::AccountRefused(_)) => "account refused",
+            Some(StopReason::DiskFull(_)) => "disk full",
+            Some(StopReason::Broken(_)) => "failed",
+        }
+    }
+}

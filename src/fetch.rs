@@ -1,0 +1,308 @@
+//! One attempt at a window: ask for the URL, stream, check, judge, publish.
+//!
+//! Everything that can go wrong with the platform, the network or the stream is an [`Outcome`]; only a disk that fails is
+//! an error, because no other window would fare better.
+
+mod sink;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use chrono_tz::Tz;
+use tokio_util::sync::CancellationToken;
+
+use crate::calendar;
+use crate::flv;
+use crate::judge::{self, Ending, Judgement};
+use crate::outcome::{Attempt, Code, Outcome};
+use crate::platform::client::{CallError, Client};
+use crate::platform::media::{MediaClient, MediaError, MediaStream};
+use crate::recording::{Recording, Source};
+use crate::time_range::{TimeRange, UtcSecond};
+use crate::untrusted::Untrusted;
+use crate::vault::{Published, Staging, Vault, VaultError, name};
+use crate::window::Window;
+
+use sink::Sink;
+
+/// How many times in a row a file that seems to grow may have grown by nothing, before it counts as complete.
+const IDLE_GROWTH_CHECKS: u32 = 2;
+
+/// What one attempt gave.
+#[derive(Debug)]
+pub struct Fetched {
+    /// For the ledger.
+    pub attempt: Attempt,
+    /// What was published, when something was: the whole window or its first part.
+    pub recording: Option<Recording>,
+    /// Where a file went that stood under the recording's name without being in the ledger.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// How attempts are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// How much shorter than its window a recording may be, in seconds.
+    pub tolerance_seconds: i64,
+    /// How long to wait before a file that ended too early is asked for the rest of it.
+    pub growth_pause: Duration,
+}
+
+/// Makes attempts. Shared by all of a run's downloads.
+#[derive(Debug)]
+pub struct Fetcher {
+    client: Client,
+    media: MediaClient,
+    vault: Vault,
+    manner: Manner,
+}
+
+/// A stream that has ended, one way or another, with what of it is in the staging file.
+struct Streamed {
+    parser: flv::Parser,
+    ending: Ending,
+    /// Why it ended, when not cleanly.
+    error: Option<MediaError>,
+    /// Whether it was ended here because it went on past its window.
+    overlong: bool,
+}
+
+impl Fetcher {
+    /// Makes attempts through `client` and `media` into `vault`.
+    pub fn new(client: Client, media: MediaClient, vault: Vault, manner: Manner) -> Self {
+        Self { client, media, vault, manner }
+    }
+
+    /// One attempt at `window`. `zone` is the device's local time, for the file's name. `progress` is told milliseconds of
+    /// footage and bytes so far. When `stop` is cancelled, what has come is kept if it is a minute or more.
+    pub async fn fetch(
+        &self,
+        window: Window,
+        zone: Tz,
+        stop: &CancellationToken,
+        progress: &(dyn Fn(i64, u64) + Send + Sync),
+    ) -> Result<Fetched, VaultError> {
+        let (begun, started) = (Instant::now(), UtcSecond::floor(Utc::now()));
+        let mut fetched = self.attempt(window, zone, stop, progress).await?;
+        fetched.attempt.started = started;
+        fetched.attempt.milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(fetched)
+    }
+
+    async fn attempt(
+        &self,
+        window: Window,
+        zone: Tz,
+        stop: &CancellationToken,
+        progress: &(dyn Fn(i64, u64) + Send + Sync),
+    ) -> Result<Fetched, VaultError> {
+        let url = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(nothing(Outcome::Cancelled, 0, None, None)),
+            url = self.ask(window) => match url {
+                Ok(url) => url,
+                Err(error) => return Ok(missed(&error)),
+            },
+        };
+        let mut staging = self.vault.stage(window.device, window.range)?;
+        let streamed = self.stream(&url, &mut staging, window, stop, progress).await?;
+        self.settle(window, zone, staging, streamed, stop.is_cancelled()).await
+    }
+
+    async fn ask(&self, window: Window) -> Result<String, CallError> {
+        let (start, end) = calendar::platform_labels(window.range, self.client.account().time_zone);
+        self.client.start_download(window.device, start, end).await
+    }
+
+    /// Streams into the staging file until the stream ends, breaks, stalls, goes on for too long, or `stop` is cancelled.
+    async fn stream(
+        &self,
+        url: &str,
+        staging: &mut Staging,
+        window: Window,
+        stop: &CancellationToken,
+        progress: &(dyn Fn(i64, u64) + Send + Sync),
+    ) -> Result<Streamed, VaultError> {
+        let mut sink = Sink::new(staging, window.range, progress);
+        let pumped = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            pumped = self.pump(url, &mut sink) => Some(pumped?),
+        };
+        let (ending, error) = match pumped {
+            None => (Ending::Broken, None),
+            Some(Some(error)) => (Ending::Broken, Some(error)),
+            Some(None) => (Ending::Clean, None),
+        };
+        Ok(Streamed { overlong: sink.overlong, parser: sink.parser, ending, error })
+    }
+
+    /// Moves bytes until a clean end (nothing) or a failure. Some media servers may hand out a file that is still being
+    /// written, complete by HTTP's rules and yet too short (**[unknown]**); so a file that ends too early is asked for the
+    /// rest of it until it stops growing.
+    async fn pump(&self, url: &str, sink: &mut Sink<'_>) -> Result<Option<MediaError>, VaultError> {
+        let mut idle = 0;
+        loop {
+            let before = sink.bytes();
+            match self.media.open(url, before).await {
+                Ok(Some(stream)) => {
+                    let is_file = stream.is_file;
+                    if let Some(error) = drain(stream, sink).await? {
+                        return Ok(Some(error));
+                    }
+                    if !is_file {
+                        return Ok(None);
+                    }
+                }
+                Ok(None) => {}
+                // What came before stands: a server that forgets its URL after the first answer ends the growth.
+                Err(_) if before > 0 => return Ok(None),
+                Err(error) => return Ok(Some(error)),
+            }
+            idle = if sink.bytes() > before { 0 } else { idle + 1 };
+            let enough = sink.overlong || sink.has_enough(self.manner.tolerance_seconds);
+            if enough || sink.is_not_flv() || idle >= IDLE_GROWTH_CHECKS {
+                return Ok(None);
+            }
+            tokio::time::sleep(self.manner.growth_pause).await;
+        }
+    }
+
+    /// Judges what came, and publishes what is worth it.
+    async fn settle(
+        &self,
+        window: Window,
+        zone: Tz,
+        mut staging: Staging,
+        streamed: Streamed,
+        stopped: bool,
+    ) -> Result<Fetched, VaultError> {
+        let report = streamed.parser.report();
+        let bytes = staging.bytes();
+        let tolerance = self.manner.tolerance_seconds;
+        let judgement = judge::judge(&report, streamed.ending, window.range.seconds(), tolerance);
+        let keep = match judgement {
+            Judgement::Whole { good_bytes } => Some((window.range, good_bytes)),
+            Judgement::Cut { good_bytes, media_milliseconds } => {
+                kept_range(window.range, media_milliseconds).map(|kept| (kept, good_bytes))
+            }
+            _ => None,
+        };
+        let Some((kept, good_bytes)) = keep else {
+            let cancelled = || nothing(Outcome::Cancelled, bytes, None, None);
+            return Ok(if stopped { cancelled() } else { not_kept(judgement, bytes, &streamed) });
+        };
+        staging.truncate(good_bytes)?;
+        let path = name::recording(window.device, kept, zone);
+        let published = publish(staging, path.clone()).await?;
+        let outcome = if kept == window.range { Outcome::Archived } else { Outcome::Prefix { until: kept.end() } };
+        let mut fetched = nothing(outcome, bytes, streamed.code(), streamed.detail());
+        fetched.set_aside = published.set_aside;
+        fetched.recording = Some(Recording {
+            device: window.device,
+            range: kept,
+            path,
+            bytes: published.bytes,
+            blake3: published.blake3,
+            media: report.media_facts(),
+            source: Source::Nvr,
+            archived_at: UtcSecond::floor(Utc::now()),
+            note: self.note(window, &report, streamed.overlong),
+        });
+        Ok(fetched)
+    }
+
+    /// What a person should know before trusting the recording.
+    fn note(&self, window: Window, report: &flv::Report, overlong: bool) -> String {
+        let mut notes = Vec::new();
+        if calendar::label_exists_twice(window.range, self.client.account().time_zone) {
+            notes.push("its local time exists twice: the platform may have answered with the other hour".to_owned());
+        }
+        if overlong {
+            notes.push("the stream went on past its window and was ended".to_owned());
+        }
+        let stream = judge::notes(report, self.manner.tolerance_seconds);
+        if !stream.is_empty() {
+            notes.push(stream);
+        }
+        notes.join("; ")
+    }
+}
+
+
+/// Moves the bytes of one answer into the sink. A server that takes no ranges sends the file from its beginning again:
+/// what is there already is passed over.
+async fn drain(mut stream: MediaStream, sink: &mut Sink<'_>) -> Result<Option<MediaError>, VaultError> {
+    let mut known = sink.bytes().saturating_sub(stream.offset);
+    loop {
+        match stream.next().await {
+            Ok(Some(bytes)) => {
+                let skipped = known.min(bytes.len() as u64);
+                known -= skipped;
+                sink.take(&bytes[skipped as usize..])?;
+                if sink.overlong {
+                    return Ok(None);
+                }
+            }
+            Ok(None) => return Ok(None),
+            Err(error) => return Ok(Some(error)),
+        }
+    }
+}
+
+/// Steps 2 to 4 of publishing block on the disk, so they are taken off the threads that stream.
+async fn publish(staging: Staging, path: String) -> Result<Published, VaultError> {
+    let publishing = tokio::task::spawn_blocking(move || staging.publish(&path));
+    match publishing.await {
+        Ok(published) => published,
+        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    }
+}
+
+/// The first part of a window of which that much footage is good; nothing when it is not worth keeping.
+fn kept_range(window: TimeRange, media_milliseconds: i64) -> Option<TimeRange> {
+    let seconds = judge::kept_prefix_seconds(media_milliseconds)?;
+    let (kept, rest) = window.split_at(window.start() + seconds);
+    rest.map(|_| kept)
+}
+
+fn nothing(outcome: Outcome, bytes: u64, code: Option<Code>, detail: Option<Untrusted>) -> Fetched {
+    let attempt = Attempt { started: UtcSecond::new(0), milliseconds: 0, bytes, outcome, code, detail };
+    Fetched { attempt, recording: None, set_aside: None }
+}
+
+fn missed(error: &CallError) -> Fetched {
+    let detail = Some(Untrusted::new(&error.to_string()));
+    nothing(Outcome::Missed(error.class()), 0, error.code(), detail)
+}
+
+/// What a stream came to of which nothing is kept.
+fn not_kept(judgement: Judgement, bytes: u64, streamed: &Streamed) -> Fetched {
+    let (outcome, detail) = match judgement {
+        Judgement::Short { media_milliseconds } => (Outcome::Short { media_seconds: media_milliseconds / 1000 }, None),
+        Judgement::Empty if streamed.error.is_none() => (Outcome::Empty, None),
+        // Nothing could be streamed at all: that says nothing about the footage.
+        Judgement::NotFlv { .. } if bytes == 0 && streamed.error.is_some() => (Outcome::Broken, None),
+        Judgement::NotFlv { first_bytes } => {
+            (Outcome::Unusable, Some(Untrusted::new(&format!("no FLV, but {bytes} bytes that begin {first_bytes:?}"))))
+        }
+        Judgement::Undecodable { why } => (Outcome::Unusable, Some(Untrusted::new(&why.to_string()))),
+        Judgement::Empty | Judgement::Whole { .. } | Judgement::Cut { .. } => (Outcome::Broken, None),
+    };
+    nothing(outcome, bytes, streamed.code(), detail.or_else(|| streamed.detail()))
+}
+
+impl Streamed {
+    /// The HTTP status that ended it, when one did.
+    fn code(&self) -> Option<Code> {
+        match self.error {
+            Some(MediaError::Status { status, .. }) => Some(Code::Http(status)),
+            _ => None,
+        }
+    }
+
+    fn detail(&self) -> Option<Untrusted> {
+        self.error.as_ref().map(|error| Untrusted::new(&error.to_string()))
+    }
+}

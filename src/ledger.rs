@@ -1,0 +1,286 @@
+//! The ledger: what was asked for, what is archived, what is missing and why. Every SQL statement of the program is in
+//! here and in `migrations/`; `docs/ledger.md` describes the tables and views for people.
+//!
+//! **The rule.** For every device, asked ∪ archived = archived ⊎ missing. Every second that was asked for is therefore
+//! in exactly one state: archived, or missing with one cause. Each change keeps the rule within its one transaction.
+//!
+//! One thread writes ([`writer`]); requests that wait together share a transaction and its fsync, and each is answered
+//! once that is on disk. Reading goes on beside it, in this process and in others. The ledger never reads a clock.
+
+mod changes;
+mod error;
+mod lock;
+mod media;
+mod missing;
+mod open;
+mod queries;
+mod ranges;
+mod rows;
+mod writer;
+mod zones;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use rusqlite::Connection;
+
+use self::error::Fault;
+pub use self::error::{Holder, LedgerError};
+use self::lock::RunLock;
+use self::ranges::Merged;
+pub use self::rows::{
+    BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, RunCounts, RunEnd, RunId, RunRow,
+    RunStart, Totals,
+};
+use self::writer::Writer;
+use crate::device::DeviceId;
+use crate::outcome::Attempt;
+use crate::recording::Recording;
+use crate::time_range::{RangeSet, TimeRange, UtcSecond};
+use crate::window::{Cause, Missing, Window};
+
+/// An open ledger. Any number of tasks may use it at once. Dropping it waits for what is still to be written, and frees
+/// the run's hold.
+pub struct Ledger {
+    path: PathBuf,
+    /// Nothing when it was opened only for reading.
+    writer: Option<Writer>,
+    readers: Arc<Readers>,
+    /// Declared last, so that it is freed when everything is written.
+    run: Mutex<Option<RunLock>>,
+}
+
+impl Ledger {
+    /// Opens the ledger, creates it if there is none, and brings an older one up to date. Blocks, for milliseconds
+    /// unless it has to be brought up to date. A file that is something else, damaged, or newer than this program is
+    /// refused and left as it is.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let connection = open::for_writing(path)?;
+        let writer = Writer::start(path.to_path_buf(), connection)?;
+        Ok(Self { writer: Some(writer), ..Self::around(path) })
+    }
+
+    /// Opens a ledger that is there, for questions only. Works while a run is going on; never creates, changes or
+    /// locks anything.
+    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
+        let ledger = Self::around(path);
+        ledger.readers.put_back(open::for_reading(path)?);
+        Ok(ledger)
+    }
+
+    fn around(path: &Path) -> Self {
+        let readers = Readers { path: path.to_path_buf(), idle: Mutex::default() };
+        Self { path: path.to_path_buf(), writer: None, readers: Arc::new(readers), run: Mutex::default() }
+    }
+
+    // Runs.
+
+    /// Takes hold of the ledger for one run; [`LedgerError::Held`] when another one has it. The hold ends with
+    /// [`Self::end_run`], with this value, or with the process.
+    pub async fn begin_run(&self, start: RunStart) -> Result<BegunRun, LedgerError> {
+        let lock = RunLock::take(&self.path, &start.started.to_string())?;
+        let begun = self.write(move |connection| changes::begin_run(connection, &start)).await?;
+        *locked(&self.run) = Some(lock);
+        Ok(begun)
+    }
+
+    /// Says how the run ended, and lets go of the ledger.
+    pub async fn end_run(&self, run: RunId, end: RunEnd) -> Result<(), LedgerError> {
+        self.write(move |connection| changes::end_run(connection, run, &end)).await?;
+        *locked(&self.run) = None;
+        Ok(())
+    }
+
+    /// The newest runs, newest first.
+    pub async fn runs(&self, newest: u32) -> Result<Vec<RunRow>, LedgerError> {
+        self.read(move |connection| queries::runs(connection, newest)).await
+    }
+
+    // Devices.
+
+    /// Notes what is known of devices and of the NVRs that they hang off.
+    pub async fn know_devices(&self, devices: Vec<DeviceFacts>) -> Result<(), LedgerError> {
+        self.write(move |connection| devices.iter().try_for_each(|facts| changes::know_device(connection, facts))).await
+    }
+
+    /// Says in which time zone devices are. Until then it is `Asia/Shanghai`.
+    pub async fn set_zone(&self, devices: Vec<DeviceId>, zone: Tz) -> Result<(), LedgerError> {
+        self.write(move |connection| {
+            zones::add(connection, zone)?;
+            devices.iter().try_for_each(|&device| changes::set_zone(connection, device, zone))
+        })
+        .await
+    }
+
+    /// Every device that the ledger has heard of.
+    pub async fn devices(&self) -> Result<Vec<DeviceRow>, LedgerError> {
+        self.read(queries::devices).await
+    }
+
+    // What is asked for, archived and missing.
+
+    /// Adds asked-for time. What of it is neither archived nor asked for already becomes missing, not tried.
+    pub async fn ask(&self, wanted: Vec<(DeviceId, RangeSet)>) -> Result<(), LedgerError> {
+        self.write(move |connection| {
+            wanted.iter().try_for_each(|(device, ranges)| changes::ask(connection, *device, ranges))
+        })
+        .await
+    }
+
+    /// Records that a published file covers its range, and the attempt that brought it. `rest` is what the attempt was
+    /// asked for and did not bring, and why. [`LedgerError::Overlap`] when some of the range has a recording already.
+    pub async fn record_archived(
+        &self,
+        run: RunId,
+        attempt: Attempt,
+        recording: Recording,
+        rest: Option<(TimeRange, Cause)>,
+    ) -> Result<(), LedgerError> {
+        self.write(move |connection| changes::record_archived(connection, run, &attempt, &recording, rest)).await
+    }
+
+    /// Records an attempt that archived nothing. What is missing of the window gets the outcome's cause and one more
+    /// attempt; when the outcome says nothing new about the window, only the attempt is kept.
+    pub async fn record_missed(&self, run: RunId, window: Window, attempt: Attempt) -> Result<(), LedgerError> {
+        self.write(move |connection| changes::record_missed(connection, run, &window, &attempt)).await
+    }
+
+    /// Says why what is missing of `ranges` is missing, as learned `at` a time without attempts of its own: that the
+    /// NVR is offline, that a second answer agreed that there is no footage.
+    pub async fn mark_missing(
+        &self,
+        device: DeviceId,
+        ranges: RangeSet,
+        cause: Cause,
+        at: UtcSecond,
+    ) -> Result<(), LedgerError> {
+        self.write(move |connection| changes::mark_missing(connection, device, &ranges, cause, at)).await
+    }
+
+    /// Records a published file that a run left behind without a row when it was cut off.
+    pub async fn adopt(&self, recording: Recording) -> Result<(), LedgerError> {
+        self.write(move |connection| changes::add_recording(connection, &recording)).await
+    }
+
+    /// What of `within` was asked for and is missing, per device, in order and cut to it.
+    pub async fn missing(
+        &self,
+        devices: Vec<DeviceId>,
+        within: TimeRange,
+    ) -> Result<BTreeMap<DeviceId, Vec<Missing>>, LedgerError> {
+        self.read(move |connection| queries::missing(connection, &devices, within)).await
+    }
+
+    /// What of `within` is archived, per device.
+    pub async fn archived(
+        &self,
+        devices: Vec<DeviceId>,
+        within: TimeRange,
+    ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
+        self.read(move |connection| queries::ranges(connection, Merged::Archived, &devices, within)).await
+    }
+
+    /// What of `within` was ever asked for, per device.
+    pub async fn asked(
+        &self,
+        devices: Vec<DeviceId>,
+        within: TimeRange,
+    ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
+        self.read(move |connection| queries::ranges(connection, Merged::Asked, &devices, within)).await
+    }
+
+    /// The recordings that share a second with `within`, whole, in order.
+    pub async fn recordings_overlapping(
+        &self,
+        device: DeviceId,
+        within: TimeRange,
+    ) -> Result<Vec<Recording>, LedgerError> {
+        self.read(move |connection| queries::recordings_overlapping(connection, device, within)).await
+    }
+
+    // Answers for people.
+
+    /// The gaps, by device and time; the same as the view `gaps` shows.
+    pub async fn gaps(&self, query: GapQuery) -> Result<Vec<Gap>, LedgerError> {
+        self.read(move |connection| queries::gaps(connection, &query)).await
+    }
+
+    /// What was asked for and is archived on each day from `first` to `last`, both included and in each device's local
+    /// time; of all devices when none are named. Days without anything asked for are left out.
+    pub async fn coverage(
+        &self,
+        devices: Option<Vec<DeviceId>>,
+        first: NaiveDate,
+        last: NaiveDate,
+    ) -> Result<Vec<CoverageDay>, LedgerError> {
+        self.read(move |connection| queries::coverage(connection, devices.as_deref(), first, last)).await
+    }
+
+    /// Sums over devices and a range.
+    pub async fn totals(&self, devices: Vec<DeviceId>, within: TimeRange) -> Result<Totals, LedgerError> {
+        self.read(move |connection| queries::totals(connection, &devices, within)).await
+    }
+
+    /// How downloads went among the newest `attempts`, per device that has any.
+    pub async fn history(&self, attempts: u32) -> Result<Vec<DeviceHistory>, LedgerError> {
+        self.read(move |connection| queries::history(connection, attempts)).await
+    }
+
+    async fn write<T, W>(&self, work: W) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        match &self.writer {
+            Some(writer) => writer.write(work).await,
+            None => Err(LedgerError::ReadOnly { ledger: self.path.clone() }),
+        }
+    }
+
+    async fn read<T, W>(&self, work: W) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let done = tokio::task::spawn_blocking(move || readers.read(work)).await;
+        done.unwrap_or_else(|error| {
+            Err(LedgerError::Engine { ledger: self.path.clone(), why: format!("a question was not answered: {error}") })
+        })
+    }
+}
+
+/// Connections for reading: as many as were ever needed at once.
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, LedgerError> {
+        let idle = locked(&self.idle).pop();
+        let mut connection = idle.map_or_else(|| open::for_reading(&self.path), Ok)?;
+        let answer = {
+            // One transaction, so that a question of several statements sees one state.
+            let snapshot = connection.transaction().map_err(|error| Fault::from(error).at(&self.path))?;
+            work(&snapshot).map_err(|fault| fault.at(&self.path))
+        };
+        self.put_back(connection);
+        answer
+    }
+
+    fn put_back(&self, connection: Connection) {
+        locked(&self.idle).push(connection);
+    }
+}
+
+/// OK to go on after a panic elsewhere: what these mutexes guard is replaced whole, never half changed.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,219 @@
+//! Every change to the ledger. Each function runs inside one transaction, and leaves the ledger's rule true: asked ∪
+//! archived = archived ⊎ missing, so that every second that was asked for is in exactly one state.
+
+use chrono_tz::Tz;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::{Fault, LedgerError};
+use super::lock::host_name;
+use super::ranges::{Merged, range};
+use super::rows::{BegunRun, DeviceFacts, RunEnd, RunId, RunStart};
+use super::{media, missing};
+use crate::device::DeviceId;
+use crate::outcome::Attempt;
+use crate::recording::Recording;
+use crate::time_range::{RangeSet, TimeRange, UtcSecond};
+use crate::window::{Cause, Window};
+
+pub(super) fn begin_run(connection: &Connection, start: &RunStart) -> Result<BegunRun, Fault> {
+    let previous_was_cut_off = connection
+        .query_row("SELECT ended IS NULL FROM run ORDER BY run DESC LIMIT 1", [], |row| row.get(0))
+        .optional()?
+        .unwrap_or(false);
+    connection.execute(
+        "INSERT INTO run (started, pid, host, what) VALUES (?1, ?2, ?3, ?4)",
+        params![start.started.get(), std::process::id(), host_name(), start.what],
+    )?;
+    Ok(BegunRun { id: RunId(connection.last_insert_rowid()), previous_was_cut_off })
+}
+
+pub(super) fn end_run(connection: &Connection, run: RunId, end: &RunEnd) -> Result<(), Fault> {
+    let changed = connection.execute(
+        "UPDATE run SET ended = ?2, exit = ?3, attempts = ?4, recordings = ?5, bytes = ?6, archived_seconds = ?7,
+             missing_seconds = ?8 WHERE run = ?1 AND ended IS NULL",
+        params![
+            run.get(),
+            end.ended.get(),
+            end.exit,
+            stored(end.counts.attempts),
+            stored(end.counts.recordings),
+            stored(end.counts.bytes),
+            end.counts.archived_seconds,
+            end.counts.missing_seconds,
+        ],
+    )?;
+    if changed == 0 { Err(LedgerError::NoSuchRun(run.get()).into()) } else { Ok(()) }
+}
+
+pub(super) fn know_device(connection: &Connection, facts: &DeviceFacts) -> Result<(), Fault> {
+    let nvr = facts.nvr.as_ref().map(crate::device::NvrId::as_str);
+    // Escaped here, so that a sqlite3 shell on a terminal is safe too.
+    let name = facts.name.as_ref().map(ToString::to_string);
+    let store = facts.store.as_ref().map(ToString::to_string);
+    let seen = facts.seen.map(UtcSecond::get);
+    if let Some(nvr) = nvr {
+        connection
+            .prepare_cached(
+                "INSERT INTO nvr (nvr, store, seen) VALUES (?1, ?2, ?3) ON CONFLICT (nvr) DO UPDATE SET
+                     store = coalesce(excluded.store, store), seen = coalesce(excluded.seen, seen)",
+            )?
+            .execute(params![nvr, store, seen])?;
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO device (device, name, store, nvr, channel, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (device) DO UPDATE SET name = coalesce(excluded.name, name),
+                 store = coalesce(excluded.store, store), nvr = coalesce(excluded.nvr, nvr),
+                 channel = coalesce(excluded.channel, channel), seen = coalesce(excluded.seen, seen)",
+        )?
+        .execute(params![facts.device.get(), name, store, nvr, facts.channel, seen])?;
+    Ok(())
+}
+
+pub(super) fn set_zone(connection: &Connection, device: DeviceId, zone: Tz) -> Result<(), Fault> {
+    have_device(connection, device)?;
+    let changed = connection
+        .prepare_cached("UPDATE device SET zone = ?2 WHERE device = ?1 AND zone <> ?2")?
+        .execute(params![device.get(), zone.name()])?;
+    if changed > 0 { missing::rewrite_texts(connection, device) } else { Ok(()) }
+}
+
+pub(super) fn ask(connection: &Connection, device: DeviceId, ranges: &RangeSet) -> Result<(), Fault> {
+    have_device(connection, device)?;
+    for &range in ranges {
+        let old = Merged::Asked.within(connection, device, range)?;
+        let new = RangeSet::from(range).subtract(&old);
+        if new.is_empty() {
+            continue;
+        }
+        let archived = Merged::Archived.within(connection, device, range)?;
+        missing::add_untried(connection, device, &new.subtract(&archived))?;
+        Merged::Asked.add(connection, device, range)?;
+    }
+    Ok(())
+}
+
+pub(super) fn record_archived(
+    connection: &Connection,
+    run: RunId,
+    attempt: &Attempt,
+    recording: &Recording,
+    rest: Option<(TimeRange, Cause)>,
+) -> Result<(), Fault> {
+    add_recording(connection, recording)?;
+    let whole = TimeRange::new(
+        rest.map_or(recording.range.start(), |(rest, _)| rest.start().min(recording.range.start())),
+        rest.map_or(recording.range.end(), |(rest, _)| rest.end().max(recording.range.end())),
+    );
+    let window = Window { device: recording.device, range: whole.unwrap_or(recording.range) };
+    add_attempt(connection, run, &window, attempt)?;
+    if let Some((rest, cause)) = rest {
+        missing::note_attempt(connection, recording.device, rest, cause, attempt)?;
+    }
+    Ok(())
+}
+
+pub(super) fn record_missed(
+    connection: &Connection,
+    run: RunId,
+    window: &Window,
+    attempt: &Attempt,
+) -> Result<(), Fault> {
+    add_attempt(connection, run, window, attempt)?;
+    match attempt.outcome.cause() {
+        Some(cause) => missing::note_attempt(connection, window.device, window.range, cause, attempt),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn mark_missing(
+    connection: &Connection,
+    device: DeviceId,
+    ranges: &RangeSet,
+    cause: Cause,
+    at: UtcSecond,
+) -> Result<(), Fault> {
+    for &range in ranges {
+        missing::note_cause(connection, device, range, cause, at)?;
+    }
+    Ok(())
+}
+
+/// Adds the recording's row; its time is archived from now on, and missing no more.
+pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> Result<(), Fault> {
+    let Recording { device, range, .. } = *recording;
+    have_device(connection, device)?;
+    refuse_overlap(connection, recording)?;
+    let (folder, name) = media::split_path(&recording.path);
+    connection
+        .prepare_cached(
+            "INSERT INTO recording (device, start, end, folder, name, bytes, blake3, format, media_milliseconds,
+                 first_timestamp, source, archived_at, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            device.get(),
+            range.start().get(),
+            range.end().get(),
+            media::folder(connection, folder)?,
+            name,
+            stored(recording.bytes),
+            recording.blake3.0,
+            media::format(connection, &recording.media)?,
+            recording.media.media_milliseconds,
+            recording.media.first_timestamp,
+            recording.source.as_str(),
+            recording.archived_at.get(),
+            (!recording.note.is_empty()).then_some(&recording.note),
+        ])?;
+    Merged::Archived.add(connection, device, range)?;
+    missing::remove(connection, device, range)
+}
+
+fn refuse_overlap(connection: &Connection, new: &Recording) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT r.start, r.end, f.path || r.name FROM recording AS r JOIN folder AS f ON f.folder = r.folder
+         WHERE r.device = ?1 AND r.start < ?3 ORDER BY r.start DESC LIMIT 1",
+    )?;
+    // OK to look at one row only: no two overlap, so the last one that starts before the new one's end ends last.
+    let mut rows = statement.query(params![new.device.get(), new.range.start().get(), new.range.end().get()])?;
+    let Some(row) = rows.next()? else { return Ok(()) };
+    let held_range = range(row, 0)?;
+    if !held_range.overlaps(&new.range) {
+        return Ok(());
+    }
+    Err(LedgerError::Overlap { refused: Box::new(new.clone()), held_range, held_path: row.get(2)? }.into())
+}
+
+fn add_attempt(connection: &Connection, run: RunId, window: &Window, attempt: &Attempt) -> Result<(), Fault> {
+    have_device(connection, window.device)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO attempt (run, device, start, end, started, milliseconds, bytes, outcome, code, detail)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            run.get(),
+            window.device.get(),
+            window.range.start().get(),
+            window.range.end().get(),
+            attempt.started.get(),
+            stored(attempt.milliseconds),
+            stored(attempt.bytes),
+            attempt.outcome.as_str(),
+            attempt.code.map(|code| code.to_string()),
+            attempt.detail.as_ref().map(ToString::to_string),
+        ])?;
+    Ok(())
+}
+
+/// A device that is asked for before anybody listed it has a row all the same.
+fn have_device(connection: &Connection, device: DeviceId) -> Result<(), Fault> {
+    connection.prepare_cached("INSERT OR IGNORE INTO device (device) VALUES (?1)")?.execute([device.get()])?;
+    Ok(())
+}
+
+/// SQLite's integers are signed; no count, size or duration comes near their end.
+fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

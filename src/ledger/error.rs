@@ -1,0 +1,181 @@
+//! What can go wrong with a ledger, in words for the person who has to act.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+use crate::recording::Recording;
+use crate::time_range::TimeRange;
+
+/// Why the ledger could not do what it was asked. Nothing of the request is kept when one of these comes back.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LedgerError {
+    /// Another run holds the ledger.
+    #[error(
+        "another run holds {}: {holder}. Wait for it to end, or stop it; a process that is gone holds nothing",
+        .ledger.display()
+    )]
+    Held {
+        /// The ledger.
+        ledger: PathBuf,
+        /// Who holds it.
+        holder: Holder,
+    },
+    /// The file is something else.
+    #[error("{} is not a ledger: {why}. It was left as it is; name another file", .ledger.display())]
+    NotALedger {
+        /// The file.
+        ledger: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// A newer version of this program has written it.
+    #[error(
+        "{} was written by a newer version (its schema is {found}, this program knows {known}). Use that version; \
+         nothing was changed",
+        .ledger.display()
+    )]
+    Newer {
+        /// The ledger.
+        ledger: PathBuf,
+        /// Its schema's number.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// An older version has written it, and it was opened only for reading.
+    #[error(
+        "{} was written by an older version (its schema is {found}, this program reads {known}). Any command that \
+         writes brings it up to date",
+        .ledger.display()
+    )]
+    Older {
+        /// The ledger.
+        ledger: PathBuf,
+        /// Its schema's number.
+        found: u32,
+        /// What this program reads.
+        known: u32,
+    },
+    /// The file's bytes do not fit together.
+    #[error(
+        "{} is damaged: {why}. Keep a copy of it and of its -wal file, and rebuild the ledger from the recordings",
+        .ledger.display()
+    )]
+    Damaged {
+        /// The ledger.
+        ledger: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// Somebody else keeps it locked.
+    #[error(
+        "{} is locked by another program for longer than {waited_seconds} s (a sqlite3 shell with an open transaction, \
+         a backup?). Close it and try again",
+        .ledger.display()
+    )]
+    Locked {
+        /// The ledger.
+        ledger: PathBuf,
+        /// How long the lock was waited for.
+        waited_seconds: u64,
+    },
+    /// The file may not be written.
+    #[error("{} cannot be written: give this user the right to write the file and its folder", .ledger.display())]
+    ReadOnly {
+        /// The ledger.
+        ledger: PathBuf,
+    },
+    /// No space is left for it.
+    #[error("the disk of {} is full: free some space and run again", .ledger.display())]
+    DiskFull {
+        /// The ledger.
+        ledger: PathBuf,
+    },
+    /// It could not be opened at all.
+    #[error("{} cannot be opened: {why}", .ledger.display())]
+    CannotOpen {
+        /// The ledger or the lock file beside it.
+        ledger: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// A recording would cover time that another one covers already.
+    #[error("device {}: {} cannot be recorded for {}, {held_path} already holds {held_range} of it",
+        .refused.device, .refused.path, .refused.range)]
+    Overlap {
+        /// What was to be added.
+        refused: Box<Recording>,
+        /// The range of the recording that is there.
+        held_range: TimeRange,
+        /// Its path.
+        held_path: String,
+    },
+    /// A run that the ledger does not know, or that has ended.
+    #[error("run {0} is not under way in this ledger")]
+    NoSuchRun(i64),
+    /// The thread that writes has ended.
+    #[error("the ledger's writer has stopped: the program is ending, or an earlier error stopped it")]
+    WriterGone,
+    /// Anything else that SQLite reports.
+    #[error("{}: {why}", .ledger.display())]
+    Engine {
+        /// The ledger.
+        ledger: PathBuf,
+        /// What it said.
+        why: String,
+    },
+}
+
+/// Who holds a ledger, as it wrote itself into the lock file.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("process {} on {host} since {since}", .pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string()))]
+pub struct Holder {
+    /// Its process id, when it could be read.
+    pub pid: Option<u32>,
+    /// Its host's name.
+    pub host: String,
+    /// When its run began, as text in UTC.
+    pub since: String,
+}
+
+/// An error inside the ledger, before it is known which file it is about.
+#[derive(Debug, Error)]
+pub(super) enum Fault {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Refused(#[from] LedgerError),
+    #[error("{0}")]
+    BadValue(String),
+}
+
+impl Fault {
+    /// The same for people: with the file's name, and what to do.
+    pub(super) fn at(self, ledger: &Path) -> LedgerError {
+        let ledger = ledger.to_path_buf();
+        match self {
+            Self::Refused(error) => error,
+            Self::BadValue(why) => LedgerError::Damaged { ledger, why },
+            Self::Sqlite(error) => {
+                let why = error.to_string();
+                match error.sqlite_error_code() {
+                    Some(ErrorCode::NotADatabase) => {
+                        LedgerError::NotALedger { ledger, why: "it is no SQLite database".to_owned() }
+                    }
+                    Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged { ledger, why },
+                    Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                        LedgerError::Locked { ledger, waited_seconds: super::open::BUSY_SECONDS }
+                    }
+                    Some(ErrorCode::ReadOnly) => LedgerError::ReadOnly { ledger },
+                    Some(ErrorCode::DiskFull) => LedgerError::DiskFull { ledger },
+                    Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                        LedgerError::CannotOpen { ledger, why }
+                    }
+                    _ => LedgerError::Engine { ledger, why },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! One run per ledger at a time: a lock on a file beside it, which the system frees when the process ends, however it
+//! ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::{Holder, LedgerError};
+
+/// The lock; dropping it frees the ledger.
+#[derive(Debug)]
+pub(super) struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// Takes the lock and writes into its file who holds it `since` when.
+    pub(super) fn take(ledger: &Path, since: &str) -> Result<Self, LedgerError> {
+        let path = lock_path(ledger);
+        let cannot =
+            |error: std::io::Error| LedgerError::CannotOpen { ledger: lock_path(ledger), why: error.to_string() };
+        // OK never to delete the file: between deleting and creating it two runs could each lock one of their own.
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LedgerError::Held { ledger: ledger.to_path_buf(), holder: read_holder(&mut file) });
+            }
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        let text = format!("{}\n{}\n{since}\n", std::process::id(), host_name());
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).map_err(cannot)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// The name of this host, as far as the system tells it.
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn lock_path(ledger: &Path) -> PathBuf {
+    let mut name = ledger.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+/// OK to survive anything here: the holder may be between taking the lock and writing its name.
+fn read_holder(file: &mut File) -> Holder {
+    let mut text = String::new();
+    // OK to ignore an error: what could be read is shown, the refusal stands either way.
+    let _ = file.take(1024).read_to_string(&mut text);
+    let mut lines = text.lines().map(str::to_owned);
+    Holder {
+        pid: lines.next().and_then(|line| line.parse().ok()),
+        host: lines.next().unwrap_or_else(|| "an unknown host".to_owned()),
+        since: lines.next().unwrap_or_else(|| "just now".to_owned()),
+    }
+}

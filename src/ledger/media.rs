@@ -1,0 +1,104 @@
+//! How recordings are stored narrowly: folders and stream formats are written once and referred to.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::Fault;
+use crate::recording::{AudioCodec, MediaFacts, VideoCodec};
+
+/// The folder, with its closing slash, and the name in it.
+pub(super) fn split_path(path: &str) -> (&str, &str) {
+    path.split_at(path.rfind('/').map_or(0, |slash| slash + 1))
+}
+
+/// The number of a folder, which gets one if it has none.
+pub(super) fn folder(connection: &Connection, path: &str) -> Result<i64, Fault> {
+    let known = connection
+        .prepare_cached("SELECT folder FROM folder WHERE path = ?1")?
+        .query_row([path], |row| row.get(0))
+        .optional()?;
+    if let Some(folder) = known {
+        return Ok(folder);
+    }
+    connection.execute("INSERT INTO folder (path) VALUES (?1)", [path])?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// The number of a combination of codecs and picture size, which gets one if it has none.
+pub(super) fn format(connection: &Connection, media: &MediaFacts) -> Result<i64, Fault> {
+    let video = media.video_codec.map(video_text);
+    let audio = media.audio_codec.map(|codec| codec.to_string());
+    let (width, height) = media.picture_size.unzip();
+    // OK without an index: a chain has a few dozen kinds of streams.
+    let known = connection
+        .prepare_cached("SELECT format FROM format WHERE video IS ?1 AND audio IS ?2 AND width IS ?3 AND height IS ?4")?
+        .query_row(params![video, audio, width, height], |row| row.get(0))
+        .optional()?;
+    if let Some(format) = known {
+        return Ok(format);
+    }
+    connection.execute(
+        "INSERT INTO format (video, audio, width, height) VALUES (?1, ?2, ?3, ?4)",
+        params![video, audio, width, height],
+    )?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// A codec's text. A FourCC is written in hexadecimal: its bytes are the camera's, and could spell another codec's name.
+fn video_text(codec: VideoCodec) -> String {
+    match codec {
+        VideoCodec::FourCc(name) => format!("fourcc-{}", hex::encode(name)),
+        codec => codec.to_string(),
+    }
+}
+
+/// A codec from its text.
+pub(super) fn video_codec(text: &str) -> Result<VideoCodec, Fault> {
+    let four_cc = |digits: &str| {
+        let mut name = [0; 4];
+        hex::decode_to_slice(digits, &mut name).ok()?;
+        Some(VideoCodec::FourCc(name))
+    };
+    match text {
+        "H264" => Some(VideoCodec::H264),
+        "H265" => Some(VideoCodec::H265),
+        text => text
+            .strip_prefix("flv-")
+            .and_then(|id| id.parse().ok().map(VideoCodec::Other))
+            .or_else(|| text.strip_prefix("fourcc-").and_then(four_cc)),
+    }
+    .ok_or_else(|| Fault::BadValue(format!("{text:?} is no video codec")))
+}
+
+/// A codec from its text.
+pub(super) fn audio_codec(text: &str) -> Result<AudioCodec, Fault> {
+    match text {
+        "AAC" => Some(AudioCodec::Aac),
+        "G711A" => Some(AudioCodec::G711A),
+        "G711U" => Some(AudioCodec::G711U),
+        text => text.strip_prefix("flv-").and_then(|id| id.parse().ok().map(AudioCodec::Other)),
+    }
+    .ok_or_else(|| Fault::BadValue(format!("{text:?} is no audio codec")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_are_read_back_as_they_were_written() {
+        for codec in [VideoCodec::H264, VideoCodec::H265, VideoCodec::Other(2), VideoCodec::FourCc(*b"H264")] {
+            assert_eq!(video_codec(&video_text(codec)).unwrap(), codec);
+        }
+        for codec in [AudioCodec::Aac, AudioCodec::G711A, AudioCodec::G711U, AudioCodec::Other(2)] {
+            assert_eq!(audio_codec(&codec.to_string()).unwrap(), codec);
+        }
+        assert!(video_codec("fourcc-zz").is_err());
+        assert!(audio_codec("flv-900").is_err());
+    }
+
+    #[test]
+    fn a_path_is_its_folder_and_its_name() {
+        assert_eq!(split_path("a/b/c.flv"), ("a/b/", "c.flv"));
+        assert_eq!(split_path("c.flv"), ("", "c.flv"));
+    }
+}

@@ -1,0 +1,263 @@
+//! The table `missing`: what was asked for and is not archived, as disjoint stretches with their causes.
+//!
+//! Every change goes through [`edit`], which keeps three things true. Rows of one device never overlap. Stretches that
+//! touch, were never tried and differ in nothing are one row. And exactly the rows at a gap's ends carry its times as
+//! text: a row that touches its neighbour and has the same cause belongs to the same gap.
+
+use rusqlite::{Connection, params};
+
+use super::error::Fault;
+use super::ranges::range;
+use super::zones::local_text;
+use crate::device::DeviceId;
+use crate::outcome::Attempt;
+use crate::time_range::{RangeSet, TimeRange, UtcSecond};
+use crate::window::Cause;
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) range: TimeRange,
+    pub(super) cause: Cause,
+    pub(super) attempts: u32,
+    last_code: Option<String>,
+    last_detail: Option<String>,
+    last_try: Option<UtcSecond>,
+    /// Whether the row before belongs to the same gap.
+    joins_before: bool,
+    /// Whether the row after belongs to the same gap.
+    joins_after: bool,
+}
+
+impl Stretch {
+    fn untried(range: TimeRange) -> Self {
+        Self {
+            range,
+            cause: Cause::NotTried,
+            attempts: 0,
+            last_code: None,
+            last_detail: None,
+            last_try: None,
+            joins_before: false,
+            joins_after: false,
+        }
+    }
+
+    fn over(&self, range: TimeRange) -> Self {
+        Self { range, ..self.clone() }
+    }
+
+    fn says_the_same(&self, other: &Self) -> bool {
+        (self.cause, self.attempts, self.last_try) == (other.cause, other.attempts, other.last_try)
+            && self.last_code == other.last_code
+            && self.last_detail == other.last_detail
+    }
+}
+
+/// The stretches that share a second with `within`, whole, in order.
+pub(super) fn overlapping(connection: &Connection, device: DeviceId, within: TimeRange) -> Result<Vec<Stretch>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT start, end, cause, attempts, last_code, last_detail, last_try, from_utc IS NULL, to_utc IS NULL
+         FROM missing WHERE device = ?1 AND start < ?3 AND end > ?2 AND start >= coalesce(
+             (SELECT max(start) FROM missing WHERE device = ?1 AND start < ?2), ?2) ORDER BY start",
+    )?;
+    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get()])?;
+    let mut stretches = Vec::new();
+    while let Some(row) = rows.next()? {
+        stretches.push(Stretch {
+            range: range(row, 0)?,
+            cause: cause(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
+            attempts: row.get(3)?,
+            last_code: row.get(4)?,
+            last_detail: row.get(5)?,
+            last_try: row.get::<_, Option<i64>>(6)?.map(UtcSecond::new),
+            joins_before: row.get(7)?,
+            joins_after: row.get(8)?,
+        });
+    }
+    Ok(stretches)
+}
+
+/// A cause as it is stored.
+pub(super) fn cause(text: &str) -> Result<Cause, Fault> {
+    text.parse().map_err(|error: crate::window::UnknownCause| Fault::BadValue(error.to_string()))
+}
+
+/// Adds stretches that were never tried; none of `ranges` may be in the table yet.
+pub(super) fn add_untried(connection: &Connection, device: DeviceId, ranges: &RangeSet) -> Result<(), Fault> {
+    for &range in ranges {
+        edit(connection, device, range, |mut held| {
+            held.push(Stretch::untried(range));
+            held
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes out every second of `range`.
+pub(super) fn remove(connection: &Connection, device: DeviceId, range: TimeRange) -> Result<(), Fault> {
+    change_within(connection, device, range, false, |_| None)
+}
+
+/// Says of what is missing in `range` that one more attempt was made at it, and what it came to.
+pub(super) fn note_attempt(
+    connection: &Connection,
+    device: DeviceId,
+    range: TimeRange,
+    cause: Cause,
+    attempt: &Attempt,
+) -> Result<(), Fault> {
+    let code = attempt.code.map(|code| code.to_string());
+    let detail = attempt.detail.as_ref().map(ToString::to_string);
+    change_within(connection, device, range, true, |held| {
+        Some(Stretch {
+            cause,
+            attempts: held.attempts.saturating_add(1),
+            last_code: code.clone(),
+            last_detail: detail.clone(),
+            last_try: Some(attempt.started),
+            ..held
+        })
+    })
+}
+
+/// Says of what is missing in `range` why, as it was learned `at` a time without an attempt of its own.
+pub(super) fn note_cause(
+    connection: &Connection,
+    device: DeviceId,
+    range: TimeRange,
+    cause: Cause,
+    at: UtcSecond,
+) -> Result<(), Fault> {
+    change_within(connection, device, range, false, |held| Some(Stretch { cause, last_try: Some(at), ..held }))
+}
+
+/// Writes the texts of every row again, as the device's zone now has it.
+pub(super) fn rewrite_texts(connection: &Connection, device: DeviceId) -> Result<(), Fault> {
+    let Some(always) = TimeRange::new(UtcSecond::new(i64::MIN), UtcSecond::new(i64::MAX)) else { return Ok(()) };
+    for stretch in overlapping(connection, device, always)? {
+        put(connection, device, &stretch)?;
+    }
+    Ok(())
+}
+
+/// Replaces each part of a stretch inside `range` by what `change` makes of it. In `one_window`, parts that touch and
+/// then say the same become one row: an attempt at a window is one row, whatever the window was made of.
+fn change_within(
+    connection: &Connection,
+    device: DeviceId,
+    range: TimeRange,
+    one_window: bool,
+    change: impl Fn(Stretch) -> Option<Stretch>,
+) -> Result<(), Fault> {
+    edit(connection, device, range, |held| {
+        let mut after: Vec<Stretch> = Vec::with_capacity(held.len() + 2);
+        for stretch in held {
+            let Some(inside) = stretch.range.intersect(&range) else {
+                after.push(stretch);
+                continue;
+            };
+            after.extend(TimeRange::new(stretch.range.start(), inside.start()).map(|part| stretch.over(part)));
+            if let Some(changed) = change(stretch.over(inside)) {
+                match after.last_mut() {
+                    Some(last) if one_window && last.range.start() >= range.start() && joinable(last, &changed) => {
+                        last.range = join(last, &changed);
+                    }
+                    _ => after.push(changed),
+                }
+            }
+            after.extend(TimeRange::new(inside.end(), stretch.range.end()).map(|part| stretch.over(part)));
+        }
+        after
+    })
+}
+
+fn joinable(first: &Stretch, second: &Stretch) -> bool {
+    first.range.end() == second.range.start() && first.says_the_same(second)
+}
+
+fn join(first: &Stretch, second: &Stretch) -> TimeRange {
+    // OK because the second one touches the first: the union holds a second as each of them does.
+    TimeRange::new(first.range.start(), second.range.end()).unwrap_or(first.range)
+}
+
+/// Hands `change` the stretches that overlap or touch `range` and stores what it returns. It must leave what is outside
+/// of `range` as it is.
+fn edit(
+    connection: &Connection,
+    device: DeviceId,
+    range: TimeRange,
+    change: impl FnOnce(Vec<Stretch>) -> Vec<Stretch>,
+) -> Result<(), Fault> {
+    let reach = TimeRange::new(range.start() - 1, range.end() + 1).unwrap_or(range);
+    let before = overlapping(connection, device, reach)?;
+    let after = arrange(change(before.clone()), range, before.first(), before.last());
+
+    for gone in before.iter().filter(|old| !after.iter().any(|new| new.range.start() == old.range.start())) {
+        connection
+            .prepare_cached("DELETE FROM missing WHERE device = ?1 AND start = ?2")?
+            .execute(params![device.get(), gone.range.start().get()])?;
+    }
+    for changed in after.iter().filter(|new| !before.contains(new)) {
+        put(connection, device, changed)?;
+    }
+    Ok(())
+}
+
+/// Sorts, joins what was never tried, and settles which rows belong to one gap. `range` is what was changed, `first`
+/// and `last` are the outermost stretches as they were.
+fn arrange(
+    mut stretches: Vec<Stretch>,
+    range: TimeRange,
+    first: Option<&Stretch>,
+    last: Option<&Stretch>,
+) -> Vec<Stretch> {
+    stretches.sort_unstable_by_key(|stretch| stretch.range);
+    stretches.dedup_by(|second, first| {
+        let joined = first.attempts == 0 && joinable(first, second);
+        if joined {
+            first.range = join(first, second);
+        }
+        joined
+    });
+    // What begins before the change keeps its left side, what ends after it keeps its right side. Everything else has
+    // its neighbours in this list.
+    let before = first.is_some_and(|held| held.range.start() < range.start() && held.joins_before);
+    let after = last.is_some_and(|held| held.range.end() > range.end() && held.joins_after);
+    let mut joins = before;
+    for i in 0..stretches.len() {
+        stretches[i].joins_before = joins;
+        joins = match stretches.get(i + 1) {
+            Some(next) => stretches[i].range.end() == next.range.start() && stretches[i].cause == next.cause,
+            None => after,
+        };
+        stretches[i].joins_after = joins;
+    }
+    stretches
+}
+
+fn put(connection: &Connection, device: DeviceId, stretch: &Stretch) -> Result<(), Fault> {
+    let (start, end) = (stretch.range.start(), stretch.range.end());
+    let from = (!stretch.joins_before).then_some(start);
+    let to = (!stretch.joins_after).then_some(end);
+    let local = |at: Option<UtcSecond>| at.map(|at| local_text(connection, device, at)).transpose();
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO missing (device, start, end, cause, attempts, last_code, last_detail, last_try,
+             from_utc, to_utc, from_local, to_local) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    statement.execute(params![
+        device.get(),
+        start.get(),
+        end.get(),
+        stretch.cause.as_str(),
+        stretch.attempts,
+        stretch.last_code,
+        stretch.last_detail,
+        stretch.last_try.map(UtcSecond::get),
+        from.map(|at| at.to_string()),
+        to.map(|at| at.to_string()),
+        local(from)?,
+        local(to)?,
+    ])?;
+    Ok(())
+}

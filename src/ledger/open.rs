@@ -1,0 +1,115 @@
+//! Opening a ledger's file: refuse what is none, bring an older one up to date, set SQLite up.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::error::{Fault, LedgerError};
+use super::lock::RunLock;
+
+pub(super) mod migrations {
+    //! The steps in `migrations/`, built into the program.
+    refinery::embed_migrations!("migrations");
+}
+
+/// "arcl", which the first migration writes into the file's header.
+const APPLICATION_ID: i64 = 1_634_886_508;
+
+/// How long a lock that another program holds is waited for.
+pub(super) const BUSY_SECONDS: u64 = 5;
+
+/// A connection that may write, to a ledger that is there and up to date afterwards.
+pub(super) fn for_writing(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = connect(path, flags).map_err(|fault| fault.at(path))?;
+    // Before anything is changed: a file that is none of ours stays as it is.
+    let found = schema_version(&connection, path)?;
+    set_up(&connection, path).map_err(|fault| fault.at(path))?;
+    if found.is_none_or(|found| found < newest_version()) {
+        // Two processes must not migrate at once, and nobody under another run.
+        let _alone = RunLock::take(path, "just now")?;
+        migrate(&mut connection, path)?;
+    }
+    Ok(connection)
+}
+
+/// A connection that only reads, whether or not a run is going on.
+pub(super) fn for_reading(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(path, flags).map_err(|fault| fault.at(path))?;
+    let known = newest_version();
+    match schema_version(&connection, path)? {
+        Some(found) if found == known => Ok(connection),
+        Some(found) => Err(LedgerError::Older { ledger: path.to_path_buf(), found, known }),
+        None => Err(LedgerError::NotALedger { ledger: path.to_path_buf(), why: "it is empty".to_owned() }),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Which step of the migrations the file has reached; nothing for an empty one. Refuses any other database.
+fn schema_version(connection: &Connection, path: &Path) -> Result<Option<u32>, LedgerError> {
+    let known = newest_version();
+    match read_version(connection).map_err(|fault| fault.at(path))? {
+        Stamp::Empty => Ok(None),
+        Stamp::Foreign => Err(LedgerError::NotALedger {
+            ledger: path.to_path_buf(),
+            why: "it is another program's SQLite database".to_owned(),
+        }),
+        Stamp::Version(found) if found > known => Err(LedgerError::Newer { ledger: path.to_path_buf(), found, known }),
+        Stamp::Version(found) => Ok(Some(found)),
+    }
+}
+
+enum Stamp {
+    Empty,
+    Foreign,
+    Version(u32),
+}
+
+fn read_version(connection: &Connection) -> Result<Stamp, Fault> {
+    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if objects == 0 && id == 0 {
+        return Ok(Stamp::Empty);
+    }
+    if id != APPLICATION_ID {
+        return Ok(Stamp::Foreign);
+    }
+    let version =
+        connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0)).optional()?;
+    Ok(version.map_or(Stamp::Foreign, Stamp::Version))
+}
+
+fn set_up(connection: &Connection, path: &Path) -> Result<(), Fault> {
+    if connection.is_readonly("main")? {
+        return Err(LedgerError::ReadOnly { ledger: path.to_path_buf() }.into());
+    }
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        let why = "its file system does not allow a write-ahead log (a network share?): put it on a local disk";
+        return Err(LedgerError::CannotOpen { ledger: path.to_path_buf(), why: why.to_owned() }.into());
+    }
+    // FULL: a commit that was answered survives a power cut.
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    Ok(())
+}
+
+fn newest_version() -> u32 {
+    let newest = migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    u32::try_from(newest.unwrap_or(0)).unwrap_or(u32::MAX)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
+    migrations::migrations::runner().set_grouped(true).run(connection).map_err(|error| LedgerError::Engine {
+        ledger: path.to_path_buf(),
+        why: format!("its schema could not be brought up to date, and was left as it was: {error}"),
+    })?;
+    Ok(())
+}

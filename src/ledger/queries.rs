@@ -1,0 +1,304 @@
+//! Every question to the ledger. Each function reads one snapshot.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::error::Fault;
+use super::media;
+use super::missing::{self, cause};
+use super::ranges::{Merged, range};
+use super::rows::{
+    CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, RunCounts, RunId, RunRow, Totals,
+};
+use super::zones::local_text;
+use crate::device::{DeviceId, NvrId};
+use crate::recording::{ContentHash, MediaFacts, Recording, Source};
+use crate::time_range::{RangeSet, TimeRange, UtcSecond};
+use crate::untrusted::Untrusted;
+use crate::window::Missing;
+
+pub(super) fn missing(
+    connection: &Connection,
+    devices: &[DeviceId],
+    within: TimeRange,
+) -> Result<BTreeMap<DeviceId, Vec<Missing>>, Fault> {
+    let mut found = BTreeMap::new();
+    for &device in devices {
+        let stretches = missing::overlapping(connection, device, within)?;
+        let cut = stretches.iter().filter_map(|stretch| {
+            let range = stretch.range.intersect(&within)?;
+            Some(Missing { range, cause: stretch.cause, attempts: stretch.attempts })
+        });
+        found.insert(device, cut.collect());
+    }
+    Ok(found)
+}
+
+pub(super) fn ranges(
+    connection: &Connection,
+    table: Merged,
+    devices: &[DeviceId],
+    within: TimeRange,
+) -> Result<BTreeMap<DeviceId, RangeSet>, Fault> {
+    devices.iter().map(|&device| Ok((device, table.within(connection, device, within)?))).collect()
+}
+
+pub(super) fn totals(connection: &Connection, devices: &[DeviceId], within: TimeRange) -> Result<Totals, Fault> {
+    let mut totals = Totals::default();
+    let mut all_missing = 0;
+    for &device in devices {
+        totals.asked_seconds += Merged::Asked.within(connection, device, within)?.seconds();
+        for stretch in missing::overlapping(connection, device, within)? {
+            let seconds = stretch.range.intersect(&within).map_or(0, |range| range.seconds());
+            all_missing += seconds;
+            *totals.missing_seconds.entry(stretch.cause).or_default() += seconds;
+        }
+    }
+    // OK because what was asked for and is not missing is archived.
+    totals.archived_seconds = totals.asked_seconds - all_missing;
+    Ok(totals)
+}
+
+pub(super) fn gaps(connection: &Connection, query: &GapQuery) -> Result<Vec<Gap>, Fault> {
+    let select = "SELECT device, start, end, cause, attempts, last_code, last_try, from_utc, to_utc, from_local, \
+                  to_local FROM gap";
+    let mut gaps = Vec::new();
+    each_row(connection, select, query.devices.as_deref(), "device, start", |row| {
+        let gap = read_gap(row)?;
+        let wanted = query.causes.as_ref().is_none_or(|causes| causes.contains(&gap.cause));
+        let part = query.within.map_or(Some(gap.range), |within| gap.range.intersect(&within));
+        if let (true, Some(part)) = (wanted, part) {
+            gaps.push(cut_gap(connection, gap, part)?);
+        }
+        Ok(())
+    })?;
+    Ok(gaps)
+}
+
+fn read_gap(row: &Row<'_>) -> Result<Gap, Fault> {
+    let range = range(row, 1)?;
+    Ok(Gap {
+        device: device(row, 0)?,
+        range,
+        seconds: range.seconds(),
+        cause: cause(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
+        attempts: row.get(4)?,
+        last_code: row.get(5)?,
+        last_try: second(row, 6)?,
+        from_utc: row.get(7)?,
+        to_utc: row.get(8)?,
+        from_local: row.get(9)?,
+        to_local: row.get(10)?,
+    })
+}
+
+fn cut_gap(connection: &Connection, mut gap: Gap, part: TimeRange) -> Result<Gap, Fault> {
+    if part.start() != gap.range.start() {
+        gap.from_utc = part.start().to_string();
+        gap.from_local = local_text(connection, gap.device, part.start())?;
+    }
+    if part.end() != gap.range.end() {
+        gap.to_utc = part.end().to_string();
+        gap.to_local = local_text(connection, gap.device, part.end())?;
+    }
+    Ok(Gap { range: part, seconds: part.seconds(), ..gap })
+}
+
+pub(super) fn coverage(
+    connection: &Connection,
+    devices: Option<&[DeviceId]>,
+    first: NaiveDate,
+    last: NaiveDate,
+) -> Result<Vec<CoverageDay>, Fault> {
+    let select = "SELECT device, day, asked_seconds, archived_seconds, percent FROM coverage";
+    let mut days = Vec::new();
+    each_row(connection, select, devices, "device, day", |row| {
+        let text: String = row.get(1)?;
+        let day = text.parse().map_err(|_| Fault::BadValue(format!("{text:?} is no date")))?;
+        if (first..=last).contains(&day) {
+            days.push(CoverageDay {
+                device: device(row, 0)?,
+                day,
+                asked_seconds: row.get(2)?,
+                archived_seconds: row.get(3)?,
+                percent: row.get(4)?,
+            });
+        }
+        Ok(())
+    })?;
+    Ok(days)
+}
+
+pub(super) fn runs(connection: &Connection, newest: u32) -> Result<Vec<RunRow>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT r.run, r.started, r.ended, r.what, r.exit, v.state, r.attempts, r.recordings, r.bytes,
+             r.archived_seconds, r.missing_seconds, r.pid, r.host
+         FROM run AS r JOIN runs AS v ON v.run = r.run ORDER BY r.run DESC LIMIT ?1",
+    )?;
+    let mut rows = statement.query([newest])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(read_run(row)?);
+    }
+    Ok(runs)
+}
+
+fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {
+    let ended = second(row, 2)?;
+    let counts = match ended {
+        None => None,
+        Some(_) => Some(RunCounts {
+            attempts: unsigned(row, 6)?,
+            recordings: unsigned(row, 7)?,
+            bytes: unsigned(row, 8)?,
+            archived_seconds: row.get(9)?,
+            missing_seconds: row.get(10)?,
+        }),
+    };
+    Ok(RunRow {
+        run: RunId(row.get(0)?),
+        started: UtcSecond::new(row.get(1)?),
+        ended,
+        what: row.get(3)?,
+        exit: row.get(4)?,
+        state: row.get(5)?,
+        counts,
+        pid: row.get(11)?,
+        host: row.get(12)?,
+    })
+}
+
+pub(super) fn devices(connection: &Connection) -> Result<Vec<DeviceRow>, Fault> {
+    let select = "SELECT device, name, store, nvr, channel, seen, zone FROM device";
+    let mut devices = Vec::new();
+    each_row(connection, select, None, "device", |row| {
+        let text = |column| Ok::<_, Fault>(row.get::<_, Option<String>>(column)?.as_deref().map(Untrusted::new));
+        let facts = DeviceFacts {
+            device: device(row, 0)?,
+            name: text(1)?,
+            store: text(2)?,
+            nvr: nvr(row, 3)?,
+            channel: row.get(4)?,
+            seen: second(row, 5)?,
+        };
+        devices.push(DeviceRow { facts, zone: row.get(6)? });
+        Ok(())
+    })?;
+    Ok(devices)
+}
+
+pub(super) fn recordings_overlapping(
+    connection: &Connection,
+    device: DeviceId,
+    within: TimeRange,
+) -> Result<Vec<Recording>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT r.start, r.end, f.path || r.name, r.bytes, r.blake3, r.media_milliseconds, r.first_timestamp,
+             k.video, k.audio, k.width, k.height, r.source, r.archived_at, r.note
+         FROM recording AS r JOIN folder AS f ON f.folder = r.folder JOIN format AS k ON k.format = r.format
+         WHERE r.device = ?1 AND r.start < ?3 AND r.end > ?2 AND r.start >= coalesce(
+             (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY r.start",
+    )?;
+    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get()])?;
+    let mut recordings = Vec::new();
+    while let Some(row) = rows.next()? {
+        recordings.push(read_recording(device, row)?);
+    }
+    Ok(recordings)
+}
+
+fn read_recording(device: DeviceId, row: &Row<'_>) -> Result<Recording, Fault> {
+    let video: Option<String> = row.get(7)?;
+    let audio: Option<String> = row.get(8)?;
+    let source: String = row.get(11)?;
+    let width_and_height = row.get::<_, Option<u16>>(9)?.zip(row.get(10)?);
+    Ok(Recording {
+        device,
+        range: range(row, 0)?,
+        path: row.get(2)?,
+        bytes: unsigned(row, 3)?,
+        blake3: ContentHash(row.get(4)?),
+        media: MediaFacts {
+            media_milliseconds: row.get(5)?,
+            first_timestamp: row.get(6)?,
+            video_codec: video.as_deref().map(media::video_codec).transpose()?,
+            audio_codec: audio.as_deref().map(media::audio_codec).transpose()?,
+            picture_size: width_and_height,
+        },
+        source: [Source::Nvr, Source::Live]
+            .into_iter()
+            .find(|known| known.as_str() == source)
+            .ok_or_else(|| Fault::BadValue(format!("{source:?} is no source of a recording")))?,
+        archived_at: UtcSecond::new(row.get(12)?),
+        note: row.get::<_, Option<String>>(13)?.unwrap_or_default(),
+    })
+}
+
+pub(super) fn history(connection: &Connection, attempts: u32) -> Result<Vec<DeviceHistory>, Fault> {
+    let newest: Option<i64> =
+        connection.query_row("SELECT max(attempt) FROM attempt", [], |row| row.get(0)).optional()?.flatten();
+    let mut statement = connection.prepare_cached(
+        "SELECT a.device, d.nvr, count(*), 1.0 * sum(bytes) / sum(end - start),
+             sum(milliseconds) / 1000.0 / sum(end - start)
+         FROM attempt AS a JOIN device AS d ON d.device = a.device
+         WHERE attempt > ?1 AND outcome = 'archived' GROUP BY a.device ORDER BY a.device",
+    )?;
+    let mut rows = statement.query([newest.unwrap_or(0) - i64::from(attempts)])?;
+    let mut history = Vec::new();
+    while let Some(row) = rows.next()? {
+        history.push(DeviceHistory {
+            device: device(row, 0)?,
+            nvr: nvr(row, 1)?,
+            attempts: unsigned(row, 2)?,
+            bytes_per_second: row.get(3)?,
+            seconds_per_second: row.get(4)?,
+        });
+    }
+    Ok(history)
+}
+
+/// Runs `select` for the devices, or for all, and hands over row by row.
+fn each_row(
+    connection: &Connection,
+    select: &str,
+    devices: Option<&[DeviceId]>,
+    order: &str,
+    mut each: impl FnMut(&Row<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let Some(devices) = devices else {
+        let mut statement = connection.prepare_cached(&format!("{select} ORDER BY {order}"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            each(row)?;
+        }
+        return Ok(());
+    };
+    let mut statement = connection.prepare_cached(&format!("{select} WHERE device = ?1 ORDER BY {order}"))?;
+    for device in devices {
+        let mut rows = statement.query([device.get()])?;
+        while let Some(row) = rows.next()? {
+            each(row)?;
+        }
+    }
+    Ok(())
+}
+
+fn device(row: &Row<'_>, column: usize) -> Result<DeviceId, Fault> {
+    let number = row.get(column)?;
+    DeviceId::new(number).ok_or_else(|| Fault::BadValue(format!("{number} is no device")))
+}
+
+fn nvr(row: &Row<'_>, column: usize) -> Result<Option<NvrId>, Fault> {
+    Ok(row.get::<_, Option<String>>(column)?.as_deref().map(NvrId::new))
+}
+
+fn second(row: &Row<'_>, column: usize) -> Result<Option<UtcSecond>, Fault> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(UtcSecond::new))
+}
+
+fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| Fault::BadValue(format!("{number} counts something")))
+}

@@ -1,0 +1,100 @@
+//! The tables of merged ranges: `asked` and `archived`, each the fewest ranges that hold its seconds.
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::Fault;
+use crate::device::DeviceId;
+use crate::time_range::{RangeSet, TimeRange, UtcSecond};
+
+/// Which of the two tables.
+#[derive(Clone, Copy)]
+pub(super) enum Merged {
+    Asked,
+    Archived,
+}
+
+impl Merged {
+    fn overlapping(self) -> &'static str {
+        match self {
+            Self::Asked => {
+                "SELECT start, end FROM asked WHERE device = ?1 AND start < ?3 AND end > ?2 AND start >= coalesce(
+                     (SELECT max(start) FROM asked WHERE device = ?1 AND start < ?2), ?2) ORDER BY start"
+            }
+            Self::Archived => {
+                "SELECT start, end FROM archived WHERE device = ?1 AND start < ?3 AND end > ?2 AND start >= coalesce(
+                     (SELECT max(start) FROM archived WHERE device = ?1 AND start < ?2), ?2) ORDER BY start"
+            }
+        }
+    }
+
+    fn delete(self) -> &'static str {
+        match self {
+            Self::Asked => "DELETE FROM asked WHERE device = ?1 AND start = ?2",
+            Self::Archived => "DELETE FROM archived WHERE device = ?1 AND start = ?2",
+        }
+    }
+
+    fn put(self) -> &'static str {
+        match self {
+            Self::Asked => {
+                "INSERT INTO asked (device, start, end) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (device, start) DO UPDATE SET end = excluded.end"
+            }
+            Self::Archived => {
+                "INSERT INTO archived (device, start, end) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (device, start) DO UPDATE SET end = excluded.end"
+            }
+        }
+    }
+
+    /// The ranges that share a second with `within`, whole.
+    fn whole(self, connection: &Connection, device: DeviceId, within: TimeRange) -> Result<Vec<TimeRange>, Fault> {
+        let mut statement = connection.prepare_cached(self.overlapping())?;
+        let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get()])?;
+        let mut ranges = Vec::new();
+        while let Some(row) = rows.next()? {
+            ranges.push(range(row, 0)?);
+        }
+        Ok(ranges)
+    }
+
+    /// The seconds of the table within a range.
+    pub(super) fn within(
+        self,
+        connection: &Connection,
+        device: DeviceId,
+        within: TimeRange,
+    ) -> Result<RangeSet, Fault> {
+        let whole = self.whole(connection, device, within)?;
+        Ok(whole.iter().filter_map(|range| range.intersect(&within)).collect())
+    }
+
+    /// Adds every second of `range`; ranges that then touch become one.
+    pub(super) fn add(self, connection: &Connection, device: DeviceId, range: TimeRange) -> Result<(), Fault> {
+        // One second more on either side finds also those that only touch.
+        let reach = TimeRange::new(range.start() - 1, range.end() + 1).unwrap_or(range);
+        let touched = self.whole(connection, device, reach)?;
+        let mut joined = RangeSet::from(range);
+        for &held in &touched {
+            joined.insert(held);
+        }
+        for &joined in &joined {
+            for held in touched.iter().filter(|held| held.start() != joined.start()) {
+                connection.prepare_cached(self.delete())?.execute(params![device.get(), held.start().get()])?;
+            }
+            connection.prepare_cached(self.put())?.execute(params![
+                device.get(),
+                joined.start().get(),
+                joined.end().get()
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// A range in two columns, the first of which is `column`.
+pub(super) fn range(row: &Row<'_>, column: usize) -> Result<TimeRange, Fault> {
+    let (start, end) = (row.get(column)?, row.get(column + 1)?);
+    TimeRange::new(UtcSecond::new(start), UtcSecond::new(end))
+        .ok_or_else(|| Fault::BadValue(format!("a range that ends before it starts: {start} to {end}")))
+}

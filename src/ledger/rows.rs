@@ -1,0 +1,197 @@
+//! What goes into the ledger and what is read from it, as plain values. Times are UTC unless a field says otherwise.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use crate::device::{DeviceId, NvrId};
+use crate::time_range::{TimeRange, UtcSecond};
+use crate::untrusted::Untrusted;
+use crate::window::Cause;
+
+/// The number of a run in its ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct RunId(pub(super) i64);
+
+impl RunId {
+    /// The number.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+/// What is known of a run when it starts. The ledger adds the process id and the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunStart {
+    /// When it started.
+    pub started: UtcSecond,
+    /// The command or the job, for people.
+    pub what: String,
+}
+
+/// A run that holds the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BegunRun {
+    /// Its number.
+    pub id: RunId,
+    /// Whether the run before it never ended properly: then published files may lack their rows.
+    pub previous_was_cut_off: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// When.
+    pub ended: UtcSecond,
+    /// The exit code.
+    pub exit: u8,
+    /// What it did.
+    pub counts: RunCounts,
+}
+
+/// What a run did, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RunCounts {
+    /// Attempts at windows.
+    pub attempts: u64,
+    /// Files published.
+    pub recordings: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The seconds that they cover.
+    pub archived_seconds: i64,
+    /// Seconds of what the run was asked for that are missing at its end.
+    pub missing_seconds: i64,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunRow {
+    /// Its number.
+    pub run: RunId,
+    /// When it started.
+    pub started: UtcSecond,
+    /// When it ended; nothing while it runs, or when it was cut off.
+    pub ended: Option<UtcSecond>,
+    /// The command or the job.
+    pub what: String,
+    /// Its exit code.
+    pub exit: Option<u8>,
+    /// `ended`, `cut off`, or `unfinished`: under way, or cut off since.
+    pub state: String,
+    /// What it did, when it ended.
+    pub counts: Option<RunCounts>,
+    /// Its process.
+    pub pid: u32,
+    /// Its host.
+    pub host: String,
+}
+
+/// What is known of a device. What a field leaves open stays as the ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceFacts {
+    /// The camera.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: Option<Untrusted>,
+    /// Its store's name.
+    pub store: Option<Untrusted>,
+    /// The recorder that it hangs off.
+    pub nvr: Option<NvrId>,
+    /// Its channel there.
+    pub channel: Option<i64>,
+    /// When the platform last listed it.
+    pub seen: Option<UtcSecond>,
+}
+
+/// One device as the ledger knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceRow {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub facts: DeviceFacts,
+    /// Its time zone's IANA name.
+    pub zone: String,
+}
+
+/// Which gaps are wanted; the default is all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GapQuery {
+    /// Only those of these devices.
+    pub devices: Option<Vec<DeviceId>>,
+    /// Only what lies in this range: gaps are cut to it.
+    pub within: Option<TimeRange>,
+    /// Only those with one of these causes.
+    pub causes: Option<Vec<Cause>>,
+}
+
+/// A stretch of asked-for time without a recording, as long as it has one cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The camera.
+    pub device: DeviceId,
+    /// The time.
+    #[serde(flatten)]
+    pub range: TimeRange,
+    /// Its start in UTC, as text.
+    pub from_utc: String,
+    /// Its end in UTC, as text.
+    pub to_utc: String,
+    /// Its start in the device's local time, with the offset.
+    pub from_local: String,
+    /// Its end in the device's local time, with the offset.
+    pub to_local: String,
+    /// How long it is.
+    pub seconds: i64,
+    /// Why.
+    pub cause: Cause,
+    /// Attempts at its windows, over all runs; of the whole gap, also where it was cut to a range.
+    pub attempts: u32,
+    /// The code that decided the latest of them, such as `result -4`.
+    pub last_code: Option<String>,
+    /// When the cause was last learned.
+    pub last_try: Option<UtcSecond>,
+}
+
+/// One device's day.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CoverageDay {
+    /// The camera.
+    pub device: DeviceId,
+    /// The day, in the device's local time.
+    pub day: NaiveDate,
+    /// Seconds of it that were asked for.
+    pub asked_seconds: i64,
+    /// Those of them that are archived.
+    pub archived_seconds: i64,
+    /// Archived over asked-for, rounded down to two places: 100 is all.
+    pub percent: f64,
+}
+
+/// Sums over devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Seconds asked for.
+    pub asked_seconds: i64,
+    /// Those of them that are archived.
+    pub archived_seconds: i64,
+    /// The others, by cause.
+    pub missing_seconds: BTreeMap<Cause, i64>,
+}
+
+/// How a device's latest downloads went, to forecast the next ones by.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeviceHistory {
+    /// The camera.
+    pub device: DeviceId,
+    /// The recorder that it hangs off, when known.
+    pub nvr: Option<NvrId>,
+    /// Downloads of whole windows that this is drawn from.
+    pub attempts: u64,
+    /// Bytes that a second of footage takes.
+    pub bytes_per_second: f64,
+    /// Seconds that the download of a second of footage takes.
+    pub seconds_per_second: f64,
+}

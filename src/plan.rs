@@ -1,0 +1,297 @@
+//! What a run would fetch: asked-for time, minus what is archived, with what it will take.
+//!
+//! A plan is a value: a dry run prints it, a run works through it. Windows are cut from its ranges only when they start,
+//! so it grows with cameras and gaps, not with windows.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::coverage::Coverage;
+use crate::device::{DeviceId, NvrId, NvrMap};
+use crate::instant::Instant;
+use crate::scheduler::Work;
+use crate::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
+use crate::window::{Cause, Missing};
+
+/// What a job asks of one device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The time.
+    pub ranges: RangeSet,
+    /// Nothing of this device starts from here on.
+    pub stop_at: Option<UtcSecond>,
+}
+
+/// What the ledger knows of one device's time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// What is archived.
+    pub archived: RangeSet,
+    /// What was asked for before and is not archived.
+    pub missing: Vec<Missing>,
+}
+
+/// What one device needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DevicePlan {
+    /// The camera.
+    pub device: DeviceId,
+    /// The NVR that it hangs off.
+    pub nvr: NvrId,
+    /// How much of what is asked for is there already.
+    pub coverage: Coverage,
+    /// What is to be fetched, earliest first.
+    pub missing: Vec<Missing>,
+    /// Request-for time that will not be fetched again: pruned or lost.
+    #[serde(skip)]
+    pub settled: Vec<Missing>,
+    /// Nothing starts from here on.
+    pub stop_at: Option<UtcSecond>,
+}
+
+/// What a run would fetch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// By device, those without anything to fetch included.
+    pub devices: Vec<DevicePlan>,
+}
+
+/// What footage has cost so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rate {
+    /// Bytes per second of footage.
+    pub bytes_per_second: f64,
+    /// Seconds that fetching a second of footage takes.
+    pub fetch_seconds_per_second: f64,
+}
+
+/// What the ledger's history says of costs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// Over all devices; nothing before the first recording.
+    pub overall: Option<Rate>,
+    /// By device, where there are recordings.
+    pub by_device: BTreeMap<DeviceId, Rate>,
+}
+
+/// What a plan will take, as far as history tells.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Forecast {
+    /// Bytes to be written.
+    pub bytes: u64,
+    /// Seconds from start to end.
+    pub seconds: u64,
+}
+
+/// How many downloads run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Width {
+    /// Over all NVRs.
+    pub streams: usize,
+    /// Per NVR.
+    pub per_nvr: usize,
+}
+
+impl Plan {
+    /// Subtracts what is archived from what is asked for. `known` gives what the ledger knows of a device.
+    pub fn new(asked: &BTreeMap<DeviceId, Request>, known: &BTreeMap<DeviceId, Known>, nvrs: &NvrMap) -> Self {
+        let nothing = Known::default();
+        let devices = asked
+            .iter()
+            .map(|(&device, asked)| {
+                let known = known.get(&device).unwrap_or(&nothing);
+                let (settled, missing) = missing(&asked.ranges, known)
+                    .into_iter()
+                    .partition(|stretch| matches!(stretch.cause, Cause::Pruned | Cause::Lost));
+                DevicePlan {
+                    device,
+                    nvr: nvrs.nvr_of(device),
+                    coverage: Coverage::of(&asked.ranges, &known.archived),
+                    missing,
+                    settled,
+                    stop_at: asked.stop_at,
+                }
+            })
+            .collect();
+        Self { devices }
+    }
+
+    /// How many windows it holds.
+    pub fn windows(&self) -> u64 {
+        self.devices.iter().map(DevicePlan::windows).sum()
+    }
+
+    /// How much time it will ask for, in seconds.
+    pub fn seconds(&self) -> i64 {
+        self.devices.iter().map(DevicePlan::seconds).sum()
+    }
+
+    /// How much of all that is asked for is there already.
+    pub fn coverage(&self) -> Coverage {
+        self.devices.iter().map(|device| device.coverage).fold(Coverage::default(), Coverage::plus)
+    }
+
+    /// What the scheduler works through.
+    pub fn work(&self) -> Vec<Work> {
+        self.devices
+            .iter()
+            .filter(|plan| !plan.missing.is_empty())
+            .map(|plan| Work {
+                device: plan.device,
+                nvr: plan.nvr.clone(),
+                missing: plan.missing.clone(),
+                stop_at: plan.stop_at.map(Instant::from),
+            })
+            .collect()
+    }
+
+    /// What it will take; nothing when there is no history to tell from. The time is the largest of three bounds: the
+    /// slowest camera alone, the slowest NVR with its downloads side by side, and everything over all streams.
+    pub fn forecast(&self, history: &History, width: Width) -> Option<Forecast> {
+        let overall = history.overall?;
+        let (mut bytes, mut all, mut longest) = (0.0_f64, 0.0_f64, 0.0_f64);
+        let mut per_nvr: BTreeMap<&NvrId, (f64, usize)> = BTreeMap::new();
+        for plan in self.devices.iter().filter(|plan| !plan.missing.is_empty()) {
+            let rate = history.by_device.get(&plan.device).unwrap_or(&overall);
+            let footage = plan.seconds() as f64;
+            let fetching = footage * rate.fetch_seconds_per_second;
+            bytes += footage * rate.bytes_per_second;
+            all += fetching;
+            longest = longest.max(fetching);
+            let line = per_nvr.entry(&plan.nvr).or_default();
+            line.0 += fetching;
+            line.1 += 1;
+        }
+        for (fetching, cameras) in per_nvr.into_values() {
+            longest = longest.max(fetching / width.per_nvr.min(cameras).max(1) as f64);
+        }
+        let seconds = longest.max(all / width.streams.max(1) as f64);
+        Some(Forecast { bytes: bytes.max(0.0) as u64, seconds: seconds.max(0.0).ceil() as u64 })
+    }
+}
+
+impl DevicePlan {
+    /// How many windows are to be fetched.
+    pub fn windows(&self) -> u64 {
+        self.missing.iter().map(|stretch| windows_in(&stretch.range)).sum()
+    }
+
+    /// How much time is to be fetched, in seconds.
+    pub fn seconds(&self) -> i64 {
+        self.missing.iter().map(|stretch| stretch.range.seconds()).sum()
+    }
+}
+
+/// How many windows a range is cut into.
+fn windows_in(range: &TimeRange) -> u64 {
+    let first = range.start().get().div_euclid(GRID_SECONDS);
+    let last = (range.end().get() - 1).div_euclid(GRID_SECONDS);
+    last.abs_diff(first) + 1
+}
+
+/// Request-for time that is not archived, each stretch with the cause that is known of it.
+fn missing(asked: &RangeSet, known: &Known) -> Vec<Missing> {
+    let gaps = asked.subtract(&known.archived);
+    let tried: RangeSet = known.missing.iter().map(|stretch| stretch.range).collect();
+    let mut stretches: Vec<Missing> = gaps
+        .subtract(&tried)
+        .ranges()
+        .iter()
+        .map(|&range| Missing { range, cause: Cause::NotTried, attempts: 0 })
+        .collect();
+    for stretch in &known.missing {
+        let held = gaps.intersect(&stretch.range.into());
+        stretches.extend(held.ranges().iter().map(|&range| Missing { range, ..*stretch }));
+    }
+    stretches.sort_by_key(|stretch| stretch.range);
+    stretches
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn range(start: i64, end: i64) -> TimeRange {
+        TimeRange::new(UtcSecond::new(start), UtcSecond::new(end)).expect("a range holds a second")
+    }
+
+    fn device(number: i64) -> DeviceId {
+        DeviceId::new(number).expect("not negative")
+    }
+
+    fn plan_of(asked: RangeSet, known: Known) -> Plan {
+        let asked = BTreeMap::from([(device(5), Request { ranges: asked, stop_at: None })]);
+        Plan::new(&asked, &BTreeMap::from([(device(5), known)]), &NvrMap::default())
+    }
+
+    #[test]
+    fn a_plan_is_what_is_asked_for_without_what_is_archived() {
+        let known = Known {
+            archived: range(600, 1200).into(),
+            missing: vec![Missing { range: range(1200, 1800), cause: Cause::NvrBusy, attempts: 3 }],
+        };
+        let plan = plan_of(range(0, 3000).into(), known);
+        let expected = [
+            Missing { range: range(0, 600), cause: Cause::NotTried, attempts: 0 },
+            Missing { range: range(1200, 1800), cause: Cause::NvrBusy, attempts: 3 },
+            Missing { range: range(1800, 3000), cause: Cause::NotTried, attempts: 0 },
+        ];
+        assert_eq!(plan.devices[0].missing, expected);
+        assert_eq!((plan.windows(), plan.seconds()), (4, 2400));
+        assert_eq!(plan.coverage(), Coverage { asked_seconds: 3000, archived_seconds: 600 });
+    }
+
+    #[test]
+    fn pruned_and_lost_time_is_not_fetched_again() {
+        let settled = |range, cause| Missing { range, cause, attempts: 1 };
+        let known = Known {
+            archived: RangeSet::new(),
+            missing: vec![settled(range(0, 600), Cause::Pruned), settled(range(600, 1200), Cause::Lost)],
+        };
+        let plan = plan_of(range(0, 1200).into(), known);
+        assert_eq!((plan.windows(), plan.devices[0].settled.len()), (0, 2));
+        assert!(plan.work().is_empty());
+    }
+
+    #[test]
+    fn a_forecast_is_the_largest_of_its_bounds() {
+        let rate = Rate { bytes_per_second: 1000.0, fetch_seconds_per_second: 0.5 };
+        let history = History { overall: Some(rate), by_device: BTreeMap::new() };
+        let asked: BTreeMap<_, _> =
+            (1..=8).map(|number| (device(number), Request { ranges: range(0, 6000).into(), stop_at: None })).collect();
+        let mut nvrs = NvrMap::default();
+        for number in 1..=8 {
+            nvrs.assign(device(number), NvrId::new("one"));
+        }
+        let plan = Plan::new(&asked, &BTreeMap::new(), &nvrs);
+        let width = Width { streams: 16, per_nvr: 2 };
+        assert_eq!(plan.forecast(&history, width), Some(Forecast { bytes: 48_000_000, seconds: 12_000 }));
+        assert_eq!(plan.forecast(&History::default(), width), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_missing_second_is_planned_once(
+            archived in prop::collection::vec((0..90i64, 1..20i64), 0..6),
+            tried in prop::collection::vec((0..90i64, 1..20i64), 0..6),
+        ) {
+            let asked: RangeSet = range(10, 80).into();
+            let archived: RangeSet = archived.into_iter().map(|(start, len)| range(start, start + len)).collect();
+            // As the ledger keeps it: disjoint, and never archived.
+            let tried: RangeSet = tried.into_iter().map(|(start, len)| range(start, start + len)).collect();
+            let missing = tried
+                .subtract(&archived)
+                .ranges()
+                .iter()
+                .map(|&range| Missing { range, cause: Cause::CutShort, attempts: 1 })
+                .collect();
+            let plan = plan_of(asked.clone(), Known { archived: archived.clone(), missing });
+            let planned: RangeSet = plan.devices[0].missing.iter().map(|stretch| stretch.range).collect();
+            prop_assert_eq!(&planned, &asked.subtract(&archived));
+            prop_assert_eq!(plan.seconds(), planned.seconds());
+        }
+    }
+}

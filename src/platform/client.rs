@@ -1,0 +1,433 @@
+//! Calls the gateway: signs, sends, reads, and copes with what a client can cope with by itself: a clock that differs, a
+//! call that came twice, a user token that has run out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use futures::StreamExt as _;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+use super::pace::Pace;
+use super::sign::{self, Algorithm};
+use super::wire::{self, Answer, Download, method, param};
+use crate::device::DeviceId;
+use crate::outcome::{Class, Code};
+use crate::untrusted::Untrusted;
+
+/// An answer longer than this is not one of the gateway's. A device list of 100,000 cameras is 30 MB.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// A token that was got this recently is not the reason for a refusal.
+const FRESH_TOKEN: TimeDelta = TimeDelta::minutes(1);
+
+/// How long a token is used when the login does not say when it ends: a production client caches it for a day. **[sdk]**
+const TOKEN_LIFE: TimeDelta = TimeDelta::hours(24);
+
+/// Before the same call is made again after -100.
+const REPEAT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who calls, and how.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The gateway.
+    pub url: String,
+    /// `_aid`.
+    pub aid: String,
+    /// `_akey`.
+    pub akey: String,
+    /// What signs.
+    pub secret: SecretString,
+    /// `_sm`.
+    pub algorithm: Algorithm,
+    /// The zone in which `startTime` and `endTime` are read; **[unknown]**, clients send their own.
+    pub time_zone: Tz,
+    /// The zone in which `_timestamp` is read; **[unknown]** likewise.
+    pub timestamp_zone: Tz,
+    /// The most calls per second.
+    pub calls_per_second: f64,
+    /// `_version` of methods for which it is not `v1`.
+    pub versions: BTreeMap<String, String>,
+    /// How long a call may take.
+    pub call_timeout: Duration,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// For methods that want a user token.
+    pub login: Option<LoginAccount>,
+}
+
+/// Who logs in, and by which method. **[sdk]**
+#[derive(Clone, Debug)]
+pub struct LoginAccount {
+    /// By which method.
+    pub kind: LoginKind,
+    /// The user of the main site, not of the developer console.
+    pub user: String,
+    /// The user's password.
+    pub password: SecretString,
+}
+
+/// The two logins that clients use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginKind {
+    /// `mobileLogin`, on `m.api`.
+    Mobile,
+    /// `ssoLogin`, on `cloud.api`.
+    Sso,
+}
+
+/// Why a call gave nothing.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// The platform answered with a code other than 0, or with a `data.result` other than 0.
+    #[error("{method}: the platform answered {}{}", wire::explain(*code), named(codename))]
+    Refused {
+        /// The method.
+        method: &'static str,
+        /// What it answered.
+        code: Code,
+        /// The name that it gave.
+        codename: Untrusted,
+    },
+    /// What came is no answer of the platform's.
+    #[error("{method}: no answer of the platform's but HTTP {status}, beginning {first:?}; is platform.url right?")]
+    NotThePlatform {
+        /// The method.
+        method: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// How the body begins.
+        first: Untrusted,
+    },
+    /// The gateway could not be reached, or the answer broke off.
+    #[error("{method}: cannot reach the platform: {why}")]
+    Unreachable {
+        /// The method.
+        method: &'static str,
+        /// The whole chain of reasons.
+        why: Untrusted,
+    },
+    /// The platform said yes and gave no URL.
+    #[error("{method}: the platform answered success without a URL that can be read")]
+    NoUrl {
+        /// The method.
+        method: &'static str,
+    },
+}
+
+fn named(codename: &Untrusted) -> String {
+    if codename.is_empty() { String::new() } else { format!(" (it says {codename})") }
+}
+
+impl CallError {
+    /// What the scheduler is told, after the client has done what it can.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refused { code, .. } => match wire::classify(*code) {
+                // The offset was learned and did not help, or the login was renewed and did not help.
+                Class::ClockWrong | Class::TokenRefused => Class::AccountRefused,
+                Class::UserRefused => Class::DeviceRefused,
+                Class::Repeated => Class::Transient,
+                other => other,
+            },
+            Self::NotThePlatform { .. } | Self::Unreachable { .. } | Self::NoUrl { .. } => Class::Transient,
+        }
+    }
+
+    /// The code that was answered, if one was.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            Self::NotThePlatform { status, .. } => Some(Code::Http(*status)),
+            Self::Unreachable { .. } | Self::NoUrl { .. } => None,
+        }
+    }
+}
+
+/// A client of one account. Shared by all that call: the ceiling, the clock's offset and the token are one.
+#[derive(Debug)]
+pub struct Client {
+    account: Account,
+    http: reqwest::Client,
+    pace: Pace,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the platform's clock is ahead of ours.
+    clock_offset: TimeDelta,
+    token: Option<Token>,
+}
+
+#[derive(Clone, Debug)]
+struct Token {
+    value: SecretString,
+    got: DateTime<Utc>,
+    ends: DateTime<Utc>,
+}
+
+/// What the client has already done about refusals of one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Remedies {
+    clock: bool,
+    repeat: bool,
+    login: bool,
+}
+
+/// What the client does about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    LearnClock,
+    Pause,
+    LogIn,
+    None,
+}
+
+/// What to do about a refusal of that class: each remedy once a call. `can_log_in`: a login is set, and its token is not
+/// a fresh one.
+fn remedy(class: Class, done: Remedies, can_log_in: bool) -> Remedy {
+    match class {
+        Class::ClockWrong if !done.clock => Remedy::LearnClock,
+        Class::Repeated if !done.repeat => Remedy::Pause,
+        Class::TokenRefused | Class::UserRefused if !done.login && can_log_in => Remedy::LogIn,
+        _ => Remedy::None,
+    }
+}
+
+impl Client {
+    /// A client for `account`. Fails when the machine's TLS roots cannot be read.
+    pub fn new(account: Account) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(account.connect_timeout)
+            .timeout(account.call_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("archive/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        let pace = Pace::new(account.calls_per_second);
+        Ok(Self { account, http, pace, state: Mutex::new(State::default()) })
+    }
+
+    /// The account that it calls for.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What the platform's clock is known to be ahead of this machine's.
+    pub async fn clock_offset(&self) -> TimeDelta {
+        self.state.lock().await.clock_offset
+    }
+
+    /// Asks for one recording: its URL. `start` and `end` are labels in [`Account::time_zone`], ten minutes apart at most.
+    /// **[doc]**
+    pub async fn start_download(
+        &self,
+        device: DeviceId,
+        start: chrono::NaiveDateTime,
+        end: chrono::NaiveDateTime,
+    ) -> Result<String, CallError> {
+        let business = [
+            ("id", device.to_string()),
+            ("startTime", start.format(wire::TIME_FORMAT).to_string()),
+            ("endTime", end.format(wire::TIME_FORMAT).to_string()),
+        ];
+        let method = method::START_DOWNLOAD;
+        let download: Download = self.call(method, &business).await?;
+        match download.result {
+            Some(0) if !download.url.is_empty() => Ok(download.url),
+            Some(0) | None => Err(CallError::NoUrl { method }),
+            Some(result) => {
+                Err(CallError::Refused { method, code: Code::Result(result), codename: Untrusted::default() })
+            }
+        }
+    }
+
+    /// Asks for a live stream's URLs; the platform closes the channel when nobody pulls within 10 s. **[doc]**
+    pub async fn start_play(&self, device: DeviceId, secondary: bool) -> Result<wire::Play, CallError> {
+        let business = [("deviceId", device.to_string()), ("isSlave", u8::from(secondary).to_string())];
+        self.call(method::START_PLAY, &business).await
+    }
+
+    async fn call<T: DeserializeOwned + Default>(
+        &self,
+        method: &'static str,
+        business: &[(&str, String)],
+    ) -> Result<T, CallError> {
+        let mut done = Remedies::default();
+        loop {
+            let token = if self.account.login.is_some() { Some(self.token(false).await?) } else { None };
+            let sent = self.send(method, business, token.as_ref()).await;
+            let Err((error, systime)) = sent else {
+                return sent.map(|answer| answer.data()).map_err(|(error, _)| error);
+            };
+            let class = match &error {
+                CallError::Refused { code, .. } => wire::classify(*code),
+                _ => return Err(error),
+            };
+            let can_log_in =
+                token.is_some_and(|token| Utc::now() - token.got > FRESH_TOKEN || class == Class::TokenRefused);
+            match remedy(class, done, can_log_in) {
+                Remedy::LearnClock => {
+                    done.clock = true;
+                    let Some(systime) = systime else { return Err(error) };
+                    self.state.lock().await.clock_offset = systime - Utc::now();
+                }
+                Remedy::Pause => {
+                    done.repeat = true;
+                    tokio::time::sleep(REPEAT_PAUSE).await;
+                }
+                Remedy::LogIn => {
+                    done.login = true;
+                    self.token(true).await?;
+                }
+                Remedy::None => return Err(error),
+            }
+        }
+    }
+
+    /// The user token: the cached one, unless it has ended or `renew` is asked for.
+    async fn token(&self, renew: bool) -> Result<Token, CallError> {
+        let cached = self.state.lock().await.token.clone();
+        if let Some(token) = cached.filter(|token| !renew && Utc::now() < token.ends) {
+            return Ok(token);
+        }
+        let Some(login) = &self.account.login else {
+            return Err(CallError::NoUrl { method: method::MOBILE_LOGIN });
+        };
+        let (method, password) = match login.kind {
+            LoginKind::Mobile => (method::MOBILE_LOGIN, login.password.expose_secret().to_owned()),
+            LoginKind::Sso => (method::SSO_LOGIN, sign::password_digest(&login.password)),
+        };
+        let business = [("userName", login.user.clone()), ("password", password)];
+        let answer = self.send(method, &business, None).await.map_err(|(error, _)| error)?;
+        let data: wire::Login = answer.data();
+        let now = Utc::now();
+        let token = Token {
+            value: SecretString::from(data.token),
+            got: now,
+            ends: data.expires.and_then(DateTime::from_timestamp_millis).unwrap_or(now + TOKEN_LIFE),
+        };
+        self.state.lock().await.token = Some(token.clone());
+        Ok(token)
+    }
+
+    /// One request. An answer with a code other than 0 is an error, with the platform's clock beside it.
+    async fn send(
+        &self,
+        method: &'static str,
+        business: &[(&str, String)],
+        token: Option<&Token>,
+    ) -> Result<Answer, (CallError, Option<DateTime<Utc>>)> {
+        self.pace.turn().await;
+        let form = self.signed(method, business, Utc::now() + self.clock_offset().await);
+        let request = self.http.post(&self.account.url).headers(self.token_header(token)).form(&form);
+        let unreachable = |error: reqwest::Error| {
+            (CallError::Unreachable { method, why: Untrusted::new(&chain(&error.without_url())) }, None)
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let body = read(response).await.map_err(unreachable)?;
+        let answer: Answer = serde_json::from_slice(&body).unwrap_or_default();
+        match answer.stat.code {
+            Some(0) => Ok(answer),
+            Some(number) => {
+                let codename = Untrusted::new(&answer.stat.codename);
+                let systime = answer.stat.systime.and_then(DateTime::from_timestamp_millis);
+                Err((CallError::Refused { method, code: Code::Stat(number), codename }, systime))
+            }
+            None => Err((CallError::NotThePlatform { method, status, first: Untrusted::from_bytes(&body) }, None)),
+        }
+    }
+
+    /// Common and business parameters with their signature. `at` is the platform's time.
+    fn signed(&self, method: &str, business: &[(&str, String)], at: DateTime<Utc>) -> BTreeMap<String, String> {
+        let account = &self.account;
+        let version = account.versions.get(method).map_or("v1", String::as_str);
+        let timestamp = at.with_timezone(&account.timestamp_zone).format(wire::TIMESTAMP_FORMAT).to_string();
+        let common = [
+            (param::AID, account.aid.clone()),
+            (param::AKEY, account.akey.clone()),
+            (param::METHOD, method.to_owned()),
+            (param::SIGN_METHOD, account.algorithm.as_str().to_owned()),
+            (param::REQUEST_MODE, "POST".to_owned()),
+            (param::VERSION, version.to_owned()),
+            (param::TIMESTAMP, timestamp),
+        ];
+        let mut form: BTreeMap<String, String> =
+            common.into_iter().chain(business.iter().cloned()).map(|(name, value)| (name.to_owned(), value)).collect();
+        let signature = sign::signature(&form, &account.secret, account.algorithm);
+        form.insert(param::SIGNATURE.to_owned(), signature);
+        form
+    }
+
+    fn token_header(&self, token: Option<&Token>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let (Some(token), Some(login)) = (token, &self.account.login) {
+            let name = match login.kind {
+                LoginKind::Mobile => HeaderName::from_static(wire::TOKEN_HEADER),
+                LoginKind::Sso => HeaderName::from_static("ovo-authorization"),
+            };
+            // OK to leave a token out that no header can carry: the platform then answers that it is missing.
+            if let Ok(mut value) = HeaderValue::from_str(token.value.expose_secret()) {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+}
+
+/// The body, as far as an answer may be long.
+async fn read(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    let mut pieces = response.bytes_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        if body.len() + piece.len() > LONGEST_ANSWER {
+            break;
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// An error with all that caused it: reqwest's own words are seldom the useful ones.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_remedy_is_tried_once() {
+        let fresh = Remedies::default();
+        let done = Remedies { clock: true, repeat: true, login: true };
+        for (class, first) in [
+            (Class::ClockWrong, Remedy::LearnClock),
+            (Class::Repeated, Remedy::Pause),
+            (Class::TokenRefused, Remedy::LogIn),
+            (Class::UserRefused, Remedy::LogIn),
+        ] {
+            assert_eq!(remedy(class, fresh, true), first, "{class:?}");
+            assert_eq!(remedy(class, done, true), Remedy::None, "{class:?}");
+        }
+        assert_eq!(remedy(Class::TokenRefused, fresh, false), Remedy::None);
+        for class in [Class::NvrFull, Class::Transient, Class::AccountRefused, Class::DeviceRefused] {
+            assert_eq!(remedy(class, fresh, true), Remedy::None, "{class:?}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Opens the URLs that the platform hands out, and gives their bytes.
+//!
+//! What is **[unknown]** of the media server and survived here: whether it sends a length, takes `Range`, or waits with
+//! its first byte for the NVR. The URL itself is data: http and https only, and it is never logged whole.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use reqwest::header;
+use thiserror::Error;
+use url::Url;
+
+use super::client::chain;
+use crate::untrusted::Untrusted;
+
+/// How long to wait for a media server.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the first byte, which may wait for the NVR.
+    pub first_byte: Duration,
+    /// For the next byte after any other.
+    pub stall: Duration,
+}
+
+/// Why no more bytes come.
+#[derive(Debug, Error)]
+pub enum MediaError {
+    /// The platform's URL cannot be used.
+    #[error("the platform gave a URL that is no http or https address: {0:?}")]
+    BadUrl(Untrusted),
+    /// The media server answered with something else than a stream.
+    #[error("the media server answered HTTP {status}, beginning {first:?}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// How the body begins.
+        first: Untrusted,
+    },
+    /// The connection failed or broke.
+    #[error("the connection to the media server failed: {0}")]
+    Broken(Untrusted),
+    /// No byte came for too long.
+    #[error("the media server sent nothing for {} s", .0.as_secs_f64())]
+    Stalled(Duration),
+}
+
+/// Opens media URLs.
+#[derive(Clone, Debug)]
+pub struct MediaClient {
+    http: reqwest::Client,
+    patience: Patience,
+}
+
+/// A stream that has begun.
+pub struct MediaStream {
+    body: BoxStream<'static, reqwest::Result<Bytes>>,
+    patience: Patience,
+    begun: bool,
+    /// Where in the file the first byte stands: what was asked for, or 0 when the server does not take ranges.
+    pub offset: u64,
+    /// Whether the server treats the URL as a file (it sent a length), so that a short answer may be a file that still
+    /// grows.
+    pub is_file: bool,
+}
+
+impl MediaClient {
+    /// A client with that patience. Fails when the machine's TLS roots cannot be read.
+    pub fn new(patience: Patience) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(patience.connect)
+            .user_agent(concat!("archive/", env!("CARGO_PKG_VERSION")))
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+            // One download, one connection: a media server that closes after each stream must not break the next.
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Self { http, patience })
+    }
+
+    /// Opens `url` from byte `offset` on. Nothing when the server says that there is nothing from there on.
+    pub async fn open(&self, url: &str, offset: u64) -> Result<Option<MediaStream>, MediaError> {
+        let url = usable(url)?;
+        let mut request = self.http.get(url);
+        if offset > 0 {
+            request = request.header(header::RANGE, format!("bytes={offset}-"));
+        }
+        let response = tokio::time::timeout(self.patience.first_byte, request.send())
+            .await
+            .map_err(|_| MediaError::Stalled(self.patience.first_byte))?
+            .map_err(|error| broken(error))?;
+        let status = response.status().as_u16();
+        let offset = match status {
+            206 => offset,
+            200 => 0,
+            416 if offset > 0 => return Ok(None),
+            _ => return Err(MediaError::Status { status, first: self.first_bytes(response).await }),
+        };
+        let is_file = response.content_length().is_some();
+        let body = response.bytes_stream().boxed();
+        Ok(Some(MediaStream { body, patience: self.patience, begun: false, offset, is_file }))
+    }
+
+    /// What an unexpected answer begins with, to be quoted; as much as one wait gives.
+    async fn first_bytes(&self, response: reqwest::Response) -> Untrusted {
+        let mut body = response.bytes_stream();
+        match tokio::time::timeout(self.patience.stall, body.next()).await {
+            Ok(Some(Ok(bytes))) => Untrusted::from_bytes(&bytes),
+            // OK to quote nothing: the status has been told, and is the better half.
+            Ok(Some(Err(_)) | None) | Err(_) => Untrusted::default(),
+        }
+    }
+}
+
+impl MediaStream {
+    /// The next bytes; nothing at a clean end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, MediaError> {
+        let wait = if self.begun { self.patience.stall } else { self.patience.first_byte };
+        match tokio::time::timeout(wait, self.body.next()).await {
+            Ok(Some(Ok(bytes))) => {
+                self.begun = true;
+                Ok(Some(bytes))
+            }
+            Ok(Some(Err(error))) => Err(broken(error)),
+            Ok(None) => Ok(None),
+            Err(_) => Err(MediaError::Stalled(wait)),
+        }
+    }
+}
+
+fn usable(url: &str) -> Result<Url, MediaError> {
+    let bad = || MediaError::BadUrl(Untrusted::new(url));
+    let url = Url::parse(url).map_err(|_| bad())?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(bad()) }
+}
+
+fn broken(error: reqwest::Error) -> MediaError {
+    MediaError::Broken(Untrusted::new(&chain(&error.without_url())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_http_and_https_are_opened() {
+        for url in ["http://10.1.2.3:8500/FLV_a_b_c.flv", "https://media.example/x"] {
+            assert!(usable(url).is_ok(), "{url}");
+        }
+        for url in ["", "file:///etc/passwd", "ftp://a/b", "data:video/x-flv,", "/FLV_a.flv", "http://"] {
+            assert!(matches!(usable(url), Err(MediaError::BadUrl(_))), "{url}");
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! A run: recover, plan, work through the plan, report.
+//!
+//! Gathers asynchronously (attempts that end, time that comes, somebody who says stop) and decides synchronously: the
+//! scheduler says what to do, and this file does it. It prints nothing; it emits events.
+//!
+//! The ledger's row is durable before the scheduler hears of an attempt's end, so that nothing is announced that a crash
+//! could take back.
+
+mod clock;
+pub mod planning;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use thiserror::Error;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::adopt::{self, Orphan};
+use crate::calendar;
+use crate::device::{DeviceId, NvrMap};
+use crate::event::{Event, Recovery, StopReason, Summary};
+use crate::fetch::{Fetched, Fetcher};
+use crate::exit_code::ExitCode;
+use crate::ledger::{Ledger, LedgerError, RunCounts, RunEnd, RunId, RunStart};
+use crate::outcome::{Class, Outcome};
+use crate::plan::{Plan, Request};
+use crate::platform::wire;
+use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
+use crate::time_range::TimeRange;
+use crate::vault::{Vault, VaultError};
+use crate::window::Window;
+
+use clock::RunClock;
+
+/// What a run is to do, validated.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What was asked for, in the words of whoever asked: for the ledger.
+    pub what: String,
+    /// What is asked of each device.
+    pub asked: BTreeMap<DeviceId, Request>,
+    /// Which NVR serves which device.
+    pub nvrs: NvrMap,
+    /// The devices' local time, where it is not `default_zone`.
+    pub zones: BTreeMap<DeviceId, Tz>,
+    /// The devices' local time otherwise.
+    pub default_zone: Tz,
+    /// The zone in which the platform reads labels.
+    pub platform_zone: Tz,
+    /// What the scheduler keeps to.
+    pub policy: Policy,
+    /// How much shorter than its window a recording may be, in seconds.
+    pub tolerance_seconds: i64,
+    /// Bytes that must stay free on the archive's disk.
+    pub min_free: u64,
+    /// What the scheduler's randomness starts from.
+    pub seed: u64,
+}
+
+impl Job {
+    /// A device's local time.
+    pub fn zone_of(&self, device: DeviceId) -> Tz {
+        self.zones.get(&device).copied().unwrap_or(self.default_zone)
+    }
+}
+
+/// Why a run could not be begun or ended properly.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The ledger failed, or another run holds it.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The archive's disk failed before work began.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// What a run works with.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// Where everything is written down.
+    pub ledger: Arc<Ledger>,
+    /// Where files go.
+    pub vault: Vault,
+    /// Who makes attempts.
+    pub fetcher: Arc<Fetcher>,
+    /// Who is told what happens. A receiver that is gone is no reason to stop.
+    pub events: UnboundedSender<Event>,
+    /// Whoever cancels this wants the run to end soon: what streams is kept as a prefix or dropped.
+    pub stop: CancellationToken,
+}
+
+/// Runs `job` to its end: all archived, the rest given up for now, or stopped early.
+pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
+    let clock = RunClock::start();
+    let begun = clock.now().to_utc_second();
+    let begun = tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone() }).await?;
+    let cut = tools.stop.child_token();
+    let mut run = Run { id: begun.id, clock, counts: RunCounts::default(), stopped: None, signalled: false, cut, job, tools };
+    let worked = run.work(begun.previous_was_cut_off).await;
+    let summary = run.summary().await?;
+    let exit = if worked.is_err() { ExitCode::Failure } else { ExitCode::of_run(&summary) };
+    let counts = RunCounts { missing_seconds: summary.asked_seconds - summary.archived_seconds, ..run.counts };
+    let end = RunEnd { ended: run.clock.now().to_utc_second(), exit: exit as u8, counts };
+    run.tools.ledger.end_run(run.id, end).await?;
+    worked?;
+    run.emit(Event::Ended(summary.clone()));
+    Ok(summary)
+}
+
+struct Run {
+    id: RunId,
+    clock: RunClock,
+    job: Job,
+    tools: Tools,
+    /// What it has done so far.
+    counts: RunCounts,
+    /// The first reason to end early.
+    stopped: Option<StopReason>,
+    /// Whether somebody asked for the end.
+    signalled: bool,
+    /// Cancelled when streams must end too, not only starts; a signal cancels it.
+    cut: CancellationToken,
+}
+
+/// An attempt that has ended, and is in the ledger.
+type Ended = (Window, Result<Fetched, RunError>);
+
+impl Run {
+    fn emit(&self, event: Event) {
+        // OK to ignore a closed channel: whoever displays the run may go before it ends.
+        let _ = self.tools.events.send(event);
+    }
+
+    async fn work(&mut self, recover: bool) -> Result<(), RunError> {
+        let swept = self.tools.vault.sweep()?;
+        if swept > 0 {
+            self.emit(Event::Recovered(Recovery::Swept { files: swept }));
+        }
+        self.write_down_what_is_asked().await?;
+        let mut plan = self.plan().await?;
+        if recover && self.adopt(&plan).await? {
+            plan = self.plan().await?;
+        }
+        self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
+        self.warn_of_ambiguous_labels(&plan);
+        let scheduler = Scheduler::new(plan.work(), self.job.policy.clone(), self.job.seed, self.clock.now());
+        self.work_through(scheduler).await
+    }
+
+    async fn write_down_what_is_asked(&self) -> Result<(), RunError> {
+        let (job, ledger) = (&self.job, &self.tools.ledger);
+        let mut by_zone: BTreeMap<&'static str, (Tz, Vec<DeviceId>)> = BTreeMap::new();
+        for &device in job.asked.keys() {
+            let zone = job.zone_of(device);
+            by_zone.entry(zone.name()).or_insert((zone, Vec::new())).1.push(device);
+        }
+        for (zone, devices) in by_zone.into_values() {
+            ledger.set_zone(devices, zone).await?;
+        }
+        ledger.ask(job.asked.iter().map(|(&device, request)| (device, request.ranges.clone())).collect()).await?;
+        Ok(())
+    }
+
+    async fn plan(&self) -> Result<Plan, RunError> {
+        Ok(planning::plan(&self.tools.ledger, &self.job.asked, &self.job.nvrs).await?)
+    }
+
+    /// Adopts what a killed run published and did not write down. Says whether the plan has changed.
+    async fn adopt(&self, plan: &Plan) -> Result<bool, RunError> {
+        let (vault, plan, job) = (self.tools.vault.clone(), plan.clone(), self.job.clone());
+        let now = self.clock.now().to_utc_second();
+        let finding = tokio::task::spawn_blocking(move || {
+            adopt::find(&vault, &plan, |device| job.zone_of(device), now, job.tolerance_seconds)
+        });
+        let orphans = finding.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
+        let found = !orphans.is_empty();
+        for orphan in orphans {
+            match orphan {
+                Orphan::Whole(recording) => {
+                    let window = Window { device: recording.device, range: recording.range };
+                    self.tools.ledger.adopt(*recording).await?;
+                    self.emit(Event::Recovered(Recovery::Adopted { window }));
+                }
+                Orphan::Spoiled { path, why } => {
+                    let path = self.tools.vault.set_aside(&path)?;
+                    self.emit(Event::Recovered(Recovery::SetAside { path, why }));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The platform reads local labels; where one names two stretches of time, nobody can say which one comes back.
+    fn warn_of_ambiguous_labels(&self, plan: &Plan) {
+        // Cameras of one job mostly miss the same stretches.
+        let mut seen: BTreeMap<TimeRange, Vec<TimeRange>> = BTreeMap::new();
+        for device in &plan.devices {
+            for stretch in &device.missing {
+                let ambiguous = seen
+                    .entry(stretch.range)
+                    .or_insert_with(|| ambiguous_windows(stretch.range, self.job.platform_zone));
+                for &range in ambiguous.iter() {
+                    self.emit(Event::AmbiguousLabel { window: Window { device: device.device, range } });
+                }
+            }
+        }
+    }
+
+    async fn work_through(&mut self, mut scheduler: Scheduler) -> Result<(), RunError> {
+        let mut attempts: JoinSet<Ended> = JoinSet::new();
+        let mut failure = None;
+        loop {
+            let wake = match scheduler.poll(self.clock.now()) {
+                Step::Finished => break,
+                Step::Start(window) => {
+                    self.begin(window, &mut attempts, &mut scheduler);
+                    continue;
+                }
+                Step::WaitUntil(at) => Some(at),
+                Step::AwaitCompletion => None,
+            };
+            tokio::select! {
+                Some(ended) = attempts.join_next() => {
+                    let (window, fetched) = ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+                    match fetched {
+                        Ok(fetched) => self.complete(&mut scheduler, window, fetched).await?,
+                        Err(error) => {
+                            self.stop(&mut scheduler, stop_reason(&error));
+                            failure.get_or_insert(error);
+                            scheduler.complete(&window, &Outcome::Cancelled, self.clock.now());
+                        }
+                    }
+                }
+                () = self.clock.sleep_until(wake) => {}
+                () = self.tools.stop.cancelled(), if !self.signalled => {
+                    self.signalled = true;
+                    self.stop(&mut scheduler, StopReason::Signal);
+                }
+            }
+        }
+        if scheduler.remaining_seconds() > 0 && self.stopped.is_none() {
+            self.stop(&mut scheduler, StopReason::StopAt);
+        }
+        match failure {
+            // A full disk is an end of its own, with an exit code of its own.
+            Some(error) if !matches!(self.stopped, Some(StopReason::DiskFull(_))) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts the attempt that the scheduler asked for, if the disk has room for it.
+    fn begin(&mut self, window: Window, attempts: &mut JoinSet<Ended>, scheduler: &mut Scheduler) {
+        if let Err(reason) = self.check_free_space() {
+            scheduler.complete(&window, &Outcome::Cancelled, self.clock.now());
+            self.stop(scheduler, reason);
+            return;
+        }
+        self.counts.attempts += 1;
+        self.emit(Event::AttemptStarted { window, nvr: self.job.nvrs.nvr_of(window.device) });
+        let (tools, cut, zone, id) = (self.tools.clone(), self.cut.clone(), self.job.zone_of(window.device), self.id);
+        attempts.spawn(async move { (window, attempt(id, window, zone, &tools, &cut).await) });
+    }
+
+    fn check_free_space(&self) -> Result<(), StopReason> {
+        let free = self.tools.vault.free_bytes().map_err(|error| StopReason::Broken(error.to_string()))?;
+        if free >= self.job.min_free {
+            return Ok(());
+        }
+        let root = self.tools.vault.root().display();
+        let (free, wanted) = (free >> 20, self.job.min_free >> 20);
+        Err(StopReason::DiskFull(format!(
+            "{root} has {free} MiB free, and archive.min_free is {wanted} MiB: free some space, or lower min_free"
+        )))
+    }
+
+    /// Tells the scheduler and everybody else of an attempt that has ended.
+    async fn complete(
+        &mut self,
+        scheduler: &mut Scheduler,
+        window: Window,
+        fetched: Fetched,
+    ) -> Result<(), RunError> {
+        let Fetched { attempt, recording, set_aside } = fetched;
+        let now = self.clock.now();
+        if let Some(recording) = recording {
+            self.counts.recordings += 1;
+            self.counts.bytes += recording.bytes;
+            self.counts.archived_seconds += recording.range.seconds();
+        }
+        if let Some(path) = set_aside {
+            let why = "it stood under a recording's name, and no row of the ledger knew it".to_owned();
+            self.emit(Event::Recovered(Recovery::SetAside { path, why }));
+        }
+        let given_up = scheduler.complete(&window, &attempt.outcome, now);
+        if let Outcome::Missed(class) = attempt.outcome {
+            self.tell_of_held_nvr(scheduler, window.device, class);
+            if class == Class::AccountRefused {
+                let why = attempt.detail.as_ref().map_or_else(|| explain(&attempt.code), ToString::to_string);
+                self.stop(scheduler, StopReason::AccountRefused(why));
+            }
+        }
+        self.emit(Event::AttemptEnded { window, attempt });
+        for given_up in given_up {
+            self.give_up(given_up, window).await?;
+        }
+        Ok(())
+    }
+
+    fn tell_of_held_nvr(&self, scheduler: &Scheduler, device: DeviceId, class: Class) {
+        let held = matches!(class, Class::NvrFull | Class::NvrOverloaded | Class::NvrOffline);
+        if let Some(state) = scheduler.nvr_state(device).filter(|_| held) {
+            self.emit(Event::NvrHeld { nvr: state.nvr, class, until: state.held_until, limit: state.limit });
+        }
+    }
+
+    /// Writes down what is left to the next run. What `attempted` came to is in the ledger already, unless the answer has
+    /// by now been confirmed: then the cause is a better one.
+    async fn give_up(&self, given_up: GivenUp, attempted: Window) -> Result<(), RunError> {
+        let GivenUp { device, ranges, cause } = given_up;
+        self.tools.ledger.mark_missing(device, ranges.clone(), cause, self.clock.now().to_utc_second()).await?;
+        for &range in &ranges {
+            let window = Window { device, range };
+            tracing::debug!(%window, %cause, after = %attempted, "given up for this run");
+            self.emit(Event::GivenUp { window, cause });
+        }
+        Ok(())
+    }
+
+    /// Starts nothing more; for some reasons, ends what streams too.
+    fn stop(&mut self, scheduler: &mut Scheduler, reason: StopReason) {
+        scheduler.drain();
+        if matches!(reason, StopReason::DiskFull(_) | StopReason::Broken(_)) {
+            self.cut.cancel();
+        }
+        if self.stopped.is_none() {
+            self.emit(Event::Stopping(reason.clone()));
+            self.stopped = Some(reason);
+        }
+    }
+
+    async fn summary(&self) -> Result<Summary, RunError> {
+        let plan = self.plan().await?;
+        let coverage = plan.coverage();
+        let mut missing: BTreeMap<_, i64> = BTreeMap::new();
+        for stretch in plan.devices.iter().flat_map(|device| device.missing.iter().chain(&device.settled)) {
+            *missing.entry(stretch.cause).or_default() += stretch.range.seconds();
+        }
+        Ok(Summary {
+            asked_seconds: coverage.asked_seconds,
+            archived_seconds: coverage.archived_seconds,
+            recordings: self.counts.recordings,
+            bytes: self.counts.bytes,
+            attempts: self.counts.attempts,
+            missing: missing.into_iter().collect(),
+            stopped: self.stopped.clone(),
+        })
+    }
+}
+
+/// One attempt, and its row in the ledger.
+async fn attempt(
+    run: RunId,
+    window: Window,
+    zone: Tz,
+    tools: &Tools,
+    cut: &CancellationToken,
+) -> Result<Fetched, RunError> {
+    let progress = |media_milliseconds, bytes| {
+        // OK to ignore a closed channel, as in `emit`.
+        let _ = tools.events.send(Event::Streaming { window, media_milliseconds, bytes });
+    };
+    let fetched = tools.fetcher.fetch(window, zone, cut, &progress).await?;
+    match &fetched.recording {
+        Some(recording) => {
+            let rest = TimeRange::new(recording.range.end(), window.range.end());
+            let rest = rest.zip(fetched.attempt.outcome.cause());
+            tools.ledger.record_archived(run, fetched.attempt.clone(), recording.clone(), rest).await?;
+        }
+        None => tools.ledger.record_missed(run, window, fetched.attempt.clone()).await?,
+    }
+    Ok(fetched)
+}
+
+/// The windows of a stretch whose local labels name another stretch of time as well.
+fn ambiguous_windows(stretch: TimeRange, zone: Tz) -> Vec<TimeRange> {
+    if !calendar::label_exists_twice(stretch, zone) {
+        return Vec::new();
+    }
+    stretch.cut_on_grid().filter(|&window| calendar::label_exists_twice(window, zone)).collect()
+}
+
+fn stop_reason(error: &RunError) -> StopReason {
+    match error {
+        RunError::Vault(full @ VaultError::Full { .. }) => StopReason::DiskFull(full.to_string()),
+        other => StopReason::Broken(other.to_string()),
+    }
+}
+
+fn explain(code: &Option<crate::outcome::Code>) -> String {
+    code.map_or_else(|| "the account is refused".to_owned(), wire::explain)
+}

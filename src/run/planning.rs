@@ -1,0 +1,34 @@
+//! Makes the plan from what the ledger knows; a dry run stops here.
+
+use std::collections::BTreeMap;
+
+use crate::device::{DeviceId, NvrMap};
+use crate::ledger::{Ledger, LedgerError};
+use crate::plan::{Request, Known, Plan};
+use crate::time_range::TimeRange;
+
+/// The plan for what is asked, as the ledger stands now.
+pub async fn plan(
+    ledger: &Ledger,
+    asked: &BTreeMap<DeviceId, Request>,
+    nvrs: &NvrMap,
+) -> Result<Plan, LedgerError> {
+    let Some(within) = span(asked) else {
+        return Ok(Plan::new(asked, &BTreeMap::new(), nvrs));
+    };
+    let devices: Vec<DeviceId> = asked.keys().copied().collect();
+    let mut known: BTreeMap<DeviceId, Known> = BTreeMap::new();
+    for (device, archived) in ledger.archived(devices.clone(), within).await? {
+        known.entry(device).or_default().archived = archived;
+    }
+    for (device, missing) in ledger.missing(devices, within).await? {
+        known.entry(device).or_default().missing = missing;
+    }
+    Ok(Plan::new(asked, &known, nvrs))
+}
+
+/// From the first asked-for second to the last, over all devices.
+fn span(asked: &BTreeMap<DeviceId, Request>) -> Option<TimeRange> {
+    let ranges = || asked.values().flat_map(|request| request.ranges.ranges());
+    TimeRange::new(ranges().map(TimeRange::start).min()?, ranges().map(TimeRange::end).max()?)
+}

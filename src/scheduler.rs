@@ -1,0 +1,454 @@
+//! Which window may start now: a state machine without a clock.
+//!
+//! Time and randomness come in as arguments, decisions come out. It never sleeps, so a busy answer never holds a worker:
+//! the window goes back with a time, and another NVR's window takes the place. [`crate::run`] does what it says.
+//!
+//! Its parts: [`queue`] holds what one camera still has to fetch, cut lazily; `nvr` what one recorder can take;
+//! `verdict` what an outcome asks for. This file joins them: who is ready, who waits until when.
+
+mod camera;
+mod nvr;
+pub mod queue;
+mod verdict;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::backoff::Delays;
+use crate::device::{DeviceId, NvrId};
+use crate::instant::Instant;
+use crate::outcome::{Class, Outcome};
+use crate::time_range::RangeSet;
+use crate::window::{Cause, Missing, Window};
+
+use camera::Camera;
+use nvr::Nvr;
+use verdict::Next;
+
+/// What the scheduler keeps to.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Downloads at once over all NVRs.
+    pub streams: usize,
+    /// Downloads at once per NVR, before anything is learned of it.
+    pub per_nvr: usize,
+    /// How many playback channels an NVR has, where the settings say it.
+    pub channels: BTreeMap<NvrId, usize>,
+    /// How old a window's end must be before it is asked for.
+    pub settle: Duration,
+    /// Delays after failures.
+    pub delays: Delays,
+    /// Failed attempts at one window in one run before it is given up.
+    pub attempts: u32,
+    /// Busy answers for one window, and answers in a row that an NVR is offline, before they are given up.
+    pub busy_attempts: u32,
+    /// How long after an empty or a short answer the same is asked again.
+    pub recheck_after: Duration,
+    /// Two short answers that differ by no more than this are as short as each other, in seconds.
+    pub tolerance_seconds: i64,
+}
+
+/// What one camera has to fetch in this run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The camera.
+    pub device: DeviceId,
+    /// The NVR that it hangs off.
+    pub nvr: NvrId,
+    /// What is missing, earliest first, without overlaps.
+    pub missing: Vec<Missing>,
+    /// Nothing of this camera starts from here on.
+    pub stop_at: Option<Instant>,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Begin an attempt at this window, and call [`Scheduler::complete`] when it has ended.
+    Start(Window),
+    /// Nothing may start before this moment, unless an attempt ends earlier.
+    WaitUntil(Instant),
+    /// Nothing may start before an attempt ends.
+    AwaitCompletion,
+    /// Nothing runs, and nothing more will start.
+    Finished,
+}
+
+/// Time that will not be asked for again in this run, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The camera.
+    pub device: DeviceId,
+    /// What of its time.
+    pub ranges: RangeSet,
+    /// Why; the ledger keeps it.
+    pub cause: Cause,
+}
+
+/// How one NVR stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NvrState {
+    /// The NVR.
+    pub nvr: NvrId,
+    /// How many downloads it is believed to take at once.
+    pub limit: usize,
+    /// Nothing starts before this moment.
+    pub held_until: Option<Instant>,
+    /// Whether it was offline when last asked.
+    pub offline: bool,
+}
+
+/// Something that may change by time alone. Waking twice does no harm: what is woken is looked at anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wake {
+    Camera(usize),
+    Nvr(usize),
+}
+
+/// How an NVR, or a camera within its NVR, stands in line: the one with the most work left first, so that no single
+/// camera is the tail of the night; by position in the plan among equals, so that the same plan gives the same night.
+type Rank = (Reverse<i64>, usize);
+
+/// The scheduler. See the module's documentation.
+#[derive(Debug)]
+pub struct Scheduler {
+    policy: Policy,
+    random: ChaCha8Rng,
+    cameras: Vec<Camera>,
+    by_device: BTreeMap<DeviceId, usize>,
+    nvrs: Vec<NvrLine>,
+    /// NVRs with room and with a camera that is ready.
+    open: BTreeSet<Rank>,
+    wakes: BinaryHeap<Reverse<(Instant, Wake)>>,
+    /// Nothing starts before this moment: the platform itself fails.
+    platform_held: Option<Instant>,
+    platform_failures: u32,
+    running: usize,
+    draining: bool,
+}
+
+/// An NVR with the cameras that stand ready in front of it.
+#[derive(Debug)]
+struct NvrLine {
+    id: NvrId,
+    nvr: Nvr,
+    cameras: Vec<usize>,
+    ready: BTreeSet<Rank>,
+    /// Under which rank it stands in `open`.
+    open_as: Option<Rank>,
+    /// The earliest wake that is set for it.
+    wake_at: Option<Instant>,
+}
+
+/// Failures of the platform in a row, from which on everything waits: a few can be chance, while one failed night of a
+/// thousand cameras would otherwise use up every window's attempts within minutes.
+const PLATFORM_FAILURES: u32 = 4;
+
+impl Scheduler {
+    /// A scheduler for `work`. The same work, policy, seed, moments and outcomes give the same decisions.
+    pub fn new(work: Vec<Work>, policy: Policy, seed: u64, now: Instant) -> Self {
+        let mut nvrs: Vec<NvrLine> = Vec::new();
+        let mut nvr_index: BTreeMap<NvrId, usize> = BTreeMap::new();
+        let mut cameras = Vec::with_capacity(work.len());
+        let mut by_device = BTreeMap::new();
+        for item in work {
+            let nvr = *nvr_index.entry(item.nvr.clone()).or_insert_with(|| {
+                nvrs.push(NvrLine::new(item.nvr.clone(), &policy));
+                nvrs.len() - 1
+            });
+            nvrs[nvr].cameras.push(cameras.len());
+            by_device.insert(item.device, cameras.len());
+            cameras.push(Camera::new(&item, nvr));
+        }
+        let mut scheduler = Self {
+            policy,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            cameras,
+            by_device,
+            nvrs,
+            open: BTreeSet::new(),
+            wakes: BinaryHeap::new(),
+            platform_held: None,
+            platform_failures: 0,
+            running: 0,
+            draining: false,
+        };
+        for camera in 0..scheduler.cameras.len() {
+            scheduler.refresh_camera(camera, now);
+        }
+        scheduler
+    }
+
+    /// What to do at `now`, which must not go backwards from call to call. Ask again after doing it.
+    pub fn poll(&mut self, now: Instant) -> Step {
+        self.wake(now);
+        // OK to loop: a round that starts nothing takes a camera out of the line.
+        while self.may_start(now) {
+            let Some(&(_, nvr)) = self.open.first() else {
+                break;
+            };
+            if let Some(window) = self.start(nvr, now) {
+                return Step::Start(window);
+            }
+        }
+        match self.next_wake(now) {
+            Some(at) if !self.draining => Step::WaitUntil(at),
+            _ if self.running > 0 => Step::AwaitCompletion,
+            _ => Step::Finished,
+        }
+    }
+
+    /// Says what an attempt that [`Step::Start`] asked for came to. Gives what will not be asked for again in this run.
+    pub fn complete(&mut self, window: &Window, outcome: &Outcome, now: Instant) -> Vec<GivenUp> {
+        let Some(&index) = self.by_device.get(&window.device) else {
+            return Vec::new();
+        };
+        let Some(task) = self.cameras[index].end_attempt() else {
+            return Vec::new();
+        };
+        let nvr = self.cameras[index].nvr;
+        self.running -= 1;
+        self.nvrs[nvr].nvr.ended();
+        self.note_platform(outcome, now);
+
+        let random = self.random.random::<f64>();
+        self.nvrs[nvr].note(outcome, now, &self.policy.delays, random);
+        let next = verdict::next(task, outcome, &self.policy);
+        let mut given_up = self.carry_out(index, next, now);
+        given_up.extend(self.give_up_offline_nvr(nvr));
+
+        self.refresh_camera(index, now);
+        for lost in &given_up {
+            if let Some(&camera) = self.by_device.get(&lost.device) {
+                self.refresh_camera(camera, now);
+            }
+        }
+        given_up
+    }
+
+    /// Starts nothing more; what runs is awaited.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Seconds of footage that are neither archived nor given up: what waits, and what runs.
+    pub fn remaining_seconds(&self) -> i64 {
+        self.cameras.iter().map(Camera::remaining_seconds).sum()
+    }
+
+    /// How an NVR stands, for whoever displays it.
+    pub fn nvr_state(&self, device: DeviceId) -> Option<NvrState> {
+        let line = &self.nvrs[self.cameras[*self.by_device.get(&device)?].nvr];
+        Some(NvrState {
+            nvr: line.id.clone(),
+            limit: line.nvr.limit(),
+            held_until: line.nvr.held_until(),
+            offline: line.nvr.is_offline(),
+        })
+    }
+
+    fn may_start(&self, now: Instant) -> bool {
+        !self.draining && self.running < self.policy.streams.max(1) && !self.platform_is_held(now)
+    }
+
+    /// Starts the first camera in an NVR's line. Nothing when that camera's time to stop came while it stood there: it is
+    /// then out of the line.
+    fn start(&mut self, nvr: usize, now: Instant) -> Option<Window> {
+        let &(_, index) = self.nvrs[nvr].ready.first()?;
+        let window = self.cameras[index].begin_attempt(now, self.policy.settle);
+        if window.is_some() {
+            self.nvrs[nvr].nvr.started();
+            self.running += 1;
+        }
+        self.refresh_camera(index, now);
+        window
+    }
+
+    fn carry_out(&mut self, index: usize, next: Next, now: Instant) -> Vec<GivenUp> {
+        let delay_random = self.random.random::<f64>();
+        let camera = &mut self.cameras[index];
+        let device = camera.device;
+        let mut given_up = Vec::new();
+        match next {
+            Next::Done => camera.went_well(),
+            Next::Front(task) => camera.put_back(task),
+            Next::HoldCamera(task) => camera.hold(task, now, &self.policy.delays, delay_random),
+            Next::Later { task, failures } => {
+                camera.retry(task, now + self.policy.delays.after(failures, delay_random));
+            }
+            Next::Recheck(task) => camera.retry(task, now + self.policy.recheck_after),
+            Next::Parts(parts) => camera.queue_parts(parts),
+            Next::GiveUp { range, cause } => given_up.push(GivenUp { device, ranges: range.into(), cause }),
+            Next::GiveUpCamera { range, cause } => {
+                let mut ranges = camera.take_all();
+                ranges.insert(range);
+                given_up.push(GivenUp { device, ranges, cause });
+            }
+            Next::StopRun => self.draining = true,
+        }
+        given_up
+    }
+
+    /// An NVR that stayed offline for all the patience that the settings allow is left to the next run.
+    fn give_up_offline_nvr(&mut self, nvr: usize) -> Vec<GivenUp> {
+        let line = &self.nvrs[nvr];
+        if !line.nvr.is_offline() || line.nvr.streak() < self.policy.busy_attempts {
+            return Vec::new();
+        }
+        line.cameras
+            .iter()
+            .map(|&camera| {
+                let camera = &mut self.cameras[camera];
+                GivenUp { device: camera.device, ranges: camera.take_all(), cause: Cause::NvrOffline }
+            })
+            .filter(|given_up| !given_up.ranges.is_empty())
+            .collect()
+    }
+
+    /// Keeps count of whether the platform itself answers.
+    fn note_platform(&mut self, outcome: &Outcome, now: Instant) {
+        match outcome {
+            Outcome::Missed(Class::Transient) => {
+                self.platform_failures += 1;
+                if self.platform_failures >= PLATFORM_FAILURES && !self.platform_is_held(now) {
+                    let streak = self.platform_failures - PLATFORM_FAILURES + 1;
+                    let until = now + self.policy.delays.after(streak, self.random.random::<f64>());
+                    self.platform_held = Some(until);
+                }
+            }
+            Outcome::Cancelled => {}
+            _ => {
+                self.platform_failures = 0;
+                self.platform_held = None;
+            }
+        }
+    }
+
+    fn platform_is_held(&self, now: Instant) -> bool {
+        // While it fails, one attempt at a time finds out whether it is back.
+        let probing = self.platform_failures >= PLATFORM_FAILURES && self.running > 0;
+        probing || self.platform_held.is_some_and(|until| until > now)
+    }
+
+    fn wake(&mut self, now: Instant) {
+        while let Some(&Reverse((at, _))) = self.wakes.peek() {
+            if at > now {
+                break;
+            }
+            self.take_wake(now);
+        }
+    }
+
+    /// Looks anew at what the earliest wake is set for; that sets the wake that is due, if one still is.
+    fn take_wake(&mut self, now: Instant) {
+        match self.wakes.pop() {
+            Some(Reverse((_, Wake::Camera(camera)))) => {
+                self.cameras[camera].wake_at = None;
+                self.refresh_camera(camera, now);
+            }
+            Some(Reverse((_, Wake::Nvr(nvr)))) => {
+                self.nvrs[nvr].wake_at = None;
+                self.refresh_nvr(nvr, now);
+            }
+            None => {}
+        }
+    }
+
+    /// The next moment at which time alone changes something. A wake that nobody needs any more is dropped, or a night
+    /// would last until the last of them.
+    fn next_wake(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(&Reverse((at, wake))) = self.wakes.peek() {
+            let needed = match wake {
+                Wake::Camera(camera) => self.cameras[camera].due(now, self.policy.settle) == Some(at),
+                Wake::Nvr(nvr) => !self.nvrs[nvr].ready.is_empty() && self.nvrs[nvr].nvr.opens_at(now) == Some(at),
+            };
+            if needed {
+                break;
+            }
+            self.take_wake(now);
+        }
+        let waiting = self.wakes.peek().map(|&Reverse((at, _))| at);
+        let held = self.platform_held.filter(|&until| until > now && !self.open.is_empty());
+        match (waiting, held) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Puts a camera where it belongs now: into its NVR's line, or to bed until something is due.
+    fn refresh_camera(&mut self, index: usize, now: Instant) {
+        let camera = &mut self.cameras[index];
+        let line = &mut self.nvrs[camera.nvr];
+        if let Some(rank) = camera.ready_as.take() {
+            line.ready.remove(&rank);
+        }
+        match camera.due(now, self.policy.settle) {
+            Some(due) if due <= now => {
+                let rank = (Reverse(camera.remaining_seconds()), index);
+                camera.ready_as = Some(rank);
+                line.ready.insert(rank);
+            }
+            Some(due) => {
+                if camera.wake_at.is_none_or(|set| due < set) {
+                    camera.wake_at = Some(due);
+                    self.wakes.push(Reverse((due, Wake::Camera(index))));
+                }
+            }
+            None => {}
+        }
+        let nvr = camera.nvr;
+        self.refresh_nvr(nvr, now);
+    }
+
+    /// Puts an NVR where it belongs now: among those that may start something, or to bed until it may.
+    fn refresh_nvr(&mut self, nvr: usize, now: Instant) {
+        let line = &mut self.nvrs[nvr];
+        if let Some(rank) = line.open_as.take() {
+            self.open.remove(&rank);
+        }
+        let Some(&(remaining, _)) = line.ready.first() else {
+            return;
+        };
+        if line.nvr.has_room(now) {
+            line.open_as = Some((remaining, nvr));
+            self.open.insert((remaining, nvr));
+        } else if let Some(at) = line.nvr.opens_at(now) {
+            if line.wake_at.is_none_or(|set| at < set) {
+                line.wake_at = Some(at);
+                self.wakes.push(Reverse((at, Wake::Nvr(nvr))));
+            }
+        }
+    }
+}
+
+impl NvrLine {
+    fn new(id: NvrId, policy: &Policy) -> Self {
+        let cap = policy.channels.get(&id).copied().unwrap_or(policy.per_nvr);
+        let nvr = Nvr::new(policy.per_nvr, cap);
+        Self { id, nvr, cameras: Vec::new(), ready: BTreeSet::new(), open_as: None, wake_at: None }
+    }
+
+    /// What an outcome says of the NVR.
+    fn note(&mut self, outcome: &Outcome, now: Instant, delays: &Delays, random: f64) {
+        match outcome {
+            Outcome::Archived
+            | Outcome::Prefix { .. }
+            | Outcome::Broken
+            | Outcome::Short { .. }
+            | Outcome::Empty
+            | Outcome::Unusable => self.nvr.answered(now),
+            Outcome::Missed(Class::NvrFull) => self.nvr.full(now, delays, random),
+            Outcome::Missed(Class::NvrOverloaded) => self.nvr.overloaded(now, delays, random),
+            Outcome::Missed(Class::NvrOffline) => self.nvr.went_offline(now, delays, random),
+            // A camera's own trouble, or the platform's, says nothing of the NVR.
+            Outcome::Missed(_) | Outcome::Cancelled => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

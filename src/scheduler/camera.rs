@@ -1,0 +1,140 @@
+//! One camera in the schedule: what it has to fetch, and when it may be asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::backoff::Delays;
+use crate::device::DeviceId;
+use crate::instant::Instant;
+use crate::time_range::{RangeSet, UtcSecond};
+use crate::window::Window;
+
+use super::queue::{Queue, Task};
+use super::{Rank, Work};
+
+/// One camera. At most one attempt runs at a time: the platform answers -3 to a second.
+#[derive(Debug)]
+pub(super) struct Camera {
+    pub(super) device: DeviceId,
+    /// Its NVR's position.
+    pub(super) nvr: usize,
+    /// Under which rank it stands in its NVR's line.
+    pub(super) ready_as: Option<Rank>,
+    /// The earliest wake that is set for it.
+    pub(super) wake_at: Option<Instant>,
+    fresh: Queue,
+    /// What failed, by when it may be tried again. Fresh windows go first: a retry does not jump the queue.
+    retries: BTreeMap<(Instant, UtcSecond), Task>,
+    in_flight: Option<Task>,
+    held_until: Option<Instant>,
+    /// Holds in a row.
+    streak: u32,
+    stop_at: Option<Instant>,
+    /// Seconds in `fresh`, `retries` and `in_flight`.
+    remaining: i64,
+}
+
+impl Camera {
+    pub(super) fn new(work: &Work, nvr: usize) -> Self {
+        let fresh = Queue::new(&work.missing);
+        Self {
+            device: work.device,
+            nvr,
+            ready_as: None,
+            wake_at: None,
+            remaining: fresh.seconds(),
+            fresh,
+            retries: BTreeMap::new(),
+            in_flight: None,
+            held_until: None,
+            streak: 0,
+            stop_at: work.stop_at,
+        }
+    }
+
+    pub(super) fn remaining_seconds(&self) -> i64 {
+        self.remaining
+    }
+
+    /// When its next attempt may start; nothing while one runs, when nothing is left, or when its time has come to stop.
+    pub(super) fn due(&self, now: Instant, settle: Duration) -> Option<Instant> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let fresh = self.fresh_due(settle);
+        let retry = self.retries.first_key_value().map(|(&(at, _), _)| at);
+        let task = match (fresh, retry) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b)?,
+        };
+        let due = self.held_until.map_or(task, |held| held.max(task));
+        let stopped = self.stop_at.is_some_and(|stop| due.max(now) >= stop);
+        (!stopped).then_some(due)
+    }
+
+    fn fresh_due(&self, settle: Duration) -> Option<Instant> {
+        self.fresh.next_end().map(|end| Instant::from(end) + settle)
+    }
+
+    /// Takes the next window that is due: fresh ones before retries. Nothing when none is, or when it is time to stop.
+    pub(super) fn begin_attempt(&mut self, now: Instant, settle: Duration) -> Option<Window> {
+        if self.due(now, settle).is_none_or(|due| due > now) {
+            return None;
+        }
+        let fresh = self.fresh_due(settle).is_some_and(|due| due <= now);
+        let task = if fresh { self.fresh.pop()? } else { self.retries.pop_first()?.1 };
+        self.in_flight = Some(task);
+        Some(Window { device: self.device, range: task.range })
+    }
+
+    /// Takes the running attempt's task; whoever does must put what is left of it back, or its time is gone.
+    pub(super) fn end_attempt(&mut self) -> Option<Task> {
+        let task = self.in_flight.take()?;
+        self.remaining -= task.range.seconds();
+        Some(task)
+    }
+
+    /// An attempt ended well.
+    pub(super) fn went_well(&mut self) {
+        self.streak = 0;
+        self.held_until = None;
+    }
+
+    /// The task is the next again, and nobody is to blame.
+    pub(super) fn put_back(&mut self, task: Task) {
+        self.remaining += task.range.seconds();
+        self.fresh.push_front(task);
+    }
+
+    /// The camera wants to be left alone for a while.
+    pub(super) fn hold(&mut self, task: Task, now: Instant, delays: &Delays, random: f64) {
+        self.streak = self.streak.saturating_add(1);
+        self.held_until = Some(now + delays.after(self.streak, random));
+        self.put_back(task);
+    }
+
+    /// The task may be tried again at `at`.
+    pub(super) fn retry(&mut self, task: Task, at: Instant) {
+        self.went_well();
+        self.remaining += task.range.seconds();
+        self.retries.insert((at, task.range.start()), task);
+    }
+
+    /// The parts of a window are next, in their order.
+    pub(super) fn queue_parts(&mut self, parts: [Task; 2]) {
+        self.went_well();
+        for part in parts.into_iter().rev() {
+            self.put_back(part);
+        }
+    }
+
+    /// Takes out everything that does not run.
+    pub(super) fn take_all(&mut self) -> RangeSet {
+        let mut all = self.fresh.take_all();
+        for task in std::mem::take(&mut self.retries).into_values() {
+            all.insert(task.range);
+        }
+        self.remaining -= all.seconds();
+        all
+    }
+}

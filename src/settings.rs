@@ -1,0 +1,232 @@
+//! Settings: `jobs.toml`, the environment and flags, read and validated once, before anything starts.
+//!
+//! A flag wins over the environment, the environment over the file, the file over the defaults. Every mistake is
+//! reported together, with file and line. Paths are relative to the current directory, wherever they are written.
+
+mod devices;
+mod raw;
+mod remark;
+mod secret;
+mod validate;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use secrecy::SecretString;
+use url::Url;
+
+pub use devices::{NotADeviceList, parse_device_list};
+pub use remark::{Place, Remark, SettingsErrors};
+
+use crate::calendar::{Asked, HourSpan};
+use crate::device::{DeviceId, NvrId, NvrMap};
+
+/// Everything that can be set, except the account's secrets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where recordings go, and how many streams fetch them.
+    pub archive: ArchiveSettings,
+    /// How the platform is called.
+    pub platform: PlatformSettings,
+    /// What follows a failed attempt.
+    pub retry: RetrySettings,
+    /// The recorders that the file names, in its order.
+    pub nvrs: Vec<NvrSettings>,
+    /// The jobs of the file, in its order.
+    pub jobs: Vec<JobSettings>,
+    /// What is allowed and should not stay so; to be shown once.
+    pub warnings: Vec<Remark>,
+}
+
+impl Settings {
+    /// Reads the settings for a command that calls no platform: an account need not be there, and no secret is read.
+    ///
+    /// `environment` is asked for variables by name, so that tests need not change the process's own.
+    pub fn load(flags: &Flags, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
+        validate::load(flags, environment)
+    }
+
+    /// Reads the settings and the account's secrets: a file is read, or a command is run, for each.
+    pub fn load_with_credentials(
+        flags: &Flags,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Credentials), SettingsErrors> {
+        validate::load_with_credentials(flags, environment)
+    }
+
+    /// Which of the file's recorders serves which device.
+    pub fn nvr_map(&self) -> NvrMap {
+        let mut map = NvrMap::default();
+        for nvr in &self.nvrs {
+            for &device in &nvr.devices {
+                map.assign(device, nvr.name.clone());
+            }
+        }
+        map
+    }
+}
+
+/// What flags may set; they win over everything else. Texts are as typed, and are read like those of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`, or the file that `run` names; else `ARCHIVE_CONFIG`, else no file.
+    pub config: Option<PathBuf>,
+    /// `--url`
+    pub url: Option<String>,
+    /// `--aid`
+    pub aid: Option<String>,
+    /// `--akey`
+    pub akey: Option<String>,
+    /// `--root`
+    pub root: Option<String>,
+    /// `--ledger`
+    pub ledger: Option<String>,
+    /// `--time-zone`
+    pub time_zone: Option<String>,
+    /// `--streams`
+    pub streams: Option<String>,
+    /// `--per-nvr`
+    pub per_nvr: Option<String>,
+}
+
+/// `[archive]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveSettings {
+    /// The folder of the recordings. Default: `recordings`.
+    pub root: PathBuf,
+    /// The ledger's file. Default: `ledger.db` in the root.
+    pub ledger: PathBuf,
+    /// Bytes that must stay free on the root's disk. Default: 5 GiB.
+    pub min_free: u64,
+    /// Downloads at once, over all NVRs. Default: 16.
+    pub streams: usize,
+    /// Downloads at once per NVR, before anything is learned of it. Default: 2.
+    pub per_nvr: usize,
+    /// How old a window's end must be before it is asked for. Default: 2 minutes.
+    pub settle: Duration,
+    /// How much of a window the media may miss and still be whole; below a minute. Default: 5 seconds.
+    pub tolerance: Duration,
+    /// How long a stream may send nothing. Default: 30 seconds.
+    pub stall_timeout: Duration,
+    /// How long a stream's first byte may take. Default: 60 seconds.
+    pub first_byte_timeout: Duration,
+    /// The devices' local time, unless a job says otherwise. Default: Asia/Shanghai.
+    pub time_zone: Tz,
+}
+
+/// `[platform]`, without its secrets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlatformSettings {
+    /// The gateway; http or https, without a user. Default: `https://openapi.opretail.com/m.api`. **[sdk]**
+    pub url: Url,
+    /// `_aid`. Default: `S107`. **[doc]**
+    pub aid: String,
+    /// `_sm`. Default: md5, as in the vendor's example. **[doc]**
+    pub signature: Signature,
+    /// The zone of `startTime` and `endTime`, which is **[unknown]**. Default: Asia/Shanghai.
+    pub time_zone: Tz,
+    /// The zone of `_timestamp`, which is **[unknown]**. Default: Asia/Shanghai.
+    pub timestamp_zone: Tz,
+    /// The most calls per second; above 0. The platform's own limit is **[unknown]**. Default: 5.
+    pub calls_per_second: f64,
+    /// How long one call may take. Default: 30 seconds.
+    pub call_timeout: Duration,
+    /// How long a connection may take. Default: 10 seconds.
+    pub connect_timeout: Duration,
+    /// `_version` of those methods for which it is not `v1`. Default: none.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// The algorithm that signs calls. **[doc]**
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// `_sm=md5`
+    Md5,
+    /// `_sm=sha1`
+    Sha1,
+}
+
+/// What proves to the platform who calls.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The developer's access key.
+    pub akey: String,
+    /// The secret that belongs to the key.
+    pub secret: SecretString,
+    /// `[platform.login]`, for methods that want a user token.
+    pub login: Option<Login>,
+}
+
+/// A user of the platform's main site.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// By which method it logs in.
+    pub kind: LoginKind,
+    /// The user's name.
+    pub user: String,
+    /// The user's password.
+    pub password: SecretString,
+}
+
+/// The method of a login. **[sdk]**
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginKind {
+    /// `mobileLogin`, on `m.api`. The default.
+    Mobile,
+    /// `ssoLogin`, on `cloud.api`.
+    Sso,
+}
+
+/// `[retry]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// The delay after a first failure; each further one doubles it. Default: 10 seconds.
+    pub first_delay: Duration,
+    /// The longest delay. Default: 10 minutes.
+    pub max_delay: Duration,
+    /// Failed attempts at one window in one run, before it is left as a gap. Default: 6.
+    pub attempts: u32,
+    /// Busy answers for one window in one run, before it is left as a gap. Default: 40.
+    pub busy_attempts: u32,
+    /// How long after an empty or a short answer the same is asked again. Default: 5 minutes.
+    pub recheck_after: Duration,
+}
+
+/// One `[[nvr]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NvrSettings {
+    /// Its name, which no other has.
+    pub name: NvrId,
+    /// The cameras that hang off it, and off no other.
+    pub devices: BTreeSet<DeviceId>,
+    /// The most downloads at once that it may be asked for. Default: what is learned.
+    pub channels: Option<usize>,
+    /// How long it keeps footage. Default: not known.
+    pub footage: Option<Duration>,
+    /// The store that it stands in. Default: not known.
+    pub store: Option<String>,
+}
+
+/// One `[[job]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSettings {
+    /// Its name, which no other has.
+    pub name: String,
+    /// The cameras.
+    pub devices: BTreeSet<DeviceId>,
+    /// The range of time.
+    pub asked: Asked,
+    /// Daily hours in the job's zone; none means all.
+    pub hours: Vec<HourSpan>,
+    /// The local time after which nothing new starts. Default: none.
+    pub stop_at: Option<NaiveTime>,
+    /// The zone in which the job's times are read. Default: that of `[archive]`.
+    pub time_zone: Tz,
+}
+
+#[cfg(test)]
+mod tests;

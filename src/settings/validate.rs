@@ -1,0 +1,342 @@
+//! From sections as written to [`Settings`]: defaults, bounds, and what must agree with what.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use url::Url;
+
+use super::raw::{self, Given, Reader, Section, Value};
+use super::remark::{Place, Remark, SettingsErrors};
+use super::secret::{self, Origin};
+use super::{
+    ArchiveSettings, Credentials, Flags, JobSettings, Login, LoginKind, NvrSettings, PlatformSettings, RetrySettings,
+    Settings, Signature, values,
+};
+use crate::calendar::{self, Asked, When};
+use crate::device::{DeviceId, NvrId};
+use crate::time_range::UtcSecond;
+
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// **[sdk]** the vendor's own gateway, on https.
+const GATEWAY: &str = "https://openapi.opretail.com/m.api";
+/// **[doc]** the open platform's system number.
+const AID: &str = "S107";
+const ZONE: Tz = Tz::Asia__Shanghai;
+/// The end of the year 9999: as of then nothing is still to come, and only a range that never holds a second is wrong.
+const LAST_SECOND: UtcSecond = UtcSecond::new(253_402_300_799);
+const MOST_STREAMS: u32 = 10_000;
+const MOST_ATTEMPTS: u32 = 100_000;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(super) fn load(flags: &Flags, environment: Environment<'_>) -> Result<Settings, SettingsErrors> {
+    let mut reader = Reader::default();
+    let (mut settings, _account) = read(&mut reader, flags, environment)?;
+    settings.warnings = reader.warnings;
+    if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsErrors::new(reader.mistakes)) }
+}
+
+pub(super) fn load_with_credentials(
+    flags: &Flags,
+    environment: Environment<'_>,
+) -> Result<(Settings, Credentials), SettingsErrors> {
+    let mut reader = Reader::default();
+    let (mut settings, account) = read(&mut reader, flags, environment)?;
+    let credentials = credentials(&mut reader, account);
+    settings.warnings = reader.warnings;
+    match credentials {
+        Some(credentials) if reader.mistakes.is_empty() => Ok((settings, credentials)),
+        // OK to trust that there is a mistake: `credentials` reports whatever it does not find.
+        _ => Err(SettingsErrors::new(reader.mistakes)),
+    }
+}
+
+fn read(
+    reader: &mut Reader,
+    flags: &Flags,
+    environment: Environment<'_>,
+) -> Result<(Settings, Account), SettingsErrors> {
+    // A variable that is empty is one that is not set: it is how a shell unsets it for one command.
+    let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let mut file = written(flags, &environment).map_err(SettingsErrors::new)?;
+    let mut platform = reader.section(&mut file, "platform", "[platform]");
+    let mut archive = reader.section(&mut file, "archive", "[archive]");
+    put_over(&mut platform, &mut archive, flags, &environment);
+
+    let (platform, account) = read_platform(reader, platform, &environment);
+    let archive = read_archive(reader, archive);
+    let retry = reader.section(&mut file, "retry", "[retry]");
+    let retry = read_retry(reader, retry);
+    let nvrs = read_nvrs(reader, &mut file);
+    let jobs = read_jobs(reader, &mut file, archive.time_zone);
+    reader.finish(file);
+    Ok((Settings { archive, platform, retry, nvrs, jobs, warnings: Vec::new() }, account))
+}
+
+fn written(flags: &Flags, environment: Environment<'_>) -> Result<Section, Vec<Remark>> {
+    let Some(path) = flags.config.clone().or_else(|| environment("ARCHIVE_CONFIG").map(PathBuf::from)) else {
+        return Ok(Section::empty());
+    };
+    let name = path.display().to_string();
+    let unreadable = |error| vec![Remark { place: Place::Nowhere, text: format!("cannot read {name}: {error}") }];
+    let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+    raw::parse(&name, &text)
+}
+
+fn put_over(platform: &mut Section, archive: &mut Section, flags: &Flags, environment: Environment<'_>) {
+    let put = |section: &mut Section, key, variable: Option<&'static str>, flag, value: &Option<String>| {
+        if let Some(variable) = variable {
+            section.put(key, environment(variable), Place::Environment(variable));
+        }
+        section.put(key, value.clone(), Place::Flag(flag));
+    };
+    put(platform, "url", Some("ARCHIVE_URL"), "--url", &flags.url);
+    put(platform, "aid", Some("ARCHIVE_AID"), "--aid", &flags.aid);
+    put(platform, "akey", Some("ARCHIVE_AKEY"), "--akey", &flags.akey);
+    put(archive, "root", Some("ARCHIVE_ROOT"), "--root", &flags.root);
+    put(archive, "ledger", Some("ARCHIVE_LEDGER"), "--ledger", &flags.ledger);
+    put(archive, "time_zone", None, "--time-zone", &flags.time_zone);
+    put(archive, "streams", None, "--streams", &flags.streams);
+    put(archive, "per_nvr", None, "--per-nvr", &flags.per_nvr);
+}
+
+/// What the settings say of the account; whether all of it is there matters only to commands that use it.
+struct Account {
+    akey: Option<String>,
+    secret: Option<Origin>,
+    login: Option<WrittenLogin>,
+}
+
+struct WrittenLogin {
+    kind: LoginKind,
+    user: Option<String>,
+    password: Option<Origin>,
+}
+
+fn credentials(reader: &mut Reader, account: Account) -> Option<Credentials> {
+    if account.akey.is_none() {
+        let text = "there is no access key: set akey in [platform], or the environment variable ARCHIVE_AKEY";
+        reader.mistake(&Place::Nowhere, text);
+    }
+    let secret = secret::read(reader, &secret::SECRET, account.secret);
+    let login = match account.login {
+        None => None,
+        Some(written) => {
+            let password = secret::read(reader, &secret::PASSWORD, written.password);
+            Some(Login { kind: written.kind, user: written.user?, password: password? })
+        }
+    };
+    Some(Credentials { akey: account.akey?, secret: secret?, login })
+}
+
+fn read_platform(
+    reader: &mut Reader,
+    mut section: Section,
+    environment: Environment<'_>,
+) -> (PlatformSettings, Account) {
+    let here = &mut section;
+    let platform = PlatformSettings {
+        url: read_url(reader, here),
+        aid: reader.read(here, "aid", values::label).unwrap_or_else(|| AID.to_owned()),
+        signature: reader
+            .read(here, "signature", values::choice(&[("md5", Signature::Md5), ("sha1", Signature::Sha1)]))
+            .unwrap_or(Signature::Md5),
+        time_zone: reader.read(here, "time_zone", values::zone).unwrap_or(ZONE),
+        timestamp_zone: reader.read(here, "timestamp_zone", values::zone).unwrap_or(ZONE),
+        calls_per_second: reader.read(here, "calls_per_second", values::rate).unwrap_or(5.0),
+        call_timeout: reader.read(here, "call_timeout", values::positive_duration).unwrap_or(seconds(30)),
+        connect_timeout: reader.read(here, "connect_timeout", values::positive_duration).unwrap_or(seconds(10)),
+        versions: read_versions(reader, here),
+    };
+    let account = Account {
+        akey: reader.read(here, "akey", values::label),
+        secret: secret::origin(reader, here, &secret::SECRET, environment),
+        login: read_login(reader, here, environment),
+    };
+    reader.finish(section);
+    (platform, account)
+}
+
+fn read_url(reader: &mut Reader, section: &mut Section) -> Url {
+    let default = || Url::parse(GATEWAY).expect("the default gateway is a URL");
+    let Some(given) = section.take("url") else {
+        return default();
+    };
+    let url = reader.check(&given, "url", values::url).unwrap_or_else(default);
+    if values::travels_in_clear_text(&url) {
+        let warning = "url: what is sent there can be read on the way, tokens included; write https:// if it answers";
+        reader.warn(&given.place, warning);
+    }
+    url
+}
+
+fn read_versions(reader: &mut Reader, section: &mut Section) -> BTreeMap<String, String> {
+    const NAME: &str = "[platform.versions]";
+    let methods = reader.section(section, "versions", NAME).take_rest();
+    let mut versions = BTreeMap::new();
+    for (method, given) in methods {
+        if matches!(given.value, Value::Table(_)) {
+            let text = format!("{NAME}: put the method's name in quotes, so that its dots are part of it");
+            reader.mistake(&given.place, text);
+        } else if let Some(version) = reader.check(&given, &method, values::text) {
+            versions.insert(method, version);
+        }
+    }
+    versions
+}
+
+fn read_login(reader: &mut Reader, section: &mut Section, environment: Environment<'_>) -> Option<WrittenLogin> {
+    let mut section = reader.section(section, "login", "[platform.login]");
+    let here = &mut section;
+    let kind = reader.read(here, "kind", values::choice(&[("mobile", LoginKind::Mobile), ("sso", LoginKind::Sso)]));
+    let user = required(reader, here, "user", values::text);
+    let password = secret::origin(reader, here, &secret::PASSWORD, environment);
+    let is_written = section.place != Place::Nowhere;
+    reader.finish(section);
+    is_written.then(|| WrittenLogin { kind: kind.unwrap_or(LoginKind::Mobile), user, password })
+}
+
+fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
+    let here = &mut section;
+    let root = reader.read(here, "root", values::path).unwrap_or_else(|| PathBuf::from("recordings"));
+    let archive = ArchiveSettings {
+        ledger: reader.read(here, "ledger", values::path).unwrap_or_else(|| root.join("ledger.db")),
+        root,
+        min_free: reader.read(here, "min_free", values::size).unwrap_or(5 << 30),
+        streams: read_count(reader, here, "streams", MOST_STREAMS).unwrap_or(16),
+        per_nvr: read_count(reader, here, "per_nvr", MOST_STREAMS).unwrap_or(2),
+        settle: reader.read(here, "settle", values::duration).unwrap_or(seconds(120)),
+        tolerance: reader.read(here, "tolerance", values::below_a_minute).unwrap_or(seconds(5)),
+        stall_timeout: reader.read(here, "stall_timeout", values::positive_duration).unwrap_or(seconds(30)),
+        first_byte_timeout: reader.read(here, "first_byte_timeout", values::positive_duration).unwrap_or(seconds(60)),
+        time_zone: reader.read(here, "time_zone", values::zone).unwrap_or(ZONE),
+    };
+    reader.finish(section);
+    archive
+}
+
+fn read_count(reader: &mut Reader, section: &mut Section, key: &'static str, most: u32) -> Option<usize> {
+    // OK: a count that fits in 32 bits fits in an address.
+    reader.read(section, key, values::count(most)).map(|count| count as usize)
+}
+
+fn read_retry(reader: &mut Reader, mut section: Section) -> RetrySettings {
+    let here = &mut section;
+    let retry = RetrySettings {
+        first_delay: reader.read(here, "first_delay", values::positive_duration).unwrap_or(seconds(10)),
+        max_delay: reader.read(here, "max_delay", values::positive_duration).unwrap_or(seconds(600)),
+        attempts: reader.read(here, "attempts", values::count(MOST_ATTEMPTS)).unwrap_or(6),
+        busy_attempts: reader.read(here, "busy_attempts", values::count(MOST_ATTEMPTS)).unwrap_or(40),
+        recheck_after: reader.read(here, "recheck_after", values::duration).unwrap_or(seconds(300)),
+    };
+    if retry.first_delay > retry.max_delay {
+        reader.mistake(&section.place, "[retry]: first_delay is longer than max_delay; raise max_delay");
+    }
+    reader.finish(section);
+    retry
+}
+
+fn read_nvrs(reader: &mut Reader, file: &mut Section) -> Vec<NvrSettings> {
+    let mut nvrs = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut served: BTreeMap<DeviceId, NvrId> = BTreeMap::new();
+    for mut section in reader.sections(file, "nvr") {
+        let name = read_name(reader, &mut section, &mut names);
+        let here = &mut section;
+        let nvr = NvrSettings {
+            name: NvrId::new(&name),
+            devices: required(reader, here, "devices", values::devices).unwrap_or_default(),
+            channels: read_count(reader, here, "channels", MOST_STREAMS),
+            footage: reader.read(here, "footage", values::positive_duration),
+            store: reader.read(here, "store", values::label),
+        };
+        let shared = nvr.devices.iter().find_map(|device| Some((device, served.get(device)?)));
+        if let Some((device, other)) = shared {
+            let text = format!("{}: device {device} is also at \"{other}\"; a device has one NVR", section.name);
+            reader.mistake(&section.place, text);
+        }
+        served.extend(nvr.devices.iter().map(|&device| (device, nvr.name.clone())));
+        reader.finish(section);
+        nvrs.push(nvr);
+    }
+    nvrs
+}
+
+fn read_jobs(reader: &mut Reader, file: &mut Section, zone: Tz) -> Vec<JobSettings> {
+    let mut jobs = Vec::new();
+    let mut names = BTreeSet::new();
+    for mut section in reader.sections(file, "job") {
+        let name = read_name(reader, &mut section, &mut names);
+        let here = &mut section;
+        let devices = required(reader, here, "devices", values::devices);
+        let time_zone = reader.read(here, "time_zone", values::zone).unwrap_or(zone);
+        let asked = read_asked(reader, here, time_zone);
+        let hours = reader.read_list(here, "hours", values::hours);
+        let stop_at = reader.read(here, "stop_at", values::clock);
+        reader.finish(section);
+        // OK to leave a job out: a mistake was reported for it.
+        if let (Some(devices), Some(asked)) = (devices, asked) {
+            jobs.push(JobSettings { name, devices, asked, hours, stop_at, time_zone });
+        }
+    }
+    jobs
+}
+
+/// The name, which goes into the section's name too, so that later messages say which it is.
+fn read_name(reader: &mut Reader, section: &mut Section, names: &mut BTreeSet<String>) -> String {
+    let name = required(reader, section, "name", values::label).unwrap_or_default();
+    if !name.is_empty() {
+        section.name = format!("{} {name:?}", section.name);
+        if !names.insert(name.clone()) {
+            reader.mistake(&section.place, format!("{}: the name is taken; give each its own", section.name));
+        }
+    }
+    name
+}
+
+fn required<T>(
+    reader: &mut Reader,
+    section: &mut Section,
+    key: &'static str,
+    parse: impl Fn(&Value) -> Result<T, String>,
+) -> Option<T> {
+    let Some(given) = section.take(key) else {
+        if section.place != Place::Nowhere {
+            reader.mistake(&section.place, format!("{}: {key} is missing", section.name));
+        }
+        return None;
+    };
+    reader.check(&given, key, parse)
+}
+
+fn read_asked(reader: &mut Reader, section: &mut Section, zone: Tz) -> Option<Asked> {
+    let (range, last) = (section.take("range"), section.take("last"));
+    let (from, to) = (section.take("from"), section.take("to"));
+    let ways = [range.is_some(), last.is_some(), from.is_some() || to.is_some()];
+    if ways.into_iter().filter(|&is_written| is_written).count() != 1 || (from.is_none() && to.is_some()) {
+        let ways = "write one of range = \"yesterday\", last = \"26h\", or from and to";
+        reader.mistake(&section.place, format!("{}: it must have one range of time; {ways}", section.name));
+        return None;
+    }
+    let read_when = |reader: &mut Reader, key, given: Given| reader.check(&given, key, values::when);
+    match (range, last, from) {
+        (Some(range), ..) => reader.check(&range, "range", values::day),
+        (_, Some(last), _) => reader.check(&last, "last", values::last),
+        (_, _, Some(from)) => {
+            let from = read_when(reader, "from", from);
+            let to = to.map_or(Some(When::Now), |to| read_when(reader, "to", to));
+            let asked = Asked::Between { from: from?, to: to? };
+            if let Err(error) = calendar::resolve(&asked, &[], zone, LAST_SECOND) {
+                reader.mistake(&section.place, format!("{}: {error}", section.name));
+            }
+            Some(asked)
+        }
+        // OK: exactly one is there, as was checked above.
+        (None, None, None) => None,
+    }
+}

@@ -1,0 +1,202 @@
+//! The files of the archive: staging, publishing, sweeping, free space.
+//!
+//! Below the root:
+//!
+//! ```text
+//! .staging/                                 what streams in; nothing there is a recording
+//! .aside/                                   files that stood under a final name and were not what it says
+//! 5/2026-11-20/5_20261120T090000+0800_600s.flv
+//! ```
+//!
+//! # The order of publishing, and what a crash leaves at each step
+//!
+//! 1. The stream is written to a staging file. Crash: a staging file, swept at the next start.
+//! 2. `fsync` of the file. Crash: the same.
+//! 3. Rename to the final name, which never replaces a file. Crash: a whole file under its final name without a row in
+//!    the ledger, or, since the rename itself may be lost, a staging file. The first is checked and adopted.
+//! 4. `fsync` of the directory. Crash: a whole file without a row. Checked and adopted.
+//! 5. The ledger's commit, which the caller makes only after [`Staging::publish`] has returned. Crash: nothing is lost.
+//!
+//! So a row implies a file (invariant 1), and every media file without one is in `.staging` or about to be adopted
+//! (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
+
+pub mod name;
+mod staging;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::RenameFlags;
+use thiserror::Error;
+
+use crate::device::DeviceId;
+use crate::time_range::TimeRange;
+
+pub use staging::{Published, Staging};
+
+const STAGING: &str = ".staging";
+const ASIDE: &str = ".aside";
+
+/// Why the archive's disk could not do something.
+#[derive(Debug, Error)]
+pub enum VaultError {
+    /// The disk is full, or a quota is.
+    #[error("the disk is full: cannot {doing} {}: {source}; free some space, and the next run goes on", path.display())]
+    Full {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Puts what was tried, and with what, beside the system's words.
+fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> VaultError + 'a {
+    move |source| {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                VaultError::Full { doing, path, source }
+            }
+            _ => VaultError::Io { doing, path, source },
+        }
+    }
+}
+
+/// A recording's file found below the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The camera that its name says.
+    pub device: DeviceId,
+    /// The time that its name says.
+    pub range: TimeRange,
+    /// Its name below the root.
+    pub path: String,
+}
+
+/// The folder in which the archive lives. One process at a time writes to it; the ledger's lock sees to that.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    root: PathBuf,
+}
+
+impl Vault {
+    /// The archive at `root`, which is made if it is not there.
+    pub fn open(root: &Path) -> Result<Self, VaultError> {
+        let staging = root.join(STAGING);
+        fs::create_dir_all(&staging).map_err(failed("make the folder", &staging))?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The folder in which the archive lives.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a file of the archive is.
+    pub fn path_of(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Deletes what earlier runs left in staging; says how many files.
+    pub fn sweep(&self) -> Result<u64, VaultError> {
+        let staging = self.root.join(STAGING);
+        let mut files = 0;
+        for entry in fs::read_dir(&staging).map_err(failed("read the folder", &staging))? {
+            let path = entry.map_err(failed("read the folder", &staging))?.path();
+            fs::remove_file(&path).map_err(failed("delete", &path))?;
+            files += 1;
+        }
+        Ok(files)
+    }
+
+    /// A new, empty staging file.
+    pub fn stage(&self, device: DeviceId, range: TimeRange) -> Result<Staging, VaultError> {
+        let path = self.root.join(STAGING).join(name::staging(device, range));
+        Staging::create(self.clone(), path)
+    }
+
+    /// Bytes that this user may still write.
+    pub fn free_bytes(&self) -> Result<u64, VaultError> {
+        let stat = rustix::fs::statvfs(&self.root)
+            .map_err(|errno| failed("ask for the free space of", &self.root)(errno.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// The recordings' files of one device whose local day is `day`, by their names; other files are passed over.
+    pub fn recordings_of_day(&self, device: DeviceId, day: chrono::NaiveDate) -> Result<Vec<Found>, VaultError> {
+        let folder = name::folder(device, day);
+        let path = self.root.join(&folder);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed("read the folder", &path)(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(failed("read the folder", &path))?.file_name();
+            if let Some((named, range)) = file.to_str().and_then(name::parse).filter(|(named, _)| *named == device) {
+                found.push(Found { device: named, range, path: format!("{folder}/{}", file.display()) });
+            }
+        }
+        found.sort_by_key(|file| file.range);
+        Ok(found)
+    }
+
+    /// Moves a file that is not what its name says out of the way; it is never deleted.
+    pub fn set_aside(&self, relative: &str) -> Result<PathBuf, VaultError> {
+        let from = self.path_of(relative);
+        let folder = self.root.join(ASIDE);
+        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+        let name = relative.replace('/', "_");
+        for number in 0.. {
+            let to = folder.join(if number == 0 { name.clone() } else { format!("{name}.{number}") });
+            match rename_without_replacing(&from, &to) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("set aside", &from)(error)),
+                Ok(()) => {
+                    sync_folder(&folder)?;
+                    return Ok(to);
+                }
+            }
+        }
+        unreachable!("a free name is found before the numbers end")
+    }
+}
+
+/// Renames, and fails with `AlreadyExists` rather than replace a file.
+fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    let here = rustix::fs::CWD;
+    match rustix::fs::renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
+        // Some file systems (older NFS, some FUSE ones) cannot do it in one step. OK to look first: one process at a
+        // time writes to an archive.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+            if to.try_exists()? {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Makes the folder's entries durable.
+fn sync_folder(path: &Path) -> Result<(), VaultError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder", path))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! A file that streams in, until it is published or dropped.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::recording::ContentHash;
+
+use super::{Vault, VaultError, failed, rename_without_replacing, sync_folder};
+
+/// Writes are gathered to this many bytes: cameras send drops of a few kilobytes, and each write costs a system call.
+const GATHERED: usize = 256 << 10;
+
+/// A staging file. Dropping it without publishing deletes it.
+#[derive(Debug)]
+pub struct Staging {
+    vault: Vault,
+    path: PathBuf,
+    file: File,
+    gathered: Vec<u8>,
+    hasher: blake3::Hasher,
+    bytes: u64,
+    published: bool,
+}
+
+impl Staging {
+    pub(super) fn create(vault: Vault, path: PathBuf) -> Result<Self, VaultError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .map_err(failed("create", &path))?;
+        Ok(Self { vault, path, file, gathered: Vec::new(), hasher: blake3::Hasher::new(), bytes: 0, published: false })
+    }
+
+    /// How many bytes were appended.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends. The bytes are hashed as they pass, while they are in the processor's cache.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        if self.gathered.is_empty() && bytes.len() >= GATHERED {
+            return self.write(bytes);
+        }
+        self.gathered.extend_from_slice(bytes);
+        if self.gathered.len() >= GATHERED { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), VaultError> {
+        let gathered = std::mem::take(&mut self.gathered);
+        let written = self.write(&gathered);
+        self.gathered = gathered;
+        self.gathered.clear();
+        written
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
+        self.file.write_all(bytes).map_err(failed("write to", &self.path))
+    }
+
+    /// Keeps only the first `bytes`: the good part of a stream that was cut.
+    pub fn truncate(&mut self, bytes: u64) -> Result<(), VaultError> {
+        self.flush()?;
+        if bytes >= self.bytes {
+            return Ok(());
+        }
+        self.file.set_len(bytes).map_err(failed("cut", &self.path))?;
+        self.bytes = bytes;
+        // A hash cannot be taken back, so what is left is read once more; cut streams are rare.
+        self.hasher = blake3::Hasher::new();
+        let rehashed = rehash(&mut self.file, &mut self.hasher);
+        rehashed.map_err(failed("read back", &self.path))
+    }
+
+    /// Steps 2 to 4 of publishing: makes the bytes durable, gives the file its final name below the root, and makes the
+    /// name durable. Blocks on the disk. A file that stands under that name already has no row in the ledger, or this
+    /// window would not have been fetched: it is set aside, and its new place is told.
+    pub fn publish(mut self, relative: &str) -> Result<Published, VaultError> {
+        self.flush()?;
+        self.file.sync_all().map_err(failed("sync", &self.path))?;
+        let to = self.vault.path_of(relative);
+        let folder = to.parent().unwrap_or(self.vault.root());
+        make_durable_folder(self.vault.root(), folder)?;
+        let mut set_aside = None;
+        match rename_without_replacing(&self.path, &to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                set_aside = Some(self.vault.set_aside(relative)?);
+                rename_without_replacing(&self.path, &to)
+            }
+            other => other,
+        }
+        .map_err(failed("publish", &to))?;
+        self.published = true;
+        sync_folder(folder)?;
+        Ok(Published { bytes: self.bytes, blake3: ContentHash(*self.hasher.finalize().as_bytes()), set_aside })
+    }
+}
+
+/// What publishing gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The file's size.
+    pub bytes: u64,
+    /// The BLAKE3 of its bytes.
+    pub blake3: ContentHash,
+    /// Where a file went that stood under the same name.
+    pub set_aside: Option<PathBuf>,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.published {
+            // OK to ignore a failure: whatever stays in staging is swept when the next run starts.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn rehash(file: &mut File, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut buffer = vec![0; GATHERED];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+/// Makes `folder` and every folder between it and `root`, each made durable in its parent: a synced file in a folder
+/// that a power loss takes away is lost as well.
+fn make_durable_folder(root: &Path, folder: &Path) -> Result<(), VaultError> {
+    if folder == root {
+        return Ok(());
+    }
+    match fs::create_dir(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = folder.parent() {
+                make_durable_folder(root, parent)?;
+            }
+            match fs::create_dir(folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed("make the folder", folder)(error));
+                }
+                // OK when it is there by now: another download of the same device and day made it.
+                _ => {}
+            }
+        }
+        Err(error) => return Err(failed("make the folder", folder)(error)),
+    }
+    match folder.parent() {
+        Some(parent) => sync_folder(parent),
+        None => Ok(()),
+    }
+}
