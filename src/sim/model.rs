@@ -113,7 +113,7 @@ impl Model {
             no_footage: config.no_footage,
             first_timestamp: config.first_timestamp,
             url_life: config.url_life,
-            busy_after_drop: config.busy_after_drop,
+            busy_after_drop: config.busy_after_drop(),
         };
         for store in &config.stores {
             for nvr in &store.nvrs {
@@ -349,3 +349,6 @@ fn uptime(seed: u64, window: Window) -> u32 {
     let milliseconds = window.range.start().get().cast_unsigned().wrapping_mul(1000);
     (milliseconds.wrapping_add(booted) & 0xffff_ffff) as u32
 }
+
+#[cfg(test)]
+mod tests;
