@@ -2,8 +2,8 @@
 
 mod codes;
 mod flv_oracles;
-mod kill;
 mod flv_oracles;
+mod kill;
 mod sim_footage;
 mod sim_server;
 mod stop;

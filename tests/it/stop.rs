@@ -53,7 +53,9 @@ async fn the_run_after_a_signal_fetches_the_rest_and_no_more() {
         assert_eq!(place.archived(number).await, RangeSet::from(asked));
     }
     for call in &place.platform.calls()[seen..] {
-        let again = kept.iter().find(|row| Some(row.device) == call.device && call.range.is_some_and(|r| r.overlaps(&row.range)));
+        let again = kept
+            .iter()
+            .find(|row| Some(row.device) == call.device && call.range.is_some_and(|r| r.overlaps(&row.range)));
         assert!(again.is_none(), "{call:?} asks again for what is kept");
     }
 }
