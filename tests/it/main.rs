@@ -1,9 +1,12 @@
 //! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
 mod codes;
+mod commands;
 mod flv_oracles;
 mod flv_oracles;
 mod kill;
+mod kill;
+mod outcomes;
 mod sim_footage;
 mod sim_server;
 mod stop;
