@@ -2,9 +2,8 @@
 
 mod codes;
 mod commands;
+mod documents;
 mod flv_oracles;
-mod flv_oracles;
-mod kill;
 mod kill;
 mod outcomes;
 mod sim_footage;
