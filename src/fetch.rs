@@ -230,7 +230,6 @@ impl Fetcher {
     }
 }
 
-
 /// Moves the bytes of one answer into the sink. A server that takes no ranges sends the file from its beginning again:
 /// what is there already is passed over.
 async fn drain(mut stream: MediaStream, sink: &mut Sink<'_>) -> Result<Option<MediaError>, VaultError> {

@@ -15,7 +15,6 @@ mod missing;
 mod open;
 mod queries;
 mod ranges;
-mod rows;
 mod writer;
 mod zones;
 
@@ -34,14 +33,14 @@ use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
 use self::lock::RunLock;
 use self::ranges::Merged;
-pub use self::rows::{
-    BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, RunCounts, RunEnd, RunId, RunRow,
-    RunStart, Totals,
-};
 use self::writer::Writer;
 use crate::device::DeviceId;
 use crate::outcome::Attempt;
 use crate::recording::Recording;
+use crate::report::{
+    BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, RunEnd, RunId, RunRow, RunStart,
+    Totals,
+};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing, Window};
 

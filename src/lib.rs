@@ -12,15 +12,17 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`device`], [`window`], [`outcome`], [`recording`], `event` | plain values, no I/O |
-//! | decisions | `calendar`, `coverage`, `plan`, `backoff`, `scheduler`, `flv`, `judge` | pure: time and randomness come in as arguments |
-//! | adapters | `settings`, [`platform`], `vault`, `ledger`, `display`, `render` | one resource each |
-//! | assembly | `fetch`, `run`, `sim` | join decisions and adapters |
-//! | surface | `cli`, `commands`, `exit_code` | arguments in, exit code out |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
+//! | decisions | [`calendar`], [`coverage`], [`backoff`], [`scheduler`], [`plan`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
+//! | assembly | [`fetch`], [`adopt`], [`run`], [`sim`] | join decisions and adapters |
+//! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
+pub mod adopt;
 pub mod backoff;
 pub mod calendar;
 pub mod cli;
+pub mod commands;
 pub mod coverage;
 pub mod device;
 pub mod display;
@@ -35,6 +37,9 @@ pub mod outcome;
 pub mod plan;
 pub mod platform;
 pub mod recording;
+pub mod render;
+pub mod report;
+pub mod run;
 pub mod scheduler;
 pub mod settings;
 pub mod sim;

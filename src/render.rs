@@ -50,8 +50,7 @@ pub struct StatusReport {
 
 /// What a run came to.
 pub fn summary(summary: &Summary) -> String {
-    let coverage =
-        Coverage { asked_seconds: summary.asked_seconds, archived_seconds: summary.archived_seconds };
+    let coverage = Coverage { asked_seconds: summary.asked_seconds, archived_seconds: summary.archived_seconds };
     let mut text = format!(
         "{}: {} of {} archived ({coverage}); this run: {}, {}, {}\n",
         summary.outcome(),
@@ -176,7 +175,7 @@ pub fn status(report: &StatusReport, zone: Tz) -> String {
 /// A table without borders; numbers stand to the right.
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    table.load_style(presets::NOTHING).set_header(header);
     for (index, name) in header.iter().enumerate() {
         if matches!(*name, "device" | "attempts" | "windows" | "run" | "recordings" | "bytes") {
             if let Some(column) = table.column_mut(index) {

@@ -22,12 +22,13 @@ use crate::adopt::{self, Orphan};
 use crate::calendar;
 use crate::device::{DeviceId, NvrMap};
 use crate::event::{Event, Recovery, StopReason, Summary};
-use crate::fetch::{Fetched, Fetcher};
 use crate::exit_code::ExitCode;
-use crate::ledger::{Ledger, LedgerError, RunCounts, RunEnd, RunId, RunStart};
+use crate::fetch::{Fetched, Fetcher};
+use crate::ledger::{Ledger, LedgerError};
 use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
 use crate::platform::wire;
+use crate::report::{RunCounts, RunEnd, RunId, RunStart};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::TimeRange;
 use crate::vault::{Vault, VaultError};
@@ -79,7 +80,7 @@ pub enum RunError {
 }
 
 /// What a run works with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tools {
     /// Where everything is written down.
     pub ledger: Arc<Ledger>,
@@ -99,7 +100,8 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
     let begun = clock.now().to_utc_second();
     let begun = tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone() }).await?;
     let cut = tools.stop.child_token();
-    let mut run = Run { id: begun.id, clock, counts: RunCounts::default(), stopped: None, signalled: false, cut, job, tools };
+    let mut run =
+        Run { id: begun.id, clock, counts: RunCounts::default(), stopped: None, signalled: false, cut, job, tools };
     let worked = run.work(begun.previous_was_cut_off).await;
     let summary = run.summary().await?;
     let exit = if worked.is_err() { ExitCode::Failure } else { ExitCode::of_run(&summary) };
@@ -278,12 +280,7 @@ impl Run {
     }
 
     /// Tells the scheduler and everybody else of an attempt that has ended.
-    async fn complete(
-        &mut self,
-        scheduler: &mut Scheduler,
-        window: Window,
-        fetched: Fetched,
-    ) -> Result<(), RunError> {
+    async fn complete(&mut self, scheduler: &mut Scheduler, window: Window, fetched: Fetched) -> Result<(), RunError> {
         let Fetched { attempt, recording, set_aside } = fetched;
         let now = self.clock.now();
         if let Some(recording) = recording {

@@ -7,12 +7,14 @@ use crate::time_range::{TimeRange, UtcSecond};
 /// A range in local time: `2026-11-20 09:00–09:10`; with seconds where they are not zero, with the end's date where it is
 /// another day, and with the offset at the end, since a clock change may lie in between.
 pub fn range(range: TimeRange, zone: Tz) -> String {
-    let (start, end) = (range.start().to_datetime().with_timezone(&zone), range.end().to_datetime().with_timezone(&zone));
+    let (start, end) =
+        (range.start().to_datetime().with_timezone(&zone), range.end().to_datetime().with_timezone(&zone));
     let clock = |time: chrono::DateTime<Tz>| {
         let format = if time.timestamp().rem_euclid(60) == 0 { "%H:%M" } else { "%H:%M:%S" };
         time.format(format).to_string()
     };
-    let end_date = if start.date_naive() == end.date_naive() { String::new() } else { end.format("%Y-%m-%d ").to_string() };
+    let end_date =
+        if start.date_naive() == end.date_naive() { String::new() } else { end.format("%Y-%m-%d ").to_string() };
     let start_offset = if start.format("%z").to_string() == end.format("%z").to_string() {
         String::new()
     } else {

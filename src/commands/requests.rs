@@ -161,12 +161,8 @@ fn hours(selection: &Selection) -> anyhow::Result<Vec<HourSpan>> {
 /// The one-off in its own words, for the ledger.
 fn describe(selection: &Selection) -> String {
     let mut words = vec![format!("device {}", selection.devices.join(","))];
-    let named = [
-        ("from", &selection.from),
-        ("to", &selection.to),
-        ("last", &selection.last),
-        ("date", &selection.date),
-    ];
+    let named =
+        [("from", &selection.from), ("to", &selection.to), ("last", &selection.last), ("date", &selection.date)];
     words.extend(named.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))));
     words.extend(selection.hours.iter().map(|hours| format!("hours {hours}")));
     words.join(" ")

@@ -83,7 +83,11 @@ impl Bars {
             _ => return,
         }
         self.total.set_position(self.done + self.streaming.values().sum::<u64>());
-        self.total.set_message(format!("{}, {}", wording::count(self.streams.len() as u64, "stream"), wording::bytes(self.bytes)));
+        self.total.set_message(format!(
+            "{}, {}",
+            wording::count(self.streams.len() as u64, "stream"),
+            wording::bytes(self.bytes)
+        ));
     }
 
     pub(super) fn print(&self, line: &str) {

@@ -7,11 +7,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::error::{Fault, LedgerError};
 use super::lock::host_name;
 use super::ranges::{Merged, range};
-use super::rows::{BegunRun, DeviceFacts, RunEnd, RunId, RunStart};
 use super::{media, missing};
 use crate::device::DeviceId;
 use crate::outcome::Attempt;
 use crate::recording::Recording;
+use crate::report::{BegunRun, DeviceFacts, RunEnd, RunId, RunStart};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Window};
 
@@ -24,7 +24,7 @@ pub(super) fn begin_run(connection: &Connection, start: &RunStart) -> Result<Beg
         "INSERT INTO run (started, pid, host, what) VALUES (?1, ?2, ?3, ?4)",
         params![start.started.get(), std::process::id(), host_name(), start.what],
     )?;
-    Ok(BegunRun { id: RunId(connection.last_insert_rowid()), previous_was_cut_off })
+    Ok(BegunRun { id: RunId::new(connection.last_insert_rowid()), previous_was_cut_off })
 }
 
 pub(super) fn end_run(connection: &Connection, run: RunId, end: &RunEnd) -> Result<(), Fault> {

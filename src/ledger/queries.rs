@@ -9,12 +9,12 @@ use super::error::Fault;
 use super::media;
 use super::missing::{self, cause};
 use super::ranges::{Merged, range};
-use super::rows::{
-    CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, RunCounts, RunId, RunRow, Totals,
-};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
 use crate::recording::{ContentHash, MediaFacts, Recording, Source};
+use crate::report::{
+    CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, RunCounts, RunId, RunRow, Totals,
+};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::untrusted::Untrusted;
 use crate::window::Missing;
@@ -158,7 +158,7 @@ fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {
         }),
     };
     Ok(RunRow {
-        run: RunId(row.get(0)?),
+        run: RunId::new(row.get(0)?),
         started: UtcSecond::new(row.get(1)?),
         ended,
         what: row.get(3)?,

@@ -4,15 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::device::{DeviceId, NvrMap};
 use crate::ledger::{Ledger, LedgerError};
-use crate::plan::{Request, Known, Plan};
+use crate::plan::{Known, Plan, Request};
 use crate::time_range::TimeRange;
 
 /// The plan for what is asked, as the ledger stands now.
-pub async fn plan(
-    ledger: &Ledger,
-    asked: &BTreeMap<DeviceId, Request>,
-    nvrs: &NvrMap,
-) -> Result<Plan, LedgerError> {
+pub async fn plan(ledger: &Ledger, asked: &BTreeMap<DeviceId, Request>, nvrs: &NvrMap) -> Result<Plan, LedgerError> {
     let Some(within) = span(asked) else {
         return Ok(Plan::new(asked, &BTreeMap::new(), nvrs));
     };

@@ -13,9 +13,14 @@ use crate::window::Cause;
 /// The number of a run in its ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct RunId(pub(super) i64);
+pub struct RunId(i64);
 
 impl RunId {
+    /// The run of that number.
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
     /// The number.
     pub const fn get(self) -> i64 {
         self.0
