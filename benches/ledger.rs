@@ -13,9 +13,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use archive::device::DeviceId;
-use archive::ledger::{GapQuery, Ledger, RunId, RunStart};
+use archive::ledger::Ledger;
 use archive::outcome::{Attempt, Class, Code, Outcome};
 use archive::recording::{AudioCodec, ContentHash, MediaFacts, Recording, Source, VideoCodec};
+use archive::report::{GapQuery, RunId, RunStart};
 use archive::time_range::{GRID_SECONDS, TimeRange, UtcSecond};
 use archive::window::Window;
 use futures::stream::{self, StreamExt, TryStreamExt};

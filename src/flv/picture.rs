@@ -20,7 +20,7 @@ impl<'a> Bits<'a> {
 
     fn bit(&mut self) -> Option<u32> {
         let index = self.at / 8;
-        if self.escaped && self.at % 8 == 0 && index >= 2 && self.bytes.get(index - 2..=index)? == [0, 0, 3] {
+        if self.escaped && self.at.is_multiple_of(8) && index >= 2 && self.bytes.get(index - 2..=index)? == [0, 0, 3] {
             self.at += 8;
         }
         let byte = *self.bytes.get(self.at / 8)?;
@@ -221,7 +221,8 @@ mod tests {
     /// As ffmpeg writes them for a picture of 64×48.
     const AVC: &str = "0142c00affe100166742c00ada11ec0440000003004000000300a3c489a801000568ce039c80";
     /// As x264 writes them in its High profile, for 1920×1080: cropped from 1088 lines.
-    const AVC_HIGH: &str = "01640028ffe1001b67640028acd940780227e5c044000003000400000300c83c60c65801000668ebe3cb22c0";
+    const AVC_HIGH: &str =
+        "01640028ffe1001b67640028acd940780227e5c044000003000400000300083c60c65801000668ebe3cb22c0fdf8f800";
 
     fn bytes(hex: &str) -> Vec<u8> {
         hex::decode(hex).expect("the tests' own constants are hexadecimal")

@@ -29,7 +29,8 @@ impl FromStr for Speed {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<f64>() {
-            Ok(times) if times.is_finite() && times > 0.0 => Ok(Self::Times(times)),
+            // A thousandth already makes a week of ten minutes.
+            Ok(times) if times.is_finite() && times >= 0.001 => Ok(Self::Times(times)),
             _ if text == "max" => Ok(Self::Max),
             _ => Err(format!("{text:?} is no speed: write \"max\" or how many times playback speed, such as \"20\"")),
         }
@@ -43,8 +44,7 @@ impl<'de> Deserialize<'de> for Speed {
 }
 
 /// A text that is never printed.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hidden(String);
 
 impl Hidden {
@@ -56,6 +56,14 @@ impl Hidden {
     /// The text.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The usual error would quote what is there instead.
+        let text = String::deserialize(deserializer).map_err(|_| serde::de::Error::custom("write it in quotes"))?;
+        Ok(Self(text))
     }
 }
 
@@ -128,8 +136,11 @@ pub struct Config {
     pub speed: Speed,
     /// How long a URL that nobody opens is good, and keeps its camera and its channel; 30 s.
     pub url_life: Length,
-    /// How long a camera stays busy (-3) after a stream that did not end whole; 0.
-    pub busy_after_drop: Length,
+    /// How long the first byte of a stream waits for the recorder; 0. **[unknown]** whether it does.
+    pub first_byte_after: Length,
+    /// How long a camera stays busy (-3) after a stream that did not end whole; 0, and 3 s with hostile faults.
+    /// **[unknown]** whether it does.
+    pub busy_after_drop: Option<Length>,
     /// What a window without any footage gives; a header.
     pub no_footage: NoFootage,
     /// What a hole inside a window looks like; squeezed out.
@@ -254,7 +265,8 @@ impl Default for Config {
             faults: Profile::None,
             speed: Speed::Max,
             url_life: Length::seconds(30),
-            busy_after_drop: Length::default(),
+            first_byte_after: Length::default(),
+            busy_after_drop: None,
             no_footage: NoFootage::default(),
             hole: Hole::default(),
             first_timestamp: FirstTimestamp::default(),
@@ -267,9 +279,15 @@ impl Default for Config {
 impl Config {
     /// Reads a set-up from TOML and checks it; every mistake of the second kind is reported together.
     pub fn from_toml(text: &str) -> Result<Self, SimError> {
-        let config: Self = toml::from_str(text).map_err(|error| SimError::Config(error.to_string()))?;
+        let config: Self = toml::from_str(text).map_err(|error| SimError::Config(named(text, &error)))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// How long a camera stays busy after a stream that did not end whole.
+    pub fn busy_after_drop(&self) -> Length {
+        let usual = if self.faults == Profile::Hostile { Length::seconds(3) } else { Length::default() };
+        self.busy_after_drop.unwrap_or(usual)
     }
 
     /// Whether the parts fit together.
@@ -299,6 +317,12 @@ impl Config {
     }
 }
 
+/// What is wrong and in which line. The line itself is not shown: it may be the secret's.
+fn named(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
+}
+
 impl StoreConfig {
     /// All of its cameras, those without a recorder last.
     pub fn cameras(&self) -> impl Iterator<Item = &CameraConfig> {
@@ -310,37 +334,8 @@ impl StoreConfig {
 mod tests {
     use super::*;
 
-    const EXAMPLE: &str = r#"
-        seed = 7
-        secret = "hush"
-        faults = "hostile"
-        speed = "20"
-        hole = "jump"
-        no_footage = "refuse"
-        first_timestamp = "uptime"
-
-        [login]
-        user = "night"
-        password = "watch"
-
-        [[stores]]
-        id = 1
-        name = "store 1"
-
-        [[stores.nvrs]]
-        id = "nvr 1"
-        channels = 2
-        taken = [{ channels = 1, during = { from = "2s", to = "6s" } }]
-        offline = [{ from = "1h" }]
-
-        [[stores.nvrs.cameras]]
-        id = 5
-        holes = [{ from = "2026-11-20 09:13:00", to = "2026-11-20T09:17:30+08:00" }]
-
-        [[stores.loose_cameras]]
-        id = 9
-        refused = true
-    "#;
+    /// What the README beside this module offers to copy.
+    const EXAMPLE: &str = include_str!("example.toml");
 
     #[test]
     fn a_set_up_is_read_from_toml() {
@@ -354,6 +349,14 @@ mod tests {
     fn the_secret_and_the_password_are_not_printed() {
         let shown = format!("{:?}", Config::from_toml(EXAMPLE).expect("the example is right"));
         assert!(!shown.contains("hush") && !shown.contains("watch"), "{shown}");
+    }
+
+    #[test]
+    fn a_mistake_in_the_secrets_line_does_not_show_it() {
+        let error = Config::from_toml(&EXAMPLE.replacen("\"hush\"", "\"hush", 1)).expect_err("no end").to_string();
+        assert!(error.contains("line 9:") && !error.contains("hush"), "{error}");
+        let error = Config::from_toml("secret = 987654").expect_err("not text").to_string();
+        assert!(error.contains("line 1:") && !error.contains("987654"), "{error}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::time_range::TimeRange;
 /// | first ask of a window only: nothing, header only, clean but short, still growing | 2 each | 15 each |
 ///
 /// The last row looks like missing footage. It never comes twice for one window, so that a client which asks again can
-/// always learn the truth.
+/// always learn the truth. Outages, CPU storms and other people's playback are not drawn: a set-up says when they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {

@@ -18,6 +18,7 @@ use crate::sim::footage::Footage;
 use crate::sim::log::{MediaEvent, MediaRecord};
 use crate::sim::model::{Lease, Play};
 use crate::sim::server::Shared;
+use crate::window::Window;
 
 /// How many seconds of media go into one chunk when nothing paces them.
 const UNPACED_SECONDS: usize = 16;
@@ -194,7 +195,7 @@ impl Playback {
                 Some((Err(aborted()), None))
             }
             Then::Garbage => {
-                let noise = noise(self.sending.lease);
+                let noise = noise(self.sending.play.window);
                 self.script = Script { until: self.sending.play.footage.pieces(), then: Then::Finish };
                 Some((Ok(self.count(noise)), Some(self)))
             }
@@ -203,14 +204,13 @@ impl Playback {
 
     /// One piece when the speed is set, else several; none after the script's end.
     async fn pieces(&mut self) -> Chunk {
-        let count = match self.sending.shared.config.speed {
-            Speed::Max => UNPACED_SECONDS,
-            Speed::Times(times) => {
-                let due = self.started + Duration::from_secs_f64(self.next as f64 / times);
-                self.wait(tokio::time::sleep_until(due)).await;
-                1
-            }
+        let config = &self.sending.shared.config;
+        let first = self.started + config.first_byte_after.to_duration();
+        let (count, due) = match config.speed {
+            Speed::Max => (UNPACED_SECONDS, first),
+            Speed::Times(times) => (1, first + Duration::from_secs_f64(self.next as f64 / times)),
         };
+        self.wait(tokio::time::sleep_until(due)).await;
         let end = self.script.until.min(self.next + count);
         let mut bytes = Vec::new();
         for index in self.next..end {
@@ -242,13 +242,14 @@ fn aborted() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the simulated media server broke off")
 }
 
-/// Bytes that are no FLV, the same for the same download.
-fn noise(lease: Lease) -> Bytes {
-    (0..NOISE_BYTES as u64).map(|index| draw(&[lease, index]).to_le_bytes()[0]).collect()
+/// Bytes that are no FLV, the same for the same window.
+fn noise(window: Window) -> Bytes {
+    let parts = [window.device.get().cast_unsigned(), window.range.start().get().cast_unsigned()];
+    (0..NOISE_BYTES as u64).map(|index| draw(&[parts[0], parts[1], index]).to_le_bytes()[0]).collect()
 }
 
 /// A file that is sent as far as it has grown, from where the client asks.
-fn growing(sending: Sending, from: u32, per_second: u32, headers: &HeaderMap) -> Response {
+fn growing(mut sending: Sending, from: u32, per_second: u32, headers: &HeaderMap) -> Response {
     let elapsed = sending.shared.now().since(sending.play.granted).as_secs();
     let seconds = u64::from(from) + elapsed.saturating_mul(u64::from(per_second));
     let footage = &sending.play.footage;
@@ -256,6 +257,7 @@ fn growing(sending: Sending, from: u32, per_second: u32, headers: &HeaderMap) ->
     let length = footage.size_of(pieces);
     let start = range_start(headers);
     if start.is_some_and(|start| start >= length) {
+        sending.end(MediaEvent::Failed);
         let unsatisfied = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
         return (StatusCode::RANGE_NOT_SATISFIABLE, unsatisfied).into_response();
     }

@@ -113,7 +113,7 @@ impl Model {
             no_footage: config.no_footage,
             first_timestamp: config.first_timestamp,
             url_life: config.url_life,
-            busy_after_drop: config.busy_after_drop,
+            busy_after_drop: config.busy_after_drop(),
         };
         for store in &config.stores {
             for nvr in &store.nvrs {

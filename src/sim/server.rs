@@ -73,10 +73,13 @@ impl Shared {
         self.clock.now()
     }
 
+    // The world stays locked while the log is written, so that the log's order is the order in which things happened.
+
     /// Opens a download's URL; nothing when it is unknown, used up or expired.
     pub fn open(&self, lease: Lease) -> Option<Play> {
+        let mut world = self.world();
         let at = self.now();
-        let play = self.world().model.open(lease, at);
+        let play = world.model.open(lease, at);
         self.log.media(MediaRecord {
             at,
             media: if play.is_some() { MediaEvent::Opened } else { MediaEvent::Refused },
@@ -91,7 +94,8 @@ impl Shared {
 
     /// Says that a request for a download's URL has ended.
     pub fn close(&self, record: MediaRecord) {
-        self.world().model.close(record.lease, record.media == MediaEvent::SentWhole, record.at);
+        let mut world = self.world();
+        world.model.close(record.lease, record.media == MediaEvent::SentWhole, record.at);
         self.log.media(record);
     }
 
@@ -181,8 +185,8 @@ async fn start_logging(config: Config, listen: SocketAddr, log: Option<&Path>) -
 /// Answers a call of the gateway.
 async fn call(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let reply = {
-        let now = shared.now();
-        let reply = shared.world().call(&shared.origin, &headers, &body, now);
+        let mut world = shared.world();
+        let reply = world.call(&shared.origin, &headers, &body, shared.now());
         shared.log.call(reply.record.clone());
         reply
     };

@@ -1,4 +1,10 @@
-//! Tests over real sockets and files, in one binary so that it links once.
+//! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
+mod codes;
+mod flv_oracles;
+mod kill;
+mod flv_oracles;
 mod sim_footage;
 mod sim_server;
+mod stop;
+mod support;

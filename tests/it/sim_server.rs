@@ -222,7 +222,7 @@ async fn a_growing_file_is_complete_only_for_those_who_ask_again() {
     let running = rehearsal().await;
     let caller = Caller::new(&running);
     let (whole, _) = stream(&running, &caller, MediaFault::ShortAfterSeconds(10_000)).await;
-    running.script(device(FREE), [Scripted::Stream(MediaFault::Grows { from: 60, per_second: 300 })]);
+    running.script(device(FREE), [Scripted::Stream(MediaFault::Grows { from: 60, per_second: 600 })]);
     let url = caller.url(&running, FREE, window(&running, 1)).await;
     let response = caller.get(&url).await;
     let length = response.content_length().expect("a growing file has a length");
@@ -260,6 +260,39 @@ async fn a_set_speed_paces_the_stream() {
         seen += response.chunk().await.expect("some bytes").expect("not the end").len();
     }
     assert_eq!(running.media().len(), 1, "it is open and far from its end");
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_first_byte_may_wait_for_the_recorder() {
+    let mut config = Config::rehearsal(rehearsal().await.now());
+    config.first_byte_after = "1h".parse().expect("a length");
+    let running = start(config).await;
+    let caller = Caller::new(&running);
+    let url = caller.url(&running, FREE, window(&running, 1)).await;
+    let mut response = caller.get(&url).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(caller.ask(&running, FREE, window(&running, 1)).await.1.result, Some(-3));
+    running.shutdown().await;
+    assert!(response.chunk().await.is_err(), "a shutdown breaks it off before its first byte");
+}
+
+#[tokio::test]
+async fn no_answer_at_all_can_be_forced() {
+    let running = rehearsal().await;
+    let caller = Caller::new(&running);
+    running.script(device(FREE), [Scripted::Silence]);
+    let silent = caller.ask(&running, FREE, window(&running, 1));
+    let logged = async {
+        while running.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = silent => panic!("an answer came"),
+        () = logged => {}
+    }
+    assert_eq!(running.calls()[0].http, 0);
     running.shutdown().await;
 }
 
@@ -320,4 +353,50 @@ async fn the_log_has_a_line_for_each_call_and_each_event() {
     assert_eq!((&lines[0]["method"], &lines[0]["result"]), (&method::START_DOWNLOAD.into(), &0.into()));
     assert_eq!((&lines[1]["media"], &lines[2]["media"]), (&"opened".into(), &"sent_whole".into()));
     running.shutdown().await;
+}
+
+/// What a fetch of that window by that server gives; nothing when it was refused, failed or would stall.
+async fn attempt(running: &Running, caller: &Caller, range: TimeRange) -> Option<Vec<u8>> {
+    let (_, download) = caller.ask(running, FREE, range).await;
+    if download.result != Some(0) {
+        return None;
+    }
+    let mut response = caller.get(&download.url).await;
+    let opened = running.media().into_iter().rfind(|record| record.media == MediaEvent::Opened)?;
+    if matches!(opened.fault, Some(MediaFault::StallAfterSeconds(_))) {
+        drop(response);
+        let dropped =
+            |record: &archive::sim::MediaRecord| record.lease == opened.lease && record.media == MediaEvent::Dropped;
+        while !running.media().iter().any(dropped) {
+            tokio::task::yield_now().await;
+        }
+        return None;
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        body.extend_from_slice(&chunk);
+    }
+    Some(body)
+}
+
+#[tokio::test]
+async fn behind_hostile_faults_the_same_footage_can_be_had() {
+    let calm = rehearsal().await;
+    let mut config = Config::rehearsal(calm.now());
+    config.faults = archive::sim::Profile::Hostile;
+    config.busy_after_drop = Some("0s".parse().expect("a length"));
+    let hostile = start(config).await;
+    let (calm_caller, hostile_caller) = (Caller::new(&calm), Caller::new(&hostile));
+    let mut failures = 0;
+    for back in 1..=30 {
+        let range = window(&calm, back);
+        let truth = attempt(&calm, &calm_caller, range).await.expect("nothing goes wrong here");
+        while attempt(&hostile, &hostile_caller, range).await.as_ref() != Some(&truth) {
+            failures += 1;
+            assert!(failures < 300, "window {back} cannot be had");
+        }
+    }
+    assert!(failures > 0, "something goes wrong");
+    calm.shutdown().await;
+    hostile.shutdown().await;
 }

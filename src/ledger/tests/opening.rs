@@ -4,8 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use super::super::open::migrations;
-use super::super::{LedgerError, RunCounts, RunEnd};
+use super::super::{LedgerError, RunEnd};
 use super::*;
+use crate::report::RunCounts;
 
 fn schema(connection: &rusqlite::Connection) -> Vec<(String, String, Option<String>)> {
     let mut statement = connection.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").unwrap();
