@@ -185,7 +185,7 @@ impl Fetcher {
         let keep = match judgement {
             Judgement::Whole { good_bytes } => Some((window.range, good_bytes)),
             Judgement::Cut { good_bytes, media_milliseconds } => {
-                kept_range(window.range, media_milliseconds).map(|kept| (kept, good_bytes))
+                kept_range(window.range, media_milliseconds, tolerance).map(|kept| (kept, good_bytes))
             }
             _ => None,
         };
@@ -208,14 +208,18 @@ impl Fetcher {
             media: report.media_facts(),
             source: Source::Nvr,
             archived_at: UtcSecond::floor(Utc::now()),
-            note: self.note(window, &report, streamed.overlong),
+            note: self.note(window, kept, &report, streamed.overlong),
         });
         Ok(fetched)
     }
 
     /// What a person should know before trusting the recording.
-    fn note(&self, window: Window, report: &flv::Report, overlong: bool) -> String {
+    fn note(&self, window: Window, kept: TimeRange, report: &flv::Report, overlong: bool) -> String {
         let mut notes = Vec::new();
+        if kept != window.range {
+            // A recorder may leave a hole out without a trace, so what follows one comes early.
+            notes.push("the stream broke off: its footage lies here only if the recorder has no hole in it".to_owned());
+        }
         if calendar::label_exists_twice(window.range, self.client.account().time_zone) {
             notes.push("its local time exists twice: the platform may have answered with the other hour".to_owned());
         }
@@ -259,9 +263,11 @@ async fn publish(staging: Staging, path: String) -> Result<Published, VaultError
     }
 }
 
-/// The first part of a window of which that much footage is good; nothing when it is not worth keeping.
-fn kept_range(window: TimeRange, media_milliseconds: i64) -> Option<TimeRange> {
-    let seconds = judge::kept_prefix_seconds(media_milliseconds)?;
+/// The first part of a window of which that much footage is good; nothing when it is not worth keeping. A stream may
+/// begin at a keyframe some seconds before its window, so the tolerance is taken off: the rest is asked for a little
+/// early, and no second is lost at the seam.
+fn kept_range(window: TimeRange, media_milliseconds: i64, tolerance_seconds: i64) -> Option<TimeRange> {
+    let seconds = judge::kept_prefix_seconds(media_milliseconds)? - tolerance_seconds;
     let (kept, rest) = window.split_at(window.start() + seconds);
     rest.map(|_| kept)
 }

@@ -177,10 +177,9 @@ fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for (index, name) in header.iter().enumerate() {
-        if matches!(*name, "device" | "attempts" | "windows" | "run" | "recordings" | "bytes") {
-            if let Some(column) = table.column_mut(index) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+        let is_number = matches!(*name, "device" | "attempts" | "windows" | "run" | "recordings" | "bytes");
+        if let Some(column) = table.column_mut(index).filter(|_| is_number) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table

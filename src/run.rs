@@ -27,7 +27,6 @@ use crate::fetch::{Fetched, Fetcher};
 use crate::ledger::{Ledger, LedgerError};
 use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
-use crate::platform::wire;
 use crate::report::{RunCounts, RunEnd, RunId, RunStart};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::TimeRange;
@@ -103,14 +102,10 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
     let mut run =
         Run { id: begun.id, clock, counts: RunCounts::default(), stopped: None, signalled: false, cut, job, tools };
     let worked = run.work(begun.previous_was_cut_off).await;
-    let summary = run.summary().await?;
-    let exit = if worked.is_err() { ExitCode::Failure } else { ExitCode::of_run(&summary) };
-    let counts = RunCounts { missing_seconds: summary.asked_seconds - summary.archived_seconds, ..run.counts };
-    let end = RunEnd { ended: run.clock.now().to_utc_second(), exit: exit as u8, counts };
-    run.tools.ledger.end_run(run.id, end).await?;
+    let closed = run.close(worked.is_ok()).await;
+    // What went wrong first is what a person must hear of.
     worked?;
-    run.emit(Event::Ended(summary.clone()));
-    Ok(summary)
+    closed
 }
 
 struct Run {
@@ -293,14 +288,14 @@ impl Run {
             self.emit(Event::Recovered(Recovery::SetAside { path, why }));
         }
         let given_up = scheduler.complete(&window, &attempt.outcome, now);
+        self.emit(Event::AttemptEnded { window, attempt: attempt.clone() });
         if let Outcome::Missed(class) = attempt.outcome {
             self.tell_of_held_nvr(scheduler, window.device, class);
             if class == Class::AccountRefused {
-                let why = attempt.detail.as_ref().map_or_else(|| explain(&attempt.code), ToString::to_string);
+                let why = attempt.detail.map_or_else(|| "it gave no reason".to_owned(), |detail| detail.to_string());
                 self.stop(scheduler, StopReason::AccountRefused(why));
             }
         }
-        self.emit(Event::AttemptEnded { window, attempt });
         for given_up in given_up {
             self.give_up(given_up, window).await?;
         }
@@ -337,6 +332,17 @@ impl Run {
             self.emit(Event::Stopping(reason.clone()));
             self.stopped = Some(reason);
         }
+    }
+
+    /// Sums up, and lets go of the ledger.
+    async fn close(&self, worked: bool) -> Result<Summary, RunError> {
+        let summary = self.summary().await?;
+        let exit = if worked { ExitCode::of_run(&summary) } else { ExitCode::Failure };
+        let counts = RunCounts { missing_seconds: summary.asked_seconds - summary.archived_seconds, ..self.counts };
+        let end = RunEnd { ended: self.clock.now().to_utc_second(), exit: exit as u8, counts };
+        self.tools.ledger.end_run(self.id, end).await?;
+        self.emit(Event::Ended(summary.clone()));
+        Ok(summary)
     }
 
     async fn summary(&self) -> Result<Summary, RunError> {
@@ -395,8 +401,4 @@ fn stop_reason(error: &RunError) -> StopReason {
         RunError::Vault(full @ VaultError::Full { .. }) => StopReason::DiskFull(full.to_string()),
         other => StopReason::Broken(other.to_string()),
     }
-}
-
-fn explain(code: &Option<crate::outcome::Code>) -> String {
-    code.map_or_else(|| "the account is refused".to_owned(), wire::explain)
 }

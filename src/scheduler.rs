@@ -392,13 +392,11 @@ impl Scheduler {
                 camera.ready_as = Some(rank);
                 line.ready.insert(rank);
             }
-            Some(due) => {
-                if camera.wake_at.is_none_or(|set| due < set) {
-                    camera.wake_at = Some(due);
-                    self.wakes.push(Reverse((due, Wake::Camera(index))));
-                }
+            Some(due) if camera.wake_at.is_none_or(|set| due < set) => {
+                camera.wake_at = Some(due);
+                self.wakes.push(Reverse((due, Wake::Camera(index))));
             }
-            None => {}
+            Some(_) | None => {}
         }
         let nvr = camera.nvr;
         self.refresh_nvr(nvr, now);
@@ -416,11 +414,9 @@ impl Scheduler {
         if line.nvr.has_room(now) {
             line.open_as = Some((remaining, nvr));
             self.open.insert((remaining, nvr));
-        } else if let Some(at) = line.nvr.opens_at(now) {
-            if line.wake_at.is_none_or(|set| at < set) {
-                line.wake_at = Some(at);
-                self.wakes.push(Reverse((at, Wake::Nvr(nvr))));
-            }
+        } else if let Some(at) = line.nvr.opens_at(now).filter(|&at| line.wake_at.is_none_or(|set| at < set)) {
+            line.wake_at = Some(at);
+            self.wakes.push(Reverse((at, Wake::Nvr(nvr))));
         }
     }
 }

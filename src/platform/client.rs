@@ -259,9 +259,12 @@ impl Client {
         business: &[(&str, String)],
     ) -> Result<T, CallError> {
         let mut done = Remedies::default();
-        loop {
-            let token = if self.account.login.is_some() { Some(self.token(false).await?) } else { None };
-            let sent = self.send(method, business, token.as_ref()).await;
+        for tries in 0.. {
+            let token = match &self.account.login {
+                Some(login) => Some(self.token(login, false).await?),
+                None => None,
+            };
+            let sent = self.send(method, business, token.as_ref(), tries).await;
             let Err((error, systime)) = sent else {
                 return sent.map(|answer| answer.data()).map_err(|(error, _)| error);
             };
@@ -283,28 +286,28 @@ impl Client {
                 }
                 Remedy::LogIn => {
                     done.login = true;
-                    self.token(true).await?;
+                    if let Some(login) = &self.account.login {
+                        self.token(login, true).await?;
+                    }
                 }
                 Remedy::None => return Err(error),
             }
         }
+        unreachable!("each remedy is tried once")
     }
 
     /// The user token: the cached one, unless it has ended or `renew` is asked for.
-    async fn token(&self, renew: bool) -> Result<Token, CallError> {
+    async fn token(&self, login: &LoginAccount, renew: bool) -> Result<Token, CallError> {
         let cached = self.state.lock().await.token.clone();
         if let Some(token) = cached.filter(|token| !renew && Utc::now() < token.ends) {
             return Ok(token);
         }
-        let Some(login) = &self.account.login else {
-            return Err(CallError::NoUrl { method: method::MOBILE_LOGIN });
-        };
         let (method, password) = match login.kind {
             LoginKind::Mobile => (method::MOBILE_LOGIN, login.password.expose_secret().to_owned()),
             LoginKind::Sso => (method::SSO_LOGIN, sign::password_digest(&login.password)),
         };
         let business = [("userName", login.user.clone()), ("password", password)];
-        let answer = self.send(method, &business, None).await.map_err(|(error, _)| error)?;
+        let answer = self.send(method, &business, None, 0).await.map_err(|(error, _)| error)?;
         let data: wire::Login = answer.data();
         let now = Utc::now();
         let token = Token {
@@ -316,15 +319,19 @@ impl Client {
         Ok(token)
     }
 
-    /// One request. An answer with a code other than 0 is an error, with the platform's clock beside it.
+    /// One request. An answer with a code other than 0 is an error, with the platform's clock beside it. Each further try
+    /// of a call says a second later: within one second it would carry the same signature, which is -100.
     async fn send(
         &self,
         method: &'static str,
         business: &[(&str, String)],
         token: Option<&Token>,
+        tries: u8,
     ) -> Result<Answer, (CallError, Option<DateTime<Utc>>)> {
         self.pace.turn().await;
-        let form = self.signed(method, business, Utc::now() + self.clock_offset().await);
+        let begun = std::time::Instant::now();
+        let at = Utc::now() + self.clock_offset().await + TimeDelta::seconds(tries.into());
+        let form = self.signed(method, business, at);
         let request = self.http.post(&self.account.url).headers(self.token_header(token)).form(&form);
         let unreachable = |error: reqwest::Error| {
             (CallError::Unreachable { method, why: Untrusted::new(&chain(&error.without_url())) }, None)
@@ -333,6 +340,8 @@ impl Client {
         let status = response.status().as_u16();
         let body = read(response).await.map_err(unreachable)?;
         let answer: Answer = serde_json::from_slice(&body).unwrap_or_default();
+        let milliseconds = begun.elapsed().as_millis();
+        tracing::debug!(method, status, code = answer.stat.code, milliseconds, bytes = body.len(), "called");
         match answer.stat.code {
             Some(0) => Ok(answer),
             Some(number) => {

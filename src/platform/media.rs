@@ -93,7 +93,7 @@ impl MediaClient {
         let response = tokio::time::timeout(self.patience.first_byte, request.send())
             .await
             .map_err(|_| MediaError::Stalled(self.patience.first_byte))?
-            .map_err(|error| broken(error))?;
+            .map_err(broken)?;
         let status = response.status().as_u16();
         let offset = match status {
             206 => offset,

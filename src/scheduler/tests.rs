@@ -409,7 +409,7 @@ fn any_outcome(dice: u32, window: &Window) -> Outcome {
         8 => Outcome::Missed(Class::Transient),
         9 => Outcome::Missed(Class::CameraTrouble),
         10 if seconds > 120 => Outcome::Prefix { until: window.range.start() + 90 },
-        11 if dice % 7 == 0 => Outcome::Missed(Class::DeviceRefused),
+        11 if dice.is_multiple_of(7) => Outcome::Missed(Class::DeviceRefused),
         _ => Outcome::Archived,
     }
 }

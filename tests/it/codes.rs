@@ -132,13 +132,13 @@ async fn a_run_ends_as_the_class_asks() {
         (Scripted::Stat(16), 4, "not tried", 2),
         (Scripted::Stat(103_092), 3, "refused", 1),
         (Scripted::Result(-2), 3, "refused", 1),
-        (Scripted::Result(1), 3, "nvr offline", 40),
-        (Scripted::Result(-4), 3, "nvr busy", 40),
-        (Scripted::Result(-3), 3, "nvr busy", 40),
+        (Scripted::Result(1), 3, "nvr offline", 10),
+        (Scripted::Result(-4), 3, "nvr busy", 10),
+        (Scripted::Result(-3), 3, "nvr busy", 10),
         (Scripted::Http(502, "<html>bad gateway</html>".into()), 3, "failed", 12),
     ];
     for (answer, exit, cause, most) in cases {
-        let place = Place::new(fleet(&[(4, &[1])])).await;
+        let place = Place::with_settings(fleet(&[(4, &[1])]), "busy_attempts = 10\n").await;
         place.platform.script(device(1), vec![answer.clone(); 100]);
         let child = place.fetch("1", range(yesterday(), 600)).spawn().expect("the program starts");
         let output = crate::support::ended(child).await;
@@ -146,7 +146,8 @@ async fn a_run_ends_as_the_class_asks() {
         let gaps = place.read_ledger().gaps(archive::report::GapQuery::default()).await.expect("the ledger answers");
         let causes: Vec<_> = gaps.iter().map(|gap| (gap.cause.as_str(), gap.seconds)).collect();
         assert_eq!(causes, [(cause, 600)], "{answer:?}");
-        let calls = place.platform.calls().len();
+        // Delays are so short here that calls repeat within a second, which the platform answers with -100.
+        let calls = place.platform.calls().iter().filter(|call| call.stat != Some(-100)).count();
         assert!(calls <= most, "{answer:?}: {calls} calls");
         assert!(!stderr(&output).contains(SECRET), "{answer:?}");
     }

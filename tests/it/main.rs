@@ -1,9 +1,10 @@
 //! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
 mod codes;
+mod commands;
 mod flv_oracles;
 mod kill;
-mod flv_oracles;
+mod outcomes;
 mod sim_footage;
 mod sim_server;
 mod stop;

@@ -72,7 +72,7 @@ impl Place {
         Self::with_settings(config, "").await
     }
 
-    /// `more` is added to the settings file.
+    /// `more` is added to the settings file, whose last section is `[retry]`.
     pub async fn with_settings(config: Config, more: &str) -> Self {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let platform = start(config, here).await.expect("a platform on a free port");

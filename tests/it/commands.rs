@@ -1,0 +1,252 @@
+//! The program as a person calls it: exit codes, output, what it refuses, and what it never shows.
+
+use std::process::Command;
+
+use archive::sim::config::{Hidden, LoginConfig};
+use archive::sim::{Config, Speed};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Place, SECRET, code, ended, expect_code, fleet, range, send, stderr, stdout, until, yesterday};
+
+async fn run(command: Command) -> std::process::Output {
+    let mut command = command;
+    ended(command.spawn().expect("the program starts")).await
+}
+
+fn json(output: &std::process::Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
+}
+
+#[test]
+fn the_rehearsal_ends_with_one_gap_and_exit_code_3() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_archive"));
+    command.args(["rehearse", "--root"]).arg(folder.path().join("rehearsal")).env_clear();
+    let output = expect_code(command, 3);
+    let said = stdout(&output);
+    for expected in
+        ["no footage", "1 gap, 20 min in all", "17 h 40 min of 18 h archived", "ledger.db", "jobs.example.toml"]
+    {
+        assert!(said.contains(expected), "{expected:?} is not in:\n{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_usage_and_settings_are_exit_code_2_and_say_what_to_do() {
+    let place = Place::new(fleet(&[(1, &[1])])).await;
+    for (arguments, expected) in [
+        (&["--device", "1"][..], "which time?"),
+        (&["--last", "1h"], "which cameras?"),
+        (&["--device", "one", "--last", "1h"], "one"),
+        (&["--device", "1", "--from", "yesterday noon"], "is not a time"),
+        (&["--device", "1", "--from", "2026-11-20 10:00", "--to", "2026-11-20 09:00"], "ends"),
+        (&["--device", "1", "--to", "now"], "--to needs --from"),
+        (&["--device", "1", "--last", "1h", "--date", "today"], "cannot be used with"),
+        (&["run", "no-such-file.toml"], "no-such-file.toml"),
+        (&["simulate", "--speed", "warp"], "speed"),
+        (&["fly"], "fly"),
+    ] {
+        let output = run(place.archive(arguments)).await;
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+    assert!(!place.root().exists(), "a mistake in the line touches nothing");
+    assert!(place.platform.calls().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mistake_in_a_file_is_reported_together() {
+    let place = Place::new(fleet(&[(1, &[1])])).await;
+    let file = place.path().join("jobs.toml");
+    let text =
+        "[archive]\nstreems = 4\ntolerance = \"soon\"\n[[job]]\nname = \"a\"\ndevices = \"x\"\nrange = \"never\"\n";
+    std::fs::write(&file, text).expect("a file can be written");
+    let output = run(place.archive(&["run", "jobs.toml"])).await;
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    for line in ["jobs.toml:2", "jobs.toml:3", "jobs.toml:6", "jobs.toml:7"] {
+        assert!(said.contains(line), "{line} is not in:\n{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_changes_nothing_and_calls_nobody() {
+    let place = Place::new(fleet(&[(1, &[1, 2])])).await;
+    let (from, to) = (yesterday().to_string(), (yesterday() + 7200).to_string());
+    let selection = ["--device", "1-2", "--from", &from, "--to", &to];
+    let dry = run(place.archive(&[&selection[..], &["--dry-run", "--json"]].concat())).await;
+    let planned = run(place.archive(&[&["plan"], &selection[..], &["--json"]].concat())).await;
+    assert_eq!((code(&dry), code(&planned)), (0, 0), "{}{}", stderr(&dry), stderr(&planned));
+    assert_eq!(json(&dry), json(&planned));
+    assert_eq!((&json(&dry)["windows"], &json(&dry)["seconds"]), (&Value::from(24), &Value::from(14_400)));
+    assert!(!place.root().exists() && place.platform.calls().is_empty());
+
+    assert_eq!(code(&run(place.fetch("1", range(yesterday(), 3600))).await), 0);
+    let after = json(&run(place.archive(&[&["plan"], &selection[..], &["--json"]].concat())).await);
+    assert_eq!(after["windows"], Value::from(18));
+    assert!(after["forecast"]["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{after}");
+    let text = stdout(&run(place.archive(&[&["plan"], &selection[..]].concat())).await);
+    assert!(text.contains("18 windows, 3 h") && text.contains("25.00 % archived already"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_file_run_all_or_by_name() {
+    let place = Place::new(fleet(&[(2, &[1, 2])])).await;
+    let (from, to) = (yesterday().to_string(), (yesterday() + 1200).to_string());
+    let job = |name: &str, devices: u32| {
+        format!("[[job]]\nname = \"{name}\"\ndevices = \"{devices}\"\nfrom = \"{from}\"\nto = \"{to}\"\n")
+    };
+    let text = format!("[archive]\nmin_free = \"1 MiB\"\n{}{}", job("first", 1), job("second", 2));
+    std::fs::write(place.path().join("jobs.toml"), text).expect("a file can be written");
+    assert_eq!(code(&run(place.archive(&["run", "jobs.toml", "--job", "second"])).await), 0);
+    assert_eq!((place.archived(1).await.seconds(), place.archived(2).await.seconds()), (0, 1200));
+    let unknown = run(place.archive(&["run", "jobs.toml", "--job", "third"])).await;
+    assert_eq!(code(&unknown), 2);
+    assert!(stderr(&unknown).contains("first, second"));
+    let output = run(place.archive(&["run", "jobs.toml", "--json"])).await;
+    assert_eq!(code(&output), 0);
+    assert_eq!(json(&output)["archived_seconds"], Value::from(2400));
+    assert_eq!(place.archived(1).await.seconds(), 1200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_on_the_same_ledger_is_refused_and_names_the_first() {
+    let place = Place::new(Config { speed: Speed::Times(60.0), ..fleet(&[(1, &[1])]) }).await;
+    let first = place.fetch("1", range(yesterday(), 600)).spawn().expect("the program starts");
+    until("the first run streams", || !place.platform.media().is_empty()).await;
+    let second = run(place.fetch("1", range(yesterday(), 600))).await;
+    assert_eq!(code(&second), 6, "{}", stderr(&second));
+    assert!(stderr(&second).contains(&first.id().to_string()), "{}", stderr(&second));
+    // Questions are answered meanwhile.
+    assert_eq!(code(&run(place.archive(&["gaps"])).await), 0);
+    assert_eq!(code(&run(place.archive(&["status"])).await), 0);
+    send(&first, Signal::INT);
+    assert_eq!(code(&ended(first).await), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_below_min_free_is_exit_code_7_and_everything_stays_planned() {
+    let place = Place::new(fleet(&[(1, &[1])])).await;
+    let settings = place.path().join("full.toml");
+    std::fs::write(&settings, "[archive]\nmin_free = \"4000 TiB\"\n").expect("a file can be written");
+    let mut command = place.fetch("1", range(yesterday(), 600));
+    command.env("ARCHIVE_CONFIG", &settings);
+    let output = run(command).await;
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    assert!(stdout(&output).contains("min_free"), "{}", stdout(&output));
+    assert!(place.platform.calls().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gaps_by_command_and_by_sql_agree() {
+    let mut config = fleet(&[(2, &[1, 2, 3]), (1, &[4])]);
+    config.stores[0].nvrs[0].cameras[1].refused = true;
+    config.stores[0].nvrs[1].offline = vec![Default::default()];
+    let place = Place::with_settings(config, "busy_attempts = 5\n").await;
+    assert_eq!(code(&run(place.fetch("1-4", range(yesterday() + 30, 3000))).await), 3);
+    let by_command = json(&run(place.archive(&["gaps", "--json"])).await);
+    let by_command: Vec<String> = by_command
+        .as_array()
+        .expect("a list of gaps")
+        .iter()
+        .map(|gap| {
+            let names =
+                ["device", "from_utc", "to_utc", "from_local", "to_local", "seconds", "cause", "attempts", "last_code"];
+            names.map(|name| text(&gap[name])).join("|")
+        })
+        .collect();
+    let ledger = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
+    let mut statement = ledger.prepare("select * from gaps").expect("the view is there");
+    let by_sql: Vec<String> = statement
+        .query_map([], |row| {
+            let column = |index| row.get::<_, rusqlite::types::Value>(index);
+            Ok((0..9).map(|index| column(index).map(plain)).collect::<Result<Vec<_>, _>>()?.join("|"))
+        })
+        .expect("the view answers")
+        .collect::<Result<_, _>>()
+        .expect("rows");
+    assert_eq!(by_command, by_sql);
+    assert_eq!(by_sql.len(), 2, "{by_sql:?}");
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+}
+
+fn plain(value: rusqlite::types::Value) -> String {
+    match value {
+        rusqlite::types::Value::Null => String::new(),
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Real(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        rusqlite::types::Value::Blob(bytes) => format!("{bytes:?}"),
+    }
+}
+
+/// The secret, the password and the token, at the highest verbosity: in no output, no file, no process list.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_secret_is_ever_shown_or_stored() {
+    const PASSWORD: &str = "a-password-to-look-for";
+    let login =
+        LoginConfig { user: "night".into(), password: Hidden::new(PASSWORD), token_life: "1h".parse().unwrap() };
+    let config = Config { login: Some(login), speed: Speed::Times(300.0), ..fleet(&[(2, &[1, 2])]) };
+    let place = Place::new(config).await;
+    let settings = std::fs::read_to_string(place.path().join("settings.toml")).expect("the settings are there");
+    let login = "[platform.login]\nkind = \"mobile\"\nuser = \"night\"\n";
+    std::fs::write(place.path().join("settings.toml"), format!("{settings}{login}")).expect("a file can be written");
+
+    let mut command = place.fetch("1-2", range(yesterday(), 1200));
+    command.arg("-vv").env("ARCHIVE_PASSWORD", PASSWORD);
+    let child = command.spawn().expect("the program starts");
+    until("a stream is open", || !place.platform.media().is_empty()).await;
+    let line = std::fs::read(format!("/proc/{}/cmdline", child.id())).expect("the process is there");
+    let output = ended(child).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("startRecReqDown"), "at this verbosity calls are logged");
+
+    let mut places: Vec<(String, Vec<u8>)> =
+        vec![("the command line".into(), line), ("stdout".into(), output.stdout), ("stderr".into(), output.stderr)];
+    for name in ["ledger.db", "ledger.db-wal"] {
+        if let Ok(bytes) = std::fs::read(place.root().join(name)) {
+            places.push((name.into(), bytes));
+        }
+    }
+    for name in place.files().into_keys() {
+        let bytes = std::fs::read(place.root().join(&name)).expect("a file can be read");
+        places.push((name, bytes));
+    }
+    for (name, bytes) in &places {
+        for secret in [SECRET, PASSWORD] {
+            assert!(!contains(bytes, secret.as_bytes()), "{secret:?} is in {name}");
+        }
+    }
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// A user token that the platform forgets is renewed once, without losing a window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_made_once_and_renewed_when_its_token_is_refused() {
+    let login = LoginConfig { user: "night".into(), password: Hidden::new("pw"), token_life: "1h".parse().unwrap() };
+    let place = Place::new(Config { login: Some(login), ..fleet(&[(1, &[1])]) }).await;
+    let with_login = |range| {
+        let mut command = place.fetch("1", range);
+        let settings = std::fs::read_to_string(place.path().join("settings.toml")).expect("the settings are there");
+        let file = place.path().join("login.toml");
+        std::fs::write(&file, format!("{settings}[platform.login]\nuser = \"night\"\n"))
+            .expect("a file can be written");
+        command.env("ARCHIVE_CONFIG", file).env("ARCHIVE_PASSWORD", "pw");
+        command
+    };
+    place.platform.script(crate::support::device(1), [archive::sim::Scripted::Stat(9_990_001)]);
+    assert_eq!(code(&run(with_login(range(yesterday(), 1200))).await), 0);
+    let logins = place.platform.calls().iter().filter(|call| call.method.ends_with("mobileLogin")).count();
+    assert_eq!(logins, 2, "at the start, and after the refusal");
+    // Without a login the same platform refuses the account, and says what to set.
+    let output = run(place.fetch("1", range(yesterday() - 600, 600))).await;
+    assert_eq!(code(&output), 4);
+    assert!(stdout(&output).contains("[platform.login]"), "{}", stdout(&output));
+}
