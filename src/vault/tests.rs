@@ -1,3 +1,5 @@
+//! Cases of the vault, on a real disk.
+
 use super::*;
 use crate::recording::ContentHash;
 use crate::time_range::UtcSecond;

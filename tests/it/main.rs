@@ -2,6 +2,7 @@
 
 mod codes;
 mod commands;
+mod documents;
 mod flv_oracles;
 mod kill;
 mod outcomes;
