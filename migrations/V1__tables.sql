@@ -55,7 +55,8 @@ CREATE TABLE archived (
 -- however long; each tried window is a row of its own.
 --
 -- Adjacent rows with the same cause are one gap. The row that begins a gap has `from_utc` and `from_local`, the row
--- that ends it has `to_utc` and `to_local`, other rows have none: so the view of all gaps neither sorts nor formats.
+-- that ends it has `to_utc` and `to_local`, other rows have none: so the view of all gaps neither sorts nor formats,
+-- which would take it most of its time.
 CREATE TABLE missing (
     device      INTEGER NOT NULL REFERENCES device,
     start       INTEGER NOT NULL,
@@ -64,7 +65,7 @@ CREATE TABLE missing (
     attempts    INTEGER NOT NULL, -- over all runs
     last_code   TEXT,             -- the last code that decided an attempt: 'result -4'
     last_detail TEXT,             -- what else the last attempt had to say
-    last_try    INTEGER,          -- when the cause was last learned
+    last_try    TEXT,             -- when the cause was last learned (UTC)
     from_utc    TEXT,
     to_utc      TEXT,
     from_local  TEXT,

@@ -46,8 +46,7 @@ FROM missing AS m
 WHERE m.from_utc IS NOT NULL AND m.cause <> 'pruned';
 
 CREATE VIEW gaps AS
-SELECT device, from_utc, to_utc, from_local, to_local, end - start AS seconds, cause, attempts, last_code,
-    replace(datetime(last_try, 'unixepoch'), ' ', 'T') || 'Z' AS last_try
+SELECT device, from_utc, to_utc, from_local, to_local, end - start AS seconds, cause, attempts, last_code, last_try
 FROM gap;
 
 -- The device-local days of each zone in use, as far as anything was asked for. A day begins at the first second that

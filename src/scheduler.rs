@@ -3,12 +3,13 @@
 //! Time and randomness come in as arguments, decisions come out. It never sleeps, so a busy answer never holds a worker:
 //! the window goes back with a time, and another NVR's window takes the place. [`crate::run`] does what it says.
 //!
-//! Its parts: [`queue`] holds what one camera still has to fetch, cut lazily; `nvr` what one recorder can take;
-//! `verdict` what an outcome asks for. This file joins them: who is ready, who waits until when.
+//! Its parts: `queue` holds what one camera still has to fetch, cut lazily; `nvr` what one recorder can take;
+//! `verdict` what an outcome asks for; `halving` how a hole is closed in on. This file joins them: who is ready, who waits until when.
 
 mod camera;
+mod halving;
 mod nvr;
-pub mod queue;
+mod queue;
 mod verdict;
 
 use std::cmp::Reverse;
@@ -26,6 +27,7 @@ use crate::time_range::RangeSet;
 use crate::window::{Cause, Missing, Window};
 
 use camera::Camera;
+use halving::Settled;
 use nvr::Nvr;
 use verdict::Next;
 
@@ -268,29 +270,60 @@ impl Scheduler {
         window
     }
 
+    /// Does with a window what its outcome asks for. A half whose pair is complete by that is done with in turn.
     fn carry_out(&mut self, index: usize, next: Next, now: Instant) -> Vec<GivenUp> {
-        let delay_random = self.random.random::<f64>();
-        let camera = &mut self.cameras[index];
-        let device = camera.device;
         let mut given_up = Vec::new();
-        match next {
-            Next::Done => camera.went_well(),
-            Next::Front(task) => camera.put_back(task),
-            Next::HoldCamera(task) => camera.hold(task, now, &self.policy.delays, delay_random),
-            Next::Later { task, failures } => {
-                camera.retry(task, now + self.policy.delays.after(failures, delay_random));
-            }
-            Next::Recheck(task) => camera.retry(task, now + self.policy.recheck_after),
-            Next::Parts(parts) => camera.queue_parts(parts),
-            Next::GiveUp { range, cause } => given_up.push(GivenUp { device, ranges: range.into(), cause }),
-            Next::GiveUpCamera { range, cause } => {
-                let mut ranges = camera.take_all();
-                ranges.insert(range);
-                given_up.push(GivenUp { device, ranges, cause });
-            }
-            Next::StopRun => self.draining = true,
+        let mut todo = vec![next];
+        while let Some(next) = todo.pop() {
+            let settled = self.carry_out_one(index, next, now, &mut given_up);
+            todo.extend(settled.into_iter().map(|half| match half.confirmed {
+                true => Next::Halve { task: half.task, media: half.media },
+                false => verdict::unconfirmed(half.task, half.media, &self.policy),
+            }));
         }
         given_up
+    }
+
+    fn carry_out_one(&mut self, index: usize, next: Next, now: Instant, given_up: &mut Vec<GivenUp>) -> Vec<Settled> {
+        let random = self.random.random::<f64>();
+        let (delays, tolerance) = (&self.policy.delays, self.policy.tolerance_seconds);
+        let camera = &mut self.cameras[index];
+        let device = camera.device;
+        match next {
+            Next::Done(task) => {
+                camera.went_well();
+                return camera.half_is_whole(task, tolerance);
+            }
+            Next::Rest { task, rest } => {
+                camera.retry(rest, now + delays.after(1, random));
+                return camera.half_is_unknown(task, tolerance);
+            }
+            Next::Front(task) => camera.put_back(task),
+            Next::HoldCamera(task) => camera.hold(task, now, delays, random),
+            Next::Later { task, failures } => camera.retry(task, now + delays.after(failures, random)),
+            Next::Recheck(task) => camera.retry(task, now + self.policy.recheck_after),
+            Next::Halve { task, media } => {
+                camera.went_well();
+                if !camera.halve(task, media) {
+                    given_up.push(GivenUp { device, ranges: task.range.into(), cause: Cause::NoFootage });
+                }
+            }
+            Next::AwaitOtherHalf { task, media } => return camera.await_other_half(task, media, tolerance),
+            Next::GiveUp { task, cause } => {
+                given_up.push(GivenUp { device, ranges: task.range.into(), cause });
+                return camera.half_is_unknown(task, tolerance);
+            }
+            Next::GiveUpCamera { task, cause } => {
+                let mut ranges = camera.take_all();
+                ranges.insert(task.range);
+                given_up.push(GivenUp { device, ranges, cause });
+            }
+            Next::StopRun(task) => {
+                camera.put_back(task);
+                self.draining = true;
+            }
+        }
+        Vec::new()
     }
 
     /// An NVR that stayed offline for all the patience that the settings allow is left to the next run.

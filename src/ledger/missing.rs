@@ -4,7 +4,8 @@
 //! touch, were never tried and differ in nothing are one row. And exactly the rows at a gap's ends carry its times as
 //! text: a row that touches its neighbour and has the same cause belongs to the same gap.
 
-use rusqlite::{Connection, params};
+use chrono::DateTime;
+use rusqlite::{Connection, Row, params};
 
 use super::error::Fault;
 use super::ranges::range;
@@ -70,7 +71,7 @@ pub(super) fn overlapping(connection: &Connection, device: DeviceId, within: Tim
             attempts: row.get(3)?,
             last_code: row.get(4)?,
             last_detail: row.get(5)?,
-            last_try: row.get::<_, Option<i64>>(6)?.map(UtcSecond::new),
+            last_try: second_of_text(row, 6)?,
             joins_before: row.get(7)?,
             joins_after: row.get(8)?,
         });
@@ -81,6 +82,13 @@ pub(super) fn overlapping(connection: &Connection, device: DeviceId, within: Tim
 /// A cause as it is stored.
 pub(super) fn cause(text: &str) -> Result<Cause, Fault> {
     text.parse().map_err(|error: crate::window::UnknownCause| Fault::BadValue(error.to_string()))
+}
+
+/// A second that is stored as text, so that it can be shown as it is.
+pub(super) fn second_of_text(row: &Row<'_>, column: usize) -> Result<Option<UtcSecond>, Fault> {
+    let Some(text) = row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)? else { return Ok(None) };
+    let time = DateTime::parse_from_rfc3339(text).map_err(|_| Fault::BadValue(format!("{text:?} is no time")))?;
+    Ok(Some(UtcSecond::floor(time.to_utc())))
 }
 
 /// Adds stretches that were never tried; none of `ranges` may be in the table yet.
@@ -253,7 +261,7 @@ fn put(connection: &Connection, device: DeviceId, stretch: &Stretch) -> Result<(
         stretch.attempts,
         stretch.last_code,
         stretch.last_detail,
-        stretch.last_try.map(UtcSecond::get),
+        stretch.last_try.map(|at| at.to_string()),
         from.map(|at| at.to_string()),
         to.map(|at| at.to_string()),
         local(from)?,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::Fault;
 use super::media;
-use super::missing::{self, cause};
+use super::missing::{self, cause, second_of_text};
 use super::ranges::{Merged, range};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
@@ -86,7 +86,7 @@ fn read_gap(row: &Row<'_>) -> Result<Gap, Fault> {
         cause: cause(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
         attempts: row.get(4)?,
         last_code: row.get(5)?,
-        last_try: second(row, 6)?,
+        last_try: second_of_text(row, 6)?,
         from_utc: row.get(7)?,
         to_utc: row.get(8)?,
         from_local: row.get(9)?,

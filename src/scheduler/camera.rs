@@ -9,6 +9,7 @@ use crate::instant::Instant;
 use crate::time_range::{RangeSet, UtcSecond};
 use crate::window::Window;
 
+use super::halving::{Halving, Settled};
 use super::queue::{Queue, Task};
 use super::{Rank, Work};
 
@@ -25,12 +26,13 @@ pub(super) struct Camera {
     fresh: Queue,
     /// What failed, by when it may be tried again. Fresh windows go first: a retry does not jump the queue.
     retries: BTreeMap<(Instant, UtcSecond), Task>,
+    halving: Halving,
     in_flight: Option<Task>,
     held_until: Option<Instant>,
     /// Holds in a row.
     streak: u32,
     stop_at: Option<Instant>,
-    /// Seconds in `fresh`, `retries` and `in_flight`.
+    /// Seconds in `fresh`, `retries`, `halving` and `in_flight`.
     remaining: i64,
 }
 
@@ -45,6 +47,7 @@ impl Camera {
             remaining: fresh.seconds(),
             fresh,
             retries: BTreeMap::new(),
+            halving: Halving::default(),
             in_flight: None,
             held_until: None,
             streak: 0,
@@ -120,19 +123,49 @@ impl Camera {
         self.retries.insert((at, task.range.start()), task);
     }
 
-    /// The parts of a window are next, in their order.
-    pub(super) fn queue_parts(&mut self, parts: [Task; 2]) {
-        self.went_well();
-        for part in parts.into_iter().rev() {
-            self.put_back(part);
+    /// A window of which it is sure that it holds only `media` seconds: its halves are next, in their order. False when it
+    /// is a hole as a whole, or too small to be halved.
+    pub(super) fn halve(&mut self, task: Task, media: i64) -> bool {
+        let halves = if media > 0 { self.halving.split(task.range, media) } else { None };
+        for half in halves.into_iter().flatten().rev() {
+            self.put_back(half);
         }
+        halves.is_some()
+    }
+
+    /// A half that came short is kept aside until its other half has an answer.
+    pub(super) fn await_other_half(&mut self, task: Task, media: i64, tolerance: i64) -> Vec<Settled> {
+        self.went_well();
+        self.remaining += task.range.seconds();
+        let settled = self.halving.short(task, media, tolerance);
+        self.let_go(settled)
+    }
+
+    /// A half came whole.
+    pub(super) fn half_is_whole(&mut self, task: Task, tolerance: i64) -> Vec<Settled> {
+        let settled = self.halving.whole(task, tolerance);
+        self.let_go(settled)
+    }
+
+    /// A half ended in a way that says nothing of its footage.
+    pub(super) fn half_is_unknown(&mut self, task: Task, tolerance: i64) -> Vec<Settled> {
+        let settled = self.halving.unknown(task, tolerance);
+        self.let_go(settled)
+    }
+
+    /// What is settled is no longer kept aside; as with [`Self::end_attempt`], whoever takes it puts it back or gives it up.
+    fn let_go(&mut self, settled: Vec<Settled>) -> Vec<Settled> {
+        self.remaining -= settled.iter().map(|half| half.task.range.seconds()).sum::<i64>();
+        settled
     }
 
     /// Takes out everything that does not run.
     pub(super) fn take_all(&mut self) -> RangeSet {
         let mut all = self.fresh.take_all();
-        for task in std::mem::take(&mut self.retries).into_values() {
-            all.insert(task.range);
+        let kept_aside = self.halving.take_all();
+        let retries = std::mem::take(&mut self.retries).into_values().map(|task| task.range);
+        for range in retries.chain(kept_aside.ranges().iter().copied()) {
+            all.insert(range);
         }
         self.remaining -= all.seconds();
         all

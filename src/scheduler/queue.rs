@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing};
 
+use super::halving::Pair;
+
 /// A range of a camera's time with what this run has learned of it. At most ten minutes of it are one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
@@ -18,12 +20,14 @@ pub struct Task {
     pub last_short: Option<i64>,
     /// Whether an earlier answer already agreed that footage is missing here, so that one more answer settles it.
     pub confirmed: bool,
+    /// The other half of the window that it is a half of, when it is one.
+    pub pair: Option<Pair>,
 }
 
 impl Task {
     /// A range of which nothing is known.
     pub fn new(range: TimeRange) -> Self {
-        Self { range, failures: 0, busy: 0, last_short: None, confirmed: false }
+        Self { range, failures: 0, busy: 0, last_short: None, confirmed: false, pair: None }
     }
 
     /// The same knowledge about another range.
@@ -43,11 +47,6 @@ impl Queue {
     pub fn new(missing: &[Missing]) -> Self {
         let task = |known: &Missing| Task { confirmed: known.cause == Cause::NoFootage, ..Task::new(known.range) };
         Self { tasks: missing.iter().map(task).collect() }
-    }
-
-    /// Whether nothing is left.
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
     }
 
     /// Seconds of footage in it.

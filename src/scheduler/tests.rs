@@ -276,6 +276,22 @@ fn a_hole_is_known_to_the_minute_after_few_more_calls() {
     assert!(night.calls() <= 6 + 12, "{} calls", night.calls());
 }
 
+/// Found by a hostile night: a part that came empty by chance was believed, because its window was known to have a hole.
+#[test]
+fn a_part_that_comes_empty_by_chance_is_not_believed() {
+    let hole = range(NINE, NINE + 100);
+    let mut true_answer = with_hole(hole);
+    let mut asked: BTreeMap<TimeRange, u32> = BTreeMap::new();
+    let night = play(vec![work(1, "a", range(NINE, NINE + 10 * MINUTE))], policy(), later(), |window, now, night| {
+        let times = asked.entry(window.range).or_default();
+        *times += 1;
+        let by_chance = *times == 1 && window.range.start().get() == NINE + 5 * MINUTE;
+        if by_chance { at_once(Outcome::Empty) } else { true_answer(window, now, night) }
+    });
+    assert_eq!(night.given_up(Cause::NoFootage), RangeSet::from(range(NINE, NINE + 2 * MINUTE)));
+    assert_eq!(night.archived[&device(1)].seconds(), 8 * MINUTE);
+}
+
 #[test]
 fn an_empty_window_is_believed_only_when_a_later_answer_agrees() {
     let hole = range(NINE + 20 * MINUTE, NINE + 30 * MINUTE);

@@ -1,20 +1,19 @@
 //! What an outcome asks for next: one pure function over every outcome.
 
 use crate::outcome::{Class, Outcome};
-use crate::time_range::{TimeRange, UtcSecond};
+use crate::time_range::TimeRange;
 use crate::window::Cause;
 
 use super::Policy;
 use super::queue::Task;
 
-/// A hole is known to the minute: a window is halved no further than this.
-const SMALLEST_PART_SECONDS: i64 = 60;
-
 /// What happens to a window after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Nothing is left of it.
-    Done,
+    Done(Task),
+    /// Its first part is archived; the rest is tried again after the first delay.
+    Rest { task: Task, rest: Task },
     /// It is the next of its camera again: it was not its fault, and somebody else is held back.
     Front(Task),
     /// It is the next of its camera again, which is left alone for a while.
@@ -23,24 +22,26 @@ pub(super) enum Next {
     Later { task: Task, failures: u32 },
     /// The same is asked again, some time later.
     Recheck(Task),
-    /// Both parts are asked for, one by one.
-    Parts([Task; 2]),
+    /// It holds less footage than was asked for, and that is sure: it is halved, or given up.
+    Halve { task: Task, media: i64 },
+    /// It is a half, and its other half tells whether its answer is to be believed.
+    AwaitOtherHalf { task: Task, media: i64 },
     /// It is a gap for this run.
-    GiveUp { range: TimeRange, cause: Cause },
+    GiveUp { task: Task, cause: Cause },
     /// It is a gap for this run, and so is all that is left of its camera.
-    GiveUpCamera { range: TimeRange, cause: Cause },
+    GiveUpCamera { task: Task, cause: Cause },
     /// No window will fare better: the account is refused.
-    StopRun,
+    StopRun(Task),
 }
 
 /// What to do with a window whose attempt came to `outcome`.
 pub(super) fn next(task: Task, outcome: &Outcome, policy: &Policy) -> Next {
     match *outcome {
-        Outcome::Archived => Next::Done,
+        Outcome::Archived => Next::Done(task),
         Outcome::Prefix { until } => match TimeRange::new(until, task.range.end()) {
             // Each prefix is a minute or more, so this ends; a stream that broke says nothing about its rest.
-            Some(rest) => Next::Later { task: Task { failures: 0, ..task.with_range(rest) }, failures: 1 },
-            None => Next::Done,
+            Some(rest) => Next::Rest { task, rest: Task { failures: 0, pair: None, ..task.with_range(rest) } },
+            None => Next::Done(task),
         },
         Outcome::Broken => later(task, policy, Cause::CutShort),
         Outcome::Unusable => later(task, policy, Cause::Failed),
@@ -60,15 +61,15 @@ fn missed(task: Task, class: Class, policy: &Policy) -> Next {
         Class::CameraTrouble | Class::Transient | Class::Go | Class::Repeated | Class::ClockWrong => {
             later(task, policy, Cause::Failed)
         }
-        Class::UserRefused | Class::DeviceRefused => Next::GiveUpCamera { range: task.range, cause: Cause::Refused },
-        Class::TokenRefused | Class::AccountRefused => Next::StopRun,
+        Class::UserRefused | Class::DeviceRefused => Next::GiveUpCamera { task, cause: Cause::Refused },
+        Class::TokenRefused | Class::AccountRefused => Next::StopRun(task),
     }
 }
 
 fn later(task: Task, policy: &Policy, cause: Cause) -> Next {
     let failures = task.failures + 1;
     if failures >= policy.attempts {
-        return Next::GiveUp { range: task.range, cause };
+        return Next::GiveUp { task, cause };
     }
     Next::Later { task: Task { failures, ..task }, failures }
 }
@@ -76,40 +77,28 @@ fn later(task: Task, policy: &Policy, cause: Cause) -> Next {
 fn busy(task: Task, policy: &Policy, back: fn(Task) -> Next) -> Next {
     let busy = task.busy + 1;
     if busy >= policy.busy_attempts {
-        return Next::GiveUp { range: task.range, cause: Cause::NvrBusy };
+        return Next::GiveUp { task, cause: Cause::NvrBusy };
     }
     back(Task { busy, ..task })
 }
 
 /// A clean answer with less footage than asked for; `media` is 0 for none at all. Once is chance: a recorder may still
-/// have been writing. Twice the same, some time apart, is a hole, which is then closed in on by halves.
+/// have been writing. Twice the same, some time apart, is a hole.
 fn shorter(task: Task, media: i64, policy: &Policy) -> Next {
-    let agrees = task.confirmed || task.last_short.is_some_and(|last| (last - media).abs() <= policy.tolerance_seconds);
-    if !agrees {
-        let failures = task.failures + 1;
-        if failures >= policy.attempts {
-            return Next::GiveUp { range: task.range, cause: Cause::CutShort };
-        }
-        return Next::Recheck(Task { last_short: Some(media), failures, ..task });
+    if task.pair.is_some() {
+        return Next::AwaitOtherHalf { task, media };
     }
-    let gone = Next::GiveUp { range: task.range, cause: Cause::NoFootage };
-    if media == 0 {
-        return gone;
+    if task.confirmed || task.last_short.is_some_and(|last| (last - media).abs() <= policy.tolerance_seconds) {
+        return Next::Halve { task, media };
     }
-    match halves(task.range) {
-        // OK to take the parts as confirmed: both answers for the whole already said that footage is missing in it.
-        Some(parts) => Next::Parts(parts.map(|part| Task { confirmed: true, ..Task::new(part) })),
-        None => gone,
-    }
+    unconfirmed(task, media, policy)
 }
 
-/// The parts of a range cut at the whole minute nearest to its middle; nothing for a minute or less.
-fn halves(range: TimeRange) -> Option<[TimeRange; 2]> {
-    if range.seconds() <= SMALLEST_PART_SECONDS {
-        return None;
+/// What to do with a window that came short, and that nothing confirms yet: ask the same again, within its budget.
+pub(super) fn unconfirmed(task: Task, media: i64, policy: &Policy) -> Next {
+    let failures = task.failures + 1;
+    if failures >= policy.attempts {
+        return Next::GiveUp { task, cause: Cause::CutShort };
     }
-    let middle = range.start().get() + range.seconds() / 2;
-    let nearest = (middle + SMALLEST_PART_SECONDS / 2).div_euclid(SMALLEST_PART_SECONDS) * SMALLEST_PART_SECONDS;
-    let (first, second) = range.split_at(UtcSecond::new(nearest));
-    Some([first, second?])
+    Next::Recheck(Task { last_short: Some(media), failures, ..task })
 }
