@@ -29,6 +29,23 @@ use sink::Sink;
 /// How many times in a row a file that seems to grow may have grown by nothing, before it counts as complete.
 const IDLE_GROWTH_CHECKS: u32 = 2;
 
+/// How far an attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The platform has given a URL.
+    UrlGiven,
+    /// Media came.
+    Streamed {
+        /// Milliseconds of footage so far.
+        media_milliseconds: i64,
+        /// Bytes so far.
+        bytes: u64,
+    },
+}
+
+/// Who is told how far an attempt has come.
+pub type Progress<'a> = dyn Fn(Step) + Send + Sync + 'a;
+
 /// What one attempt gave.
 #[derive(Debug)]
 pub struct Fetched {
@@ -74,14 +91,14 @@ impl Fetcher {
         Self { client, media, vault, manner }
     }
 
-    /// One attempt at `window`. `zone` is the device's local time, for the file's name. `progress` is told milliseconds of
-    /// footage and bytes so far. When `stop` is cancelled, what has come is kept if it is a minute or more.
+    /// One attempt at `window`. `zone` is the device's local time, for the file's name. `progress` is told when the
+    /// platform has given a URL, and milliseconds of footage and bytes while it streams. When `stop` is cancelled, what has come is kept if it is a minute or more.
     pub async fn fetch(
         &self,
         window: Window,
         zone: Tz,
         stop: &CancellationToken,
-        progress: &(dyn Fn(i64, u64) + Send + Sync),
+        progress: &Progress<'_>,
     ) -> Result<Fetched, VaultError> {
         let (begun, started) = (Instant::now(), UtcSecond::floor(Utc::now()));
         let mut fetched = self.attempt(window, zone, stop, progress).await?;
@@ -95,7 +112,7 @@ impl Fetcher {
         window: Window,
         zone: Tz,
         stop: &CancellationToken,
-        progress: &(dyn Fn(i64, u64) + Send + Sync),
+        progress: &Progress<'_>,
     ) -> Result<Fetched, VaultError> {
         let url = tokio::select! {
             biased;
@@ -105,6 +122,7 @@ impl Fetcher {
                 Err(error) => return Ok(missed(&error)),
             },
         };
+        progress(Step::UrlGiven);
         let mut staging = self.vault.stage(window.device, window.range)?;
         let streamed = self.stream(&url, &mut staging, window, stop, progress).await?;
         self.settle(window, zone, staging, streamed, stop.is_cancelled()).await
@@ -122,7 +140,7 @@ impl Fetcher {
         staging: &mut Staging,
         window: Window,
         stop: &CancellationToken,
-        progress: &(dyn Fn(i64, u64) + Send + Sync),
+        progress: &Progress<'_>,
     ) -> Result<Streamed, VaultError> {
         let mut sink = Sink::new(staging, window.range, progress);
         let pumped = tokio::select! {
@@ -139,7 +157,7 @@ impl Fetcher {
     }
 
     /// Moves bytes until a clean end (nothing) or a failure. Some media servers may hand out a file that is still being
-    /// written, complete by HTTP's rules and yet too short (**[unknown]**); so a file that ends too early is asked for the
+    /// written, complete by HTTP's rules and yet too short (**\[unknown\]**); so a file that ends too early is asked for the
     /// rest of it until it stops growing.
     async fn pump(&self, url: &str, sink: &mut Sink<'_>) -> Result<Option<MediaError>, VaultError> {
         let mut idle = 0;

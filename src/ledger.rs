@@ -9,6 +9,7 @@
 
 mod changes;
 mod error;
+mod limits;
 mod lock;
 mod media;
 mod missing;
@@ -34,12 +35,12 @@ pub use self::error::{Holder, LedgerError};
 use self::lock::RunLock;
 use self::ranges::Merged;
 use self::writer::Writer;
-use crate::device::DeviceId;
+use crate::device::{DeviceId, NvrId};
 use crate::outcome::Attempt;
 use crate::recording::Recording;
 use crate::report::{
-    BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, RunEnd, RunId, RunRow, RunStart,
-    Totals,
+    BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, RunEnd, RunId, RunRow,
+    RunStart, Totals,
 };
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing, Window};
@@ -120,6 +121,17 @@ impl Ledger {
     /// Every device that the ledger has heard of.
     pub async fn devices(&self) -> Result<Vec<DeviceRow>, LedgerError> {
         self.read(queries::devices).await
+    }
+
+    /// Keeps what a run learned of how much NVRs can take; its calls and refusals are added to those of earlier runs.
+    pub async fn learn_limits(&self, learned: Vec<(NvrId, Learned)>, at: UtcSecond) -> Result<(), LedgerError> {
+        self.write(move |connection| learned.iter().try_for_each(|(nvr, one)| limits::learn(connection, nvr, one, at)))
+            .await
+    }
+
+    /// What runs learned of how much NVRs can take; calls and refusals are over all runs.
+    pub async fn learned_limits(&self) -> Result<BTreeMap<NvrId, Learned>, LedgerError> {
+        self.read(limits::learned).await
     }
 
     // What is asked for, archived and missing.

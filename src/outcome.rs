@@ -147,6 +147,11 @@ impl Outcome {
         }
     }
 
+    /// Whether the platform gave a URL for the attempt, as far as the outcome tells.
+    pub const fn had_a_url(&self) -> bool {
+        !matches!(self, Self::Missed(_) | Self::Cancelled)
+    }
+
     /// One word or two for the ledger's attempts and the log.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! The vendor's cloud (万店掌 / OpRetail) as a client sees it.
 //!
-//! Facts carry the grade of their source: **[doc]** the vendor's pages, **[sdk]** the vendor's public SDKs or clients
-//! seen in production, **[unknown]** nobody wrote it down.
+//! Facts carry the grade of their source: **\[doc\]** the vendor's pages, **\[sdk\]** the vendor's public SDKs or clients
+//! seen in production, **\[unknown\]** nobody wrote it down.
 //!
 //! [`wire`] holds names, answers and the table of codes; [`sign`] the signature; [`client`] calls the gateway;
 //! [`media`] opens the URLs that it hands out.

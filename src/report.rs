@@ -1,6 +1,7 @@
 //! What goes into the ledger and what is read from it, as plain values. Times are UTC unless a field says otherwise.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -41,7 +42,7 @@ pub struct RunStart {
 pub struct BegunRun {
     /// Its number.
     pub id: RunId,
-    /// Whether the run before it never ended properly: then published files may lack their rows.
+    /// Whether the run before it never ended properly, or failed: then published files may lack their rows.
     pub previous_was_cut_off: bool,
 }
 
@@ -199,4 +200,17 @@ pub struct DeviceHistory {
     pub bytes_per_second: f64,
     /// Seconds that the download of a second of footage takes.
     pub seconds_per_second: f64,
+}
+
+/// What was learned of how much an NVR can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// How many downloads it takes at once.
+    pub limit: usize,
+    /// How long was last waited before one more was tried; nothing when no refusal has shown the limit yet.
+    pub probe_pause: Option<Duration>,
+    /// How often it was asked for a recording, in the run that this was learned in.
+    pub calls: u64,
+    /// How many of those it refused.
+    pub refused: u64,
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use thiserror::Error;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,7 @@ use crate::calendar;
 use crate::device::{DeviceId, NvrMap};
 use crate::event::{Event, Recovery, StopReason, Summary};
 use crate::exit_code::ExitCode;
-use crate::fetch::{Fetched, Fetcher};
+use crate::fetch::{self, Fetched, Fetcher};
 use crate::ledger::{Ledger, LedgerError};
 use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
@@ -144,8 +144,14 @@ impl Run {
         }
         self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
         self.warn_of_ambiguous_labels(&plan);
-        let scheduler = Scheduler::new(plan.work(), self.job.policy.clone(), self.job.seed, self.clock.now());
-        self.work_through(scheduler).await
+        let learned = self.tools.ledger.learned_limits().await?;
+        let policy = Policy { learned, ..self.job.policy.clone() };
+        let mut scheduler = Scheduler::new(plan.work(), policy, self.job.seed, self.clock.now());
+        let worked = self.work_through(&mut scheduler).await;
+        let learned = self.tools.ledger.learn_limits(scheduler.learned(), self.clock.now().to_utc_second()).await;
+        // What went wrong first is what a person must hear of.
+        worked?;
+        Ok(learned?)
     }
 
     async fn write_down_what_is_asked(&self) -> Result<(), RunError> {
@@ -207,26 +213,30 @@ impl Run {
         }
     }
 
-    async fn work_through(&mut self, mut scheduler: Scheduler) -> Result<(), RunError> {
+    async fn work_through(&mut self, scheduler: &mut Scheduler) -> Result<(), RunError> {
         let mut attempts: JoinSet<Ended> = JoinSet::new();
+        let (url_given, mut streaming) = mpsc::unbounded_channel();
         let mut failure = None;
         loop {
             let wake = match scheduler.poll(self.clock.now()) {
                 Step::Finished => break,
                 Step::Start(window) => {
-                    self.begin(window, &mut attempts, &mut scheduler);
+                    self.begin(window, &mut attempts, scheduler, &url_given);
                     continue;
                 }
                 Step::WaitUntil(at) => Some(at),
                 Step::AwaitCompletion => None,
             };
             tokio::select! {
+                // First things first: an attempt gets its URL before it ends.
+                biased;
+                Some(window) = streaming.recv() => scheduler.streaming(&window, self.clock.now()),
                 Some(ended) = attempts.join_next() => {
                     let (window, fetched) = ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
                     match fetched {
-                        Ok(fetched) => self.complete(&mut scheduler, window, fetched).await?,
+                        Ok(fetched) => self.complete(scheduler, window, fetched).await?,
                         Err(error) => {
-                            self.stop(&mut scheduler, stop_reason(&error));
+                            self.stop(scheduler, stop_reason(&error));
                             failure.get_or_insert(error);
                             scheduler.complete(&window, &Outcome::Cancelled, self.clock.now());
                         }
@@ -235,12 +245,12 @@ impl Run {
                 () = self.clock.sleep_until(wake) => {}
                 () = self.tools.stop.cancelled(), if !self.signalled => {
                     self.signalled = true;
-                    self.stop(&mut scheduler, StopReason::Signal);
+                    self.stop(scheduler, StopReason::Signal);
                 }
             }
         }
         if scheduler.remaining_seconds() > 0 && self.stopped.is_none() {
-            self.stop(&mut scheduler, StopReason::StopAt);
+            self.stop(scheduler, StopReason::StopAt);
         }
         match failure {
             // A full disk is an end of its own, with an exit code of its own.
@@ -250,7 +260,13 @@ impl Run {
     }
 
     /// Starts the attempt that the scheduler asked for, if the disk has room for it.
-    fn begin(&mut self, window: Window, attempts: &mut JoinSet<Ended>, scheduler: &mut Scheduler) {
+    fn begin(
+        &mut self,
+        window: Window,
+        attempts: &mut JoinSet<Ended>,
+        scheduler: &mut Scheduler,
+        url_given: &UnboundedSender<Window>,
+    ) {
         if let Err(reason) = self.check_free_space() {
             scheduler.complete(&window, &Outcome::Cancelled, self.clock.now());
             self.stop(scheduler, reason);
@@ -259,7 +275,8 @@ impl Run {
         self.counts.attempts += 1;
         self.emit(Event::AttemptStarted { window, nvr: self.job.nvrs.nvr_of(window.device) });
         let (tools, cut, zone, id) = (self.tools.clone(), self.cut.clone(), self.job.zone_of(window.device), self.id);
-        attempts.spawn(async move { (window, attempt(id, window, zone, &tools, &cut).await) });
+        let url_given = url_given.clone();
+        attempts.spawn(async move { (window, attempt(id, window, zone, &tools, &cut, &url_given).await) });
     }
 
     fn check_free_space(&self) -> Result<(), StopReason> {
@@ -371,10 +388,14 @@ async fn attempt(
     zone: Tz,
     tools: &Tools,
     cut: &CancellationToken,
+    url_given: &UnboundedSender<Window>,
 ) -> Result<Fetched, RunError> {
-    let progress = |media_milliseconds, bytes| {
-        // OK to ignore a closed channel, as in `emit`.
-        let _ = tools.events.send(Event::Streaming { window, media_milliseconds, bytes });
+    // OK to ignore a closed channel here: as in `emit`, and the run's own is open for as long as attempts are awaited.
+    let progress = |step| match step {
+        fetch::Step::UrlGiven => drop(url_given.send(window)),
+        fetch::Step::Streamed { media_milliseconds, bytes } => {
+            drop(tools.events.send(Event::Streaming { window, media_milliseconds, bytes }));
+        }
     };
     let fetched = tools.fetcher.fetch(window, zone, cut, &progress).await?;
     match &fetched.recording {

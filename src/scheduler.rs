@@ -23,6 +23,7 @@ use crate::backoff::Delays;
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::outcome::{Class, Outcome};
+use crate::report::Learned;
 use crate::time_range::RangeSet;
 use crate::window::{Cause, Missing, Window};
 
@@ -36,10 +37,12 @@ use verdict::Next;
 pub struct Policy {
     /// Downloads at once over all NVRs.
     pub streams: usize,
-    /// Downloads at once per NVR, before anything is learned of it.
+    /// Downloads at once that an NVR is first asked for, before anything is learned of it.
     pub per_nvr: usize,
-    /// How many playback channels an NVR has, where the settings say it.
+    /// The most downloads at once that an NVR may be asked for, where the settings say it.
     pub channels: BTreeMap<NvrId, usize>,
+    /// What earlier nights learned.
+    pub learned: BTreeMap<NvrId, Learned>,
     /// How old a window's end must be before it is asked for.
     pub settle: Duration,
     /// Delays after failures.
@@ -159,7 +162,7 @@ impl Scheduler {
         let mut by_device = BTreeMap::new();
         for item in work {
             let nvr = *nvr_index.entry(item.nvr.clone()).or_insert_with(|| {
-                nvrs.push(NvrLine::new(item.nvr.clone(), &policy));
+                nvrs.push(NvrLine::new(item.nvr.clone(), &policy, now));
                 nvrs.len() - 1
             });
             nvrs[nvr].cameras.push(cameras.len());
@@ -209,12 +212,16 @@ impl Scheduler {
         let Some(&index) = self.by_device.get(&window.device) else {
             return Vec::new();
         };
-        let Some(task) = self.cameras[index].end_attempt() else {
+        if outcome.had_a_url() {
+            // OK to say it now: whoever did not say it when it began loses only some time.
+            self.streaming(window, now);
+        }
+        let Some((task, streamed)) = self.cameras[index].end_attempt() else {
             return Vec::new();
         };
         let nvr = self.cameras[index].nvr;
         self.running -= 1;
-        self.nvrs[nvr].nvr.ended();
+        self.nvrs[nvr].nvr.ended(streamed);
         self.note_platform(outcome, now);
 
         let random = self.random.random::<f64>();
@@ -230,6 +237,23 @@ impl Scheduler {
             }
         }
         given_up
+    }
+
+    /// Says that an attempt has got its URL: its NVR is online, and takes what streams now.
+    pub fn streaming(&mut self, window: &Window, now: Instant) {
+        let Some(&index) = self.by_device.get(&window.device) else {
+            return;
+        };
+        if self.cameras[index].begin_stream(window.range) {
+            let nvr = self.cameras[index].nvr;
+            self.nvrs[nvr].nvr.began_to_stream(now);
+            self.refresh_nvr(nvr, now);
+        }
+    }
+
+    /// What was learned of each NVR: the next night starts with it.
+    pub fn learned(&self) -> Vec<(NvrId, Learned)> {
+        self.nvrs.iter().map(|line| (line.id.clone(), line.nvr.learned())).collect()
     }
 
     /// Starts nothing more; what runs is awaited.
@@ -455,26 +479,20 @@ impl Scheduler {
 }
 
 impl NvrLine {
-    fn new(id: NvrId, policy: &Policy) -> Self {
-        let cap = policy.channels.get(&id).copied().unwrap_or(policy.per_nvr);
-        let nvr = Nvr::new(policy.per_nvr, cap);
+    fn new(id: NvrId, policy: &Policy, now: Instant) -> Self {
+        let (cap, learned) = (policy.channels.get(&id).copied(), policy.learned.get(&id).copied());
+        let nvr = Nvr::new(policy.per_nvr, cap, learned, now);
         Self { id, nvr, cameras: Vec::new(), ready: BTreeSet::new(), open_as: None, wake_at: None }
     }
 
     /// What an outcome says of the NVR.
     fn note(&mut self, outcome: &Outcome, now: Instant, delays: &Delays, random: f64) {
         match outcome {
-            Outcome::Archived
-            | Outcome::Prefix { .. }
-            | Outcome::Broken
-            | Outcome::Short { .. }
-            | Outcome::Empty
-            | Outcome::Unusable => self.nvr.answered(now),
             Outcome::Missed(Class::NvrFull) => self.nvr.full(now, delays, random),
             Outcome::Missed(Class::NvrOverloaded) => self.nvr.overloaded(now, delays, random),
             Outcome::Missed(Class::NvrOffline) => self.nvr.went_offline(now, delays, random),
-            // A camera's own trouble, or the platform's, says nothing of the NVR.
-            Outcome::Missed(_) | Outcome::Cancelled => {}
+            // A camera's own trouble, or the platform's, says nothing of the NVR; a stream has told when it began.
+            _ => {}
         }
     }
 }

@@ -121,17 +121,17 @@ pub struct ArchiveSettings {
 /// `[platform]`, without its secrets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlatformSettings {
-    /// The gateway; http or https, without a user. Default: `https://openapi.opretail.com/m.api`. **[sdk]**
+    /// The gateway; http or https, without a user. Default: `https://openapi.opretail.com/m.api`. **\[sdk\]**
     pub url: Url,
-    /// `_aid`. Default: `S107`. **[doc]**
+    /// `_aid`. Default: `S107`. **\[doc\]**
     pub aid: String,
-    /// `_sm`. Default: md5, as in the vendor's example. **[doc]**
+    /// `_sm`. Default: md5, as in the vendor's example. **\[doc\]**
     pub signature: Signature,
-    /// The zone of `startTime` and `endTime`, which is **[unknown]**. Default: Asia/Shanghai.
+    /// The zone of `startTime` and `endTime`, which is **\[unknown\]**. Default: Asia/Shanghai.
     pub time_zone: Tz,
-    /// The zone of `_timestamp`, which is **[unknown]**. Default: Asia/Shanghai.
+    /// The zone of `_timestamp`, which is **\[unknown\]**. Default: Asia/Shanghai.
     pub timestamp_zone: Tz,
-    /// The most calls per second; above 0. The platform's own limit is **[unknown]**. Default: 5.
+    /// The most calls per second; above 0. The platform's own limit is **\[unknown\]**. Default: 5.
     pub calls_per_second: f64,
     /// How long one call may take. Default: 30 seconds.
     pub call_timeout: Duration,
@@ -141,7 +141,7 @@ pub struct PlatformSettings {
     pub versions: BTreeMap<String, String>,
 }
 
-/// The algorithm that signs calls. **[doc]**
+/// The algorithm that signs calls. **\[doc\]**
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
     /// `_sm=md5`
@@ -172,7 +172,7 @@ pub struct Login {
     pub password: SecretString,
 }
 
-/// The method of a login. **[sdk]**
+/// The method of a login. **\[sdk\]**
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginKind {
     /// `mobileLogin`, on `m.api`. The default.

@@ -66,7 +66,7 @@ pub fn label_exists_twice(range: TimeRange, zone: Tz) -> bool {
 
 /// `range` as the platform's `startTime` and `endTime` want it: the local time of the start, and that plus the length.
 ///
-/// OK because the platform reads both labels without regard to clock changes (**[unknown]** in which zone): so the
+/// OK because the platform reads both labels without regard to clock changes (**\[unknown\]** in which zone): so the
 /// difference is never more than the window, and the label of the end never lies before that of the start.
 pub fn platform_labels(range: TimeRange, zone: Tz) -> (NaiveDateTime, NaiveDateTime) {
     let start = local_time(range.start(), zone);

@@ -1,5 +1,6 @@
 //! From settings to the parts that a run is made of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +118,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         streams: archive.streams,
         per_nvr: archive.per_nvr,
         channels: channels.collect(),
+        learned: BTreeMap::new(),
         settle: archive.settle,
         delays: Delays { first: retry.first_delay, longest: retry.max_delay },
         attempts: retry.attempts,

@@ -7,6 +7,8 @@ use crate::flv;
 use crate::time_range::TimeRange;
 use crate::vault::{Staging, VaultError};
 
+use super::{Progress, Step};
+
 /// A stream that goes on for longer than this past its window has lost its end, and is ended here.
 const OVERLONG_MILLISECONDS: i64 = 60_000;
 
@@ -19,16 +21,12 @@ pub(super) struct Sink<'a> {
     pub(super) overlong: bool,
     staging: &'a mut Staging,
     window: TimeRange,
-    progress: &'a (dyn Fn(i64, u64) + Send + Sync),
+    progress: &'a Progress<'a>,
     told: Instant,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(
-        staging: &'a mut Staging,
-        window: TimeRange,
-        progress: &'a (dyn Fn(i64, u64) + Send + Sync),
-    ) -> Self {
+    pub(super) fn new(staging: &'a mut Staging, window: TimeRange, progress: &'a Progress<'a>) -> Self {
         Self { parser: flv::Parser::new(), overlong: false, staging, window, progress, told: Instant::now() }
     }
 
@@ -41,7 +39,7 @@ impl<'a> Sink<'a> {
         self.staging.append(bytes)?;
         if self.told.elapsed() >= PROGRESS_PAUSE {
             let media = self.parser.report().footage_milliseconds();
-            (self.progress)(media, self.staging.bytes());
+            (self.progress)(Step::Streamed { media_milliseconds: media, bytes: self.staging.bytes() });
             self.overlong = media > self.window.seconds() * 1000 + OVERLONG_MILLISECONDS;
             self.told = Instant::now();
         }

@@ -10,7 +10,7 @@ use super::report::Jumps;
 /// any rate from 5 a second up, stay below it.
 const BEYOND_USUAL: i64 = 500;
 /// A step longer than this is a jump even where nothing else is known, in milliseconds: the slowest rate that recorders
-/// offer is a frame in 16 s **[unknown]**.
+/// offer is a frame in 16 s **\[unknown\]**.
 const LONGEST_STEP: i64 = 20_000;
 /// How many steps tell what is usual. Enough for a majority to outvote a few holes, few enough to follow a camera that
 /// changes its rate.

@@ -17,7 +17,8 @@ use crate::window::{Cause, Window};
 
 pub(super) fn begin_run(connection: &Connection, start: &RunStart) -> Result<BegunRun, Fault> {
     let previous_was_cut_off = connection
-        .query_row("SELECT ended IS NULL FROM run ORDER BY run DESC LIMIT 1", [], |row| row.get(0))
+        // One that failed may have been kept from putting things right after another that was cut off.
+        .query_row("SELECT ended IS NULL OR exit = 1 FROM run ORDER BY run DESC LIMIT 1", [], |row| row.get(0))
         .optional()?
         .unwrap_or(false);
     connection.execute(

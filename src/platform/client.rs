@@ -26,7 +26,7 @@ const LONGEST_ANSWER: usize = 64 << 20;
 /// A token that was got this recently is not the reason for a refusal.
 const FRESH_TOKEN: TimeDelta = TimeDelta::minutes(1);
 
-/// How long a token is used when the login does not say when it ends: a production client caches it for a day. **[sdk]**
+/// How long a token is used when the login does not say when it ends: a production client caches it for a day. **\[sdk\]**
 const TOKEN_LIFE: TimeDelta = TimeDelta::hours(24);
 
 /// Before the same call is made again after -100.
@@ -45,9 +45,9 @@ pub struct Account {
     pub secret: SecretString,
     /// `_sm`.
     pub algorithm: Algorithm,
-    /// The zone in which `startTime` and `endTime` are read; **[unknown]**, clients send their own.
+    /// The zone in which `startTime` and `endTime` are read; **\[unknown\]**, clients send their own.
     pub time_zone: Tz,
-    /// The zone in which `_timestamp` is read; **[unknown]** likewise.
+    /// The zone in which `_timestamp` is read; **\[unknown\]** likewise.
     pub timestamp_zone: Tz,
     /// The most calls per second.
     pub calls_per_second: f64,
@@ -61,7 +61,7 @@ pub struct Account {
     pub login: Option<LoginAccount>,
 }
 
-/// Who logs in, and by which method. **[sdk]**
+/// Who logs in, and by which method. **\[sdk\]**
 #[derive(Clone, Debug)]
 pub struct LoginAccount {
     /// By which method.
@@ -224,7 +224,7 @@ impl Client {
     }
 
     /// Asks for one recording: its URL. `start` and `end` are labels in [`Account::time_zone`], ten minutes apart at most.
-    /// **[doc]**
+    /// **\[doc\]**
     pub async fn start_download(
         &self,
         device: DeviceId,
@@ -247,7 +247,7 @@ impl Client {
         }
     }
 
-    /// Asks for a live stream's URLs; the platform closes the channel when nobody pulls within 10 s. **[doc]**
+    /// Asks for a live stream's URLs; the platform closes the channel when nobody pulls within 10 s. **\[doc\]**
     pub async fn start_play(&self, device: DeviceId, secondary: bool) -> Result<wire::Play, CallError> {
         let business = [("deviceId", device.to_string()), ("isSlave", u8::from(secondary).to_string())];
         self.call(method::START_PLAY, &business).await

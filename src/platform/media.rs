@@ -1,6 +1,6 @@
 //! Opens the URLs that the platform hands out, and gives their bytes.
 //!
-//! What is **[unknown]** of the media server and survived here: whether it sends a length, takes `Range`, or waits with
+//! What is **\[unknown\]** of the media server and survived here: whether it sends a length, takes `Range`, or waits with
 //! its first byte for the NVR. The URL itself is data: http and https only, and it is never logged whole.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The ceiling on calls per second. The gateway's own limit is **[unknown]**.
+//! The ceiling on calls per second. The gateway's own limit is **\[unknown\]**.
 
 use std::time::Duration;
 
@@ -8,8 +8,23 @@ use tokio::time::Instant;
 /// Lets calls through one by one, no faster than the ceiling.
 #[derive(Debug)]
 pub(super) struct Pace {
+    turns: Mutex<Turns>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Turns {
     interval: Duration,
-    next: Mutex<Option<Instant>>,
+    /// When the next call may be made.
+    next: Option<Instant>,
+}
+
+impl Turns {
+    /// When a call that comes `now` may be made. An idle time is not saved up for a burst.
+    fn take(&mut self, now: Instant) -> Instant {
+        let turn = self.next.map_or(now, |next| next.max(now));
+        self.next = Some(turn + self.interval);
+        turn
+    }
 }
 
 impl Pace {
@@ -17,19 +32,13 @@ impl Pace {
     pub(super) fn new(calls_per_second: f64) -> Self {
         let seconds = if calls_per_second > 0.0 { 1.0 / calls_per_second } else { 0.0 };
         let interval = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
-        Self { interval, next: Mutex::new(None) }
+        Self { turns: Mutex::new(Turns { interval, next: None }) }
     }
 
     /// Waits until it is this call's turn.
     pub(super) async fn turn(&self) {
-        let slot = {
-            let mut next = self.next.lock().await;
-            let now = Instant::now();
-            let slot = next.map_or(now, |next| next.max(now));
-            *next = Some(slot + self.interval);
-            slot
-        };
-        tokio::time::sleep_until(slot).await;
+        let turn = self.turns.lock().await.take(Instant::now());
+        tokio::time::sleep_until(turn).await;
     }
 }
 
@@ -37,19 +46,22 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn ten_calls_at_five_a_second_take_nine_intervals() {
-        let (pace, begun) = (Pace::new(5.0), Instant::now());
-        for _ in 0..10 {
-            pace.turn().await;
+    #[test]
+    fn calls_are_an_interval_apart_and_an_idle_time_is_not_saved_up() {
+        let now = Instant::now();
+        let mut turns = Turns { interval: Duration::from_millis(200), next: None };
+        let first: Vec<_> = (0..4).map(|_| turns.take(now) - now).collect();
+        assert_eq!(first, [0, 200, 400, 600].map(Duration::from_millis));
+        let later = now + Duration::from_secs(60);
+        let then: Vec<_> = (0..3).map(|_| turns.take(later) - later).collect();
+        assert_eq!(then, [0, 200, 400].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn a_ceiling_that_is_no_number_is_none() {
+        for odd in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let turns = Pace::new(odd).turns.into_inner();
+            assert_eq!(turns.interval, Duration::ZERO, "{odd}");
         }
-        assert_eq!(begun.elapsed(), Duration::from_millis(1_800));
-        // An idle time is not saved up for a burst.
-        tokio::time::advance(Duration::from_secs(60)).await;
-        let begun = Instant::now();
-        for _ in 0..3 {
-            pace.turn().await;
-        }
-        assert_eq!(begun.elapsed(), Duration::from_millis(400));
     }
 }

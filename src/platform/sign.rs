@@ -1,4 +1,4 @@
-//! The signature that every call carries. **[sdk]**
+//! The signature that every call carries. **\[sdk\]**
 //!
 //! Every parameter but `_sig`, sorted by name, name and value joined without anything between, the secret before and
 //! after; MD5 or SHA-1 over UTF-8, as upper-case hexadecimal.
@@ -11,7 +11,7 @@ use sha1::Sha1;
 
 use super::wire::param;
 
-/// How a call is signed: the values that `_sm` may have. **[doc]**
+/// How a call is signed: the values that `_sm` may have. **\[doc\]**
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// `md5`
@@ -45,7 +45,7 @@ pub fn signature(parameters: &BTreeMap<String, String>, secret: &SecretString, a
     }
 }
 
-/// Lower-case MD5 of a password, as `ssoLogin` wants it. **[sdk]**
+/// Lower-case MD5 of a password, as `ssoLogin` wants it. **\[sdk\]**
 pub(super) fn password_digest(password: &SecretString) -> String {
     hex::encode(Md5::digest(password.expose_secret()))
 }

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::outcome::{Class, Code};
 
-/// The vendor's gateway. **[doc]** on http; **[sdk]** the same answers on https.
+/// The vendor's gateway. **\[doc\]** on http; **\[sdk\]** the same answers on https.
 pub const GATEWAY: &str = "https://openapi.opretail.com/m.api";
 
-/// Names of the common parameters. **[doc]**
+/// Names of the common parameters. **\[doc\]**
 pub mod param {
     /// The open platform's system number, `S107`.
     pub const AID: &str = "_aid";
@@ -27,7 +27,7 @@ pub mod param {
     pub const REQUEST_MODE: &str = "_requestMode";
     /// The method's version, `v1`.
     pub const VERSION: &str = "_version";
-    /// `yyyyMMddHHmmss`, in a zone that is **[unknown]**.
+    /// `yyyyMMddHHmmss`, in a zone that is **\[unknown\]**.
     pub const TIMESTAMP: &str = "_timestamp";
     /// Optional; `json` when it is missing.
     pub const FORMAT: &str = "_format";
@@ -37,33 +37,33 @@ pub mod param {
 
 /// Names of the methods.
 pub mod method {
-    /// Start a recording's download. **[doc]**
+    /// Start a recording's download. **\[doc\]**
     pub const START_DOWNLOAD: &str = "open.shopweb.device.startRecReqDown";
-    /// Start a live stream. **[doc]**
+    /// Start a live stream. **\[doc\]**
     pub const START_PLAY: &str = "open.shopweb.device.startNewMediaPlay";
-    /// A store's cameras. **[sdk]**
+    /// A store's cameras. **\[sdk\]**
     pub const DEVICE_LIST: &str = "open.shopweb.device.getVideoDeviceList";
-    /// The stores. **[sdk]**
+    /// The stores. **\[sdk\]**
     pub const STORES: &str = "open.organize.departments.getDepartments";
-    /// Log a user in on `m.api`. **[sdk]**
+    /// Log a user in on `m.api`. **\[sdk\]**
     pub const MOBILE_LOGIN: &str = "open.shopweb.security.mobileLogin";
-    /// Log a user in on `cloud.api`. **[sdk]**
+    /// Log a user in on `cloud.api`. **\[sdk\]**
     pub const SSO_LOGIN: &str = "open.shopweb.security.ssoLogin";
 }
 
-/// The header in which `m.api` wants the user token. **[sdk]**
+/// The header in which `m.api` wants the user token. **\[sdk\]**
 pub const TOKEN_HEADER: &str = "authenticator";
 
-/// The header in which `cloud.api` wants the user token. **[sdk]**
+/// The header in which `cloud.api` wants the user token. **\[sdk\]**
 pub const CLOUD_TOKEN_HEADER: &str = "Ovo-Authorization";
 
-/// How `startTime` and `endTime` are written. **[doc]**
+/// How `startTime` and `endTime` are written. **\[doc\]**
 pub const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
-/// How `_timestamp` is written. **[doc]**
+/// How `_timestamp` is written. **\[doc\]**
 pub const TIMESTAMP_FORMAT: &str = "%Y%m%d%H%M%S";
 
-/// The most that one `startRecReqDown` may ask for, in seconds. **[doc]**
+/// The most that one `startRecReqDown` may ask for, in seconds. **\[doc\]**
 pub const LONGEST_DOWNLOAD_SECONDS: i64 = 600;
 
 /// A public return code: its number and the vendor's name for it, spelled as the vendor spells it.
@@ -87,7 +87,7 @@ const CONSOLE: &str = "; the application has a key and a secret of its own besid
                        be ticked for it in the developer console";
 
 /// Every code of `stat.code` that anybody wrote down. 0 to 17, -100, -500, -999 and the two 103xxx of the devices are
-/// **[doc]**; 9990001 and the logins' are **[sdk]**.
+/// **\[doc\]**; 9990001 and the logins' are **\[sdk\]**.
 pub const STAT_CODES: &[StatCode] = &[
     stat(0, "SUCCESS", Class::Go, ""),
     stat(1, "KEY_NOTNULL", Class::AccountRefused, "set platform.akey"),
@@ -127,7 +127,7 @@ pub const STAT_CODES: &[StatCode] = &[
     ),
 ];
 
-/// A value of `startRecReqDown`'s `data.result`. **[doc]**
+/// A value of `startRecReqDown`'s `data.result`. **\[doc\]**
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DownloadResult {
     /// `data.result`.
@@ -195,7 +195,7 @@ fn download_result(number: i64) -> Option<&'static DownloadResult> {
     DOWNLOAD_RESULTS.iter().find(|known| known.number == number)
 }
 
-/// An answer of the gateway. Everything in it may be missing, and numbers may come as strings. **[doc, sdk]**
+/// An answer of the gateway. Everything in it may be missing, and numbers may come as strings. **\[doc, sdk\]**
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Answer {
@@ -292,7 +292,7 @@ impl fmt::Debug for Login {
     }
 }
 
-/// `data` of `getVideoDeviceList`: stores with their cameras. **[sdk]**
+/// `data` of `getVideoDeviceList`: stores with their cameras. **\[sdk\]**
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeviceList {
@@ -337,7 +337,7 @@ pub struct VideoDevice {
     pub channel_id: Option<i64>,
 }
 
-/// A number, or a string that holds one, or nothing. **[sdk]**: clients see both for `code`, `systime` and `result`.
+/// A number, or a string that holds one, or nothing. **\[sdk\]**: clients see both for `code`, `systime` and `result`.
 fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),

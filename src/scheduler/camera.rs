@@ -6,12 +6,19 @@ use std::time::Duration;
 use crate::backoff::Delays;
 use crate::device::DeviceId;
 use crate::instant::Instant;
-use crate::time_range::{RangeSet, UtcSecond};
+use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::Window;
 
 use super::halving::{Halving, Settled};
 use super::queue::{Queue, Task};
 use super::{Rank, Work};
+
+#[derive(Debug)]
+struct InFlight {
+    task: Task,
+    /// Whether the platform has given a URL.
+    streams: bool,
+}
 
 /// One camera. At most one attempt runs at a time: the platform answers -3 to a second.
 #[derive(Debug)]
@@ -27,7 +34,7 @@ pub(super) struct Camera {
     /// What failed, by when it may be tried again. Fresh windows go first: a retry does not jump the queue.
     retries: BTreeMap<(Instant, UtcSecond), Task>,
     halving: Halving,
-    in_flight: Option<Task>,
+    in_flight: Option<InFlight>,
     held_until: Option<Instant>,
     /// Holds in a row.
     streak: u32,
@@ -86,15 +93,24 @@ impl Camera {
         }
         let fresh = self.fresh_due(settle).is_some_and(|due| due <= now);
         let task = if fresh { self.fresh.pop()? } else { self.retries.pop_first()?.1 };
-        self.in_flight = Some(task);
+        self.in_flight = Some(InFlight { task, streams: false });
         Some(Window { device: self.device, range: task.range })
     }
 
-    /// Takes the running attempt's task; whoever does must put what is left of it back, or its time is gone.
-    pub(super) fn end_attempt(&mut self) -> Option<Task> {
-        let task = self.in_flight.take()?;
+    /// Takes the running attempt's task, and whether it got as far as a stream; whoever does must put what is left of it
+    /// back, or its time is gone.
+    pub(super) fn end_attempt(&mut self) -> Option<(Task, bool)> {
+        let InFlight { task, streams } = self.in_flight.take()?;
         self.remaining -= task.range.seconds();
-        Some(task)
+        Some((task, streams))
+    }
+
+    /// Notes that the running attempt has got its URL; false when that was known, or another window's runs.
+    pub(super) fn begin_stream(&mut self, range: TimeRange) -> bool {
+        match &mut self.in_flight {
+            Some(attempt) if attempt.task.range == range => !std::mem::replace(&mut attempt.streams, true),
+            _ => false,
+        }
     }
 
     /// An attempt ended well.

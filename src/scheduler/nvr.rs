@@ -1,15 +1,19 @@
 //! What one recorder can take: how many playbacks at once, and whether it wants to be left alone.
 //!
-//! An NVR never says how many playback channels it has; it only refuses when they are full (-4). So the limit is found:
-//! it starts at a setting, comes down to what really runs when a call is refused, and is probed upward by one, ever more
-//! rarely while probes fail.
+//! An NVR never says how many playback channels it has; it only refuses when they are full (-4). So the limit is found.
+//! Until a refusal shows one, it grows by one after each round without a refusal. A refusal brings it down to what really
+//! streams. From then on one more is tried now and then: after two minutes at first, ever more rarely while that is
+//! refused, and after two minutes again when it was not, because then somebody else has freed a channel.
+//!
+//! What was learned is handed to the next night as [`Learned`].
 
 use std::time::Duration;
 
 use crate::backoff::Delays;
 use crate::instant::Instant;
+use crate::report::Learned;
 
-/// How long after a refusal one more stream than the limit is tried for the first time, and at the most.
+/// How long after a refusal one more stream than the limit is tried, for the first time and at the most.
 const FIRST_PROBE: Duration = Duration::from_secs(2 * 60);
 const RAREST_PROBE: Duration = Duration::from_secs(30 * 60);
 
@@ -20,108 +24,182 @@ pub(super) struct Nvr {
     cap: usize,
     /// The most that is believed to run at once; at least 1, at most `cap`.
     limit: usize,
-    /// How many downloads run now.
+    /// What the limit was before the CPU became too busy, and is to become again.
+    before_storm: Option<usize>,
+    /// How the limit is looked for.
+    search: Search,
+    /// Attempts under way, with or without a stream.
     running: usize,
+    /// Those of them that stream.
+    streaming: usize,
     /// Nothing starts before this moment.
     held_until: Option<Instant>,
-    /// One more than the limit may be tried from this moment on; nothing while no refusal has shown a limit.
-    probe: Probe,
     /// Whether it was offline when last asked: one attempt at a time until it answers.
     offline: bool,
-    /// Holds in a row without an answer that goes on.
+    /// Holds in a row without a stream.
     streak: u32,
+    calls: u64,
+    refused: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Probe {
-    at: Option<Instant>,
-    pause: Duration,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Search {
+    /// No refusal has shown a limit: so many streams have begun since it last grew.
+    Growing { begun: usize },
+    /// A refusal has shown it; one more may be tried from `at` on, and `pause` is how long was waited for that.
+    Known { at: Instant, pause: Duration },
 }
 
 impl Nvr {
-    pub(super) fn new(limit: usize, cap: usize) -> Self {
-        let cap = cap.max(1);
-        let probe = Probe { at: None, pause: FIRST_PROBE };
-        Self { cap, limit: limit.clamp(1, cap), running: 0, held_until: None, probe, offline: false, streak: 0 }
+    /// `first_limit` is for an NVR of which nothing was learned before.
+    pub(super) fn new(first_limit: usize, cap: Option<usize>, learned: Option<Learned>, now: Instant) -> Self {
+        let cap = cap.unwrap_or(usize::MAX).max(1);
+        let limit = learned.map_or(first_limit, |learned| learned.limit).clamp(1, cap);
+        let search = match learned.and_then(|learned| learned.probe_pause) {
+            Some(pause) => Search::Known { at: now + pause, pause },
+            None => Search::Growing { begun: 0 },
+        };
+        Self {
+            cap,
+            limit,
+            before_storm: None,
+            search,
+            running: 0,
+            streaming: 0,
+            held_until: None,
+            offline: false,
+            streak: 0,
+            calls: 0,
+            refused: 0,
+        }
     }
 
-    /// Whether one more download may start now.
+    /// What the next night starts with.
+    pub(super) fn learned(&self) -> Learned {
+        let probe_pause = match self.search {
+            Search::Growing { .. } => None,
+            Search::Known { pause, .. } => Some(pause),
+        };
+        let limit = self.before_storm.unwrap_or(self.limit).max(self.limit);
+        Learned { limit, probe_pause, calls: self.calls, refused: self.refused }
+    }
+
+    /// Whether one more attempt may start now.
     pub(super) fn has_room(&self, now: Instant) -> bool {
         self.held_until.is_none_or(|until| until <= now) && self.running < self.room(now)
     }
 
-    /// When a download may start again, if only time stands in the way.
+    /// When an attempt may start again, if only time stands in the way.
     pub(super) fn opens_at(&self, now: Instant) -> Option<Instant> {
         let held = self.held_until.filter(|&until| until > now);
         if held.is_some() {
             return held;
         }
-        self.probe.at.filter(|&at| at > now && self.running >= self.limit && !self.offline)
+        match self.search {
+            Search::Known { at, .. } if at > now && self.may_probe() => Some(at),
+            _ => None,
+        }
     }
 
     fn room(&self, now: Instant) -> usize {
         if self.offline {
-            1
-        } else if self.probe.at.is_some_and(|at| at <= now) {
-            (self.limit + 1).min(self.cap)
-        } else {
-            self.limit
+            return 1;
         }
+        match self.search {
+            Search::Known { at, .. } if at <= now && self.may_probe() => self.limit + 1,
+            _ => self.limit,
+        }
+    }
+
+    /// One more than the limit is tried only while as many as the limit stream: only then does an answer say anything.
+    fn may_probe(&self) -> bool {
+        self.limit < self.cap && self.streaming >= self.limit && !self.offline && self.before_storm.is_none()
     }
 
     pub(super) fn started(&mut self) {
         self.running += 1;
+        self.calls += 1;
     }
 
-    pub(super) fn ended(&mut self) {
+    /// An attempt ended; `streamed` says whether it got as far as a stream.
+    pub(super) fn ended(&mut self, streamed: bool) {
         self.running -= 1;
+        self.streaming -= usize::from(streamed);
     }
 
-    /// It gave a URL: it is online, and as many as run now (the one that just ended among them) fit.
-    pub(super) fn answered(&mut self, now: Instant) {
+    /// It gave a URL: it is online, and takes as many as stream now.
+    pub(super) fn began_to_stream(&mut self, now: Instant) {
+        self.streaming += 1;
         self.offline = false;
         self.streak = 0;
         self.held_until = None;
-        let proven = self.running + 1;
-        if proven > self.limit {
-            self.limit = proven.min(self.cap);
-            self.probe = Probe { at: Some(now + FIRST_PROBE), pause: FIRST_PROBE };
+        if let Some(before) = self.before_storm {
+            // The storm is over: back to what it was, a step with each stream that begins.
+            self.limit = (self.limit + 1).min(before);
+            self.before_storm = Some(before).filter(|&before| self.limit < before);
+        }
+        match &mut self.search {
+            Search::Growing { begun } => {
+                *begun += 1;
+                // A round: as many streams have begun as the limit, and as many run.
+                if *begun >= self.limit && self.streaming >= self.limit && self.limit < self.cap {
+                    self.limit += 1;
+                    *begun = 0;
+                }
+            }
+            Search::Known { at, pause } if self.streaming > self.limit => {
+                self.limit = self.streaming.min(self.cap);
+                *pause = FIRST_PROBE;
+                *at = now + FIRST_PROBE;
+            }
+            Search::Known { .. } => {}
         }
     }
 
-    /// Its channels are full (-4): the limit is what still runs. `delay` holds it when nothing of ours does, because then
-    /// somebody else has the channels and no ending of ours will tell when one is free.
+    /// Its channels are full (-4): the limit is what really streams. `delay` holds it when nothing of ours does, because
+    /// then somebody else has the channels and no ending of ours will tell when one is free.
     pub(super) fn full(&mut self, now: Instant, delays: &Delays, random: f64) {
+        self.refused += 1;
         self.offline = false;
-        let failed_probe = self.probe.at.is_some_and(|at| at <= now);
-        let pause = if failed_probe { (self.probe.pause * 2).min(RAREST_PROBE) } else { self.probe.pause };
-        self.probe = Probe { at: Some(now + pause), pause };
-        self.limit = self.running.max(1);
-        if self.running == 0 {
+        let pause = match self.search {
+            // One more than the limit was tried in vain.
+            Search::Known { at, pause } if at <= now && self.streaming >= self.limit => (pause * 2).min(RAREST_PROBE),
+            _ => FIRST_PROBE,
+        };
+        self.search = Search::Known { at: now + pause, pause };
+        self.limit = self.streaming.max(1);
+        self.before_storm = None;
+        if self.streaming == 0 {
             self.hold(now, delays, random);
         }
     }
 
     /// Its CPU is too busy (-5): half as much, after a pause that doubles when it says so again.
     pub(super) fn overloaded(&mut self, now: Instant, delays: &Delays, random: f64) {
+        self.refused += 1;
         self.offline = false;
-        self.limit = (self.limit / 2).max(1);
-        self.probe = Probe { at: Some(now + self.probe.pause), pause: self.probe.pause };
-        self.hold(now, delays, random);
+        // Several attempts that were under way are refused together: one storm, one step.
+        if self.hold(now, delays, random) {
+            self.before_storm = Some(self.before_storm.unwrap_or(self.limit));
+            self.limit = (self.limit / 2).max(1);
+        }
     }
 
     /// It is not online (1): one attempt at a time from now on, ever more rarely, until it answers.
     pub(super) fn went_offline(&mut self, now: Instant, delays: &Delays, random: f64) {
+        self.refused += 1;
         self.offline = true;
         self.hold(now, delays, random);
     }
 
-    fn hold(&mut self, now: Instant, delays: &Delays, random: f64) {
-        // Several downloads that run at once are refused together: one storm, one step of the delay.
-        if self.held_until.is_none_or(|until| until <= now) {
-            self.streak = self.streak.saturating_add(1);
-            self.held_until = Some(now + delays.after(self.streak, random));
+    /// Leaves it alone for a while; false when that is so already.
+    fn hold(&mut self, now: Instant, delays: &Delays, random: f64) -> bool {
+        if self.held_until.is_some_and(|until| until > now) {
+            return false;
         }
+        self.streak = self.streak.saturating_add(1);
+        self.held_until = Some(now + delays.after(self.streak, random));
+        true
     }
 
     pub(super) fn held_until(&self) -> Option<Instant> {
@@ -132,7 +210,7 @@ impl Nvr {
         self.limit
     }
 
-    /// Holds in a row without an answer that goes on.
+    /// Holds in a row without a stream.
     pub(super) fn streak(&self) -> u32 {
         self.streak
     }

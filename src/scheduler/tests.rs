@@ -28,6 +28,7 @@ fn policy() -> Policy {
         streams: 16,
         per_nvr: 4,
         channels: BTreeMap::new(),
+        learned: BTreeMap::new(),
         settle: Duration::from_secs(120),
         delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
         attempts: 6,

@@ -20,9 +20,9 @@ use crate::time_range::UtcSecond;
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// **[sdk]** the vendor's own gateway, on https.
+/// **\[sdk\]** the vendor's own gateway, on https.
 const GATEWAY: &str = "https://openapi.opretail.com/m.api";
-/// **[doc]** the open platform's system number.
+/// **\[doc\]** the open platform's system number.
 const AID: &str = "S107";
 const ZONE: Tz = Tz::Asia__Shanghai;
 /// The end of the year 9999: as of then nothing is still to come, and only a range that never holds a second is wrong.

@@ -21,7 +21,7 @@ fn name(code: i64) -> &'static str {
 }
 
 /// A whole answer. Numbers come as numbers or as strings, and `data` of a failure is null, missing or empty, as `seed` and
-/// the call's number have it. **[sdk]**: clients have seen all of these.
+/// the call's number have it. **\[sdk\]**: clients have seen all of these.
 pub fn answer(seed: u64, call: u64, code: i64, data: Option<Value>, now: Instant) -> Value {
     let form = draw(&[seed, call]);
     let number = |bit: u32, number: i64| if form >> bit & 1 == 0 { json!(number) } else { json!(number.to_string()) };
@@ -49,7 +49,7 @@ pub fn answer(seed: u64, call: u64, code: i64, data: Option<Value>, now: Instant
     Value::Object(whole)
 }
 
-/// `data` of `startRecReqDown`: `result` is a string in the vendor's table, and a number now and then. **[doc]**
+/// `data` of `startRecReqDown`: `result` is a string in the vendor's table, and a number now and then. **\[doc\]**
 pub fn download(seed: u64, call: u64, result: i64, url: Option<&str>) -> Value {
     let as_number = draw(&[seed, call, 2]).is_multiple_of(4);
     let result = if as_number { json!(result) } else { json!(result.to_string()) };

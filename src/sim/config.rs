@@ -73,7 +73,7 @@ impl fmt::Debug for Hidden {
     }
 }
 
-/// What `startRecReqDown` makes of a window without any footage. **[unknown]** which of them the vendor does.
+/// What `startRecReqDown` makes of a window without any footage. **\[unknown\]** which of them the vendor does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NoFootage {
@@ -136,10 +136,10 @@ pub struct Config {
     pub speed: Speed,
     /// How long a URL that nobody opens is good, and keeps its camera and its channel; 30 s.
     pub url_life: Length,
-    /// How long the first byte of a stream waits for the recorder; 0. **[unknown]** whether it does.
+    /// How long the first byte of a stream waits for the recorder; 0. **\[unknown\]** whether it does.
     pub first_byte_after: Length,
     /// How long a camera stays busy (-3) after a stream that did not end whole; 0, and 3 s with hostile faults.
-    /// **[unknown]** whether it does.
+    /// **\[unknown\]** whether it does.
     pub busy_after_drop: Option<Length>,
     /// What a window without any footage gives; a header.
     pub no_footage: NoFootage,

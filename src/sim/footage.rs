@@ -60,7 +60,7 @@ impl Clip {
     }
 }
 
-/// What a stream shows of a hole inside its window. **[unknown]** which of the two the vendor's servers do.
+/// What a stream shows of a hole inside its window. **\[unknown\]** which of the two the vendor's servers do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hole {

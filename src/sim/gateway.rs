@@ -14,7 +14,7 @@ use crate::sim::signature::{Algorithm, expected};
 /// A call's parameters, by name.
 pub type Parameters = BTreeMap<String, String>;
 
-/// The methods that there are. Their only version is `v1`. **[doc]**
+/// The methods that there are. Their only version is `v1`. **\[doc\]**
 const METHODS: [&str; 5] =
     [method::START_DOWNLOAD, method::DEVICE_LIST, method::STORES, method::MOBILE_LOGIN, method::SSO_LOGIN];
 

@@ -33,7 +33,7 @@ pub fn window(parameters: &Parameters, zone: Tz) -> Result<Window, i64> {
     range.map(|range| Window { device, range }).ok_or(RANGE_ERROR)
 }
 
-/// `data` of `getVideoDeviceList`. The error is a `stat.code`. **[sdk]**
+/// `data` of `getVideoDeviceList`. The error is a `stat.code`. **\[sdk\]**
 pub fn device_list(parameters: &Parameters, stores: &[StoreConfig], model: &Model, now: Instant) -> Result<Value, i64> {
     let wanted: i64 = parameters.get("id").and_then(|id| id.parse().ok()).ok_or(PARAMETER_ERROR)?;
     let store = stores.iter().filter(|store| store.id == wanted);
@@ -63,7 +63,7 @@ fn store_devices(store: &StoreConfig, model: &Model, now: Instant) -> Value {
     json!({ "id": store.id, "name": store.name, "devices": devices })
 }
 
-/// `data` of `getDepartments`: ten stores a page unless asked, a hundred at most. **[sdk]**
+/// `data` of `getDepartments`: ten stores a page unless asked, a hundred at most. **\[sdk\]**
 pub fn stores(parameters: &Parameters, stores: &[StoreConfig]) -> Value {
     let number = |name: &str, missing: usize| {
         parameters.get(name).and_then(|text| text.parse().ok()).filter(|number| *number > 0).unwrap_or(missing)
@@ -94,14 +94,14 @@ impl Tokens {
         Self { login: login.clone(), token, good_until: None }
     }
 
-    /// `mobileLogin`, with the password as it is. The error is a `stat.code`. **[sdk]**
+    /// `mobileLogin`, with the password as it is. The error is a `stat.code`. **\[sdk\]**
     pub fn mobile_login(&mut self, parameters: &Parameters, now: Instant) -> Result<Value, i64> {
         let password = self.login.password.reveal().to_owned();
         self.log_in(parameters, &password, now)?;
         Ok(json!({ "token": self.token }))
     }
 
-    /// `ssoLogin`, with the password's MD5 in lower-case hexadecimal. The error is a `stat.code`. **[sdk]**
+    /// `ssoLogin`, with the password's MD5 in lower-case hexadecimal. The error is a `stat.code`. **\[sdk\]**
     pub fn sso_login(&mut self, parameters: &Parameters, now: Instant) -> Result<Value, i64> {
         let password = hex::encode(Md5::digest(self.login.password.reveal()));
         let until = self.log_in(parameters, &password, now)?;

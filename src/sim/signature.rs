@@ -8,7 +8,7 @@ use sha1::{Digest, Sha1};
 
 use crate::platform::wire::param;
 
-/// The two algorithms of `_sm`. **[doc]**
+/// The two algorithms of `_sm`. **\[doc\]**
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// `md5`
@@ -29,7 +29,7 @@ impl Algorithm {
 }
 
 /// What `_sig` must be: every parameter but `_sig`, by name in the order of bytes, name and value joined with nothing
-/// between, the secret before and after; upper-case hexadecimal. **[sdk]**
+/// between, the secret before and after; upper-case hexadecimal. **\[sdk\]**
 pub fn expected(parameters: &BTreeMap<String, String>, secret: &str, algorithm: Algorithm) -> String {
     let mut text = String::from(secret);
     for (name, value) in parameters.iter().filter(|(name, _)| *name != param::SIGNATURE) {

@@ -190,7 +190,7 @@ impl World {
     }
 }
 
-/// The parameters of a form; none of a body that does not say that it is one. **[doc]**
+/// The parameters of a form; none of a body that does not say that it is one. **\[doc\]**
 fn read_form(headers: &HeaderMap, body: &[u8]) -> Parameters {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
     if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {

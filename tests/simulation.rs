@@ -1,0 +1,133 @@
+//! The scheduler against a model of recorders, in virtual time, from a seed: no sockets, no waiting.
+//!
+//! A failure prints its seed; `SIMULATION_SEED` plays that one again. Found bugs become named scenarios.
+
+#[path = "fleet/model.rs"]
+mod model;
+#[path = "fleet/ours.rs"]
+mod ours;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use archive::backoff::Delays;
+use archive::instant::Instant;
+use archive::scheduler::Policy;
+use archive::time_range::{RangeSet, TimeRange};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use model::{BEGIN, Fleet, Recorder, Stretch, fleet};
+
+fn policy() -> Policy {
+    Policy {
+        streams: 1_000,
+        per_nvr: 4,
+        channels: BTreeMap::new(),
+        learned: BTreeMap::new(),
+        settle: Duration::from_secs(120),
+        delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
+        attempts: 6,
+        busy_attempts: 200,
+        recheck_after: Duration::from_secs(300),
+        tolerance_seconds: 5,
+    }
+}
+
+/// Small recorders with everything that can happen to them.
+fn any_fleet(seed: u64) -> Fleet {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let minutes = |random: &mut ChaCha8Rng, most: i64| random.random_range(1..=most) * 60_000;
+    let mut recorders = Vec::new();
+    for _ in 0..random.random_range(1..6) {
+        let mut recorder = Recorder { pace: random.random_range(5_000..600_000), ..Recorder::plain(1) };
+        recorder.channels = (0..6i64).map(|step| (step * 3_600_000, random.random_range(1..=8usize))).collect();
+        let from = minutes(&mut random, 60);
+        recorder.offline = vec![Stretch { from, to: from + minutes(&mut random, 60) }];
+        let from = minutes(&mut random, 300);
+        recorder.overloaded = vec![Stretch { from, to: from + minutes(&mut random, 20) }];
+        recorders.push(recorder);
+    }
+    let mut fleet = fleet(seed, recorders, random.random_range(1..10), random.random_range(600..20_000));
+    for camera in &mut fleet.cameras {
+        let start = camera.asked.start() + random.random_range(0..camera.asked.seconds());
+        camera.holes = RangeSet::from(TimeRange::new(start, start + random.random_range(1..2_000)).expect("a range"));
+    }
+    fleet
+}
+
+fn seeds() -> Vec<u64> {
+    match std::env::var("SIMULATION_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SIMULATION_SEED is a number")],
+        Err(_) => (0..300).collect(),
+    }
+}
+
+/// One download per camera (the model panics at a second one), every second accounted for, the night ends, and the same
+/// seed gives the same night.
+#[test]
+fn whatever_happens_every_second_is_archived_or_given_up() {
+    for seed in seeds() {
+        println!("SIMULATION_SEED={seed}");
+        let fleet = any_fleet(seed);
+        let asked: i64 = fleet.cameras.iter().map(|camera| camera.asked.seconds()).sum();
+        let mut starts = Vec::new();
+        let first = ours::play(&fleet, policy(), BTreeMap::new(), |window, now| starts.push((*window, now)));
+        assert_eq!(first.night.archived_seconds + first.given_up_seconds, asked, "seed {seed}");
+        let mut again = Vec::new();
+        let second = ours::play(&fleet, policy(), BTreeMap::new(), |window, now| again.push((*window, now)));
+        assert_eq!((starts, first.night, first.learned), (again, second.night, second.learned), "seed {seed}");
+    }
+}
+
+/// What is not there is known to the minute: what is given up is the holes, and at most two minutes around each.
+#[test]
+fn holes_are_known_to_the_minute() {
+    for seed in seeds() {
+        println!("SIMULATION_SEED={seed}");
+        let mut fleet = any_fleet(seed);
+        for recorder in &mut fleet.recorders {
+            *recorder = Recorder::plain(4);
+        }
+        let holes: i64 =
+            fleet.cameras.iter().map(|camera| camera.holes.intersect(&camera.asked.into()).seconds()).sum();
+        let played = ours::play(&fleet, policy(), BTreeMap::new(), |_, _| {});
+        let slack = 120 * fleet.cameras.len() as i64;
+        // A recording may be shorter than its window by the tolerance, at each of two edges and at each halving.
+        let given_up = played.given_up_seconds;
+        assert!(given_up <= holes + slack, "seed {seed}: {given_up} s given up, where {holes} s are missing");
+        assert!(
+            given_up >= holes - 12 * fleet.cameras.len() as i64,
+            "seed {seed}: {given_up} s, where {holes} s are missing"
+        );
+    }
+}
+
+/// An NVR that is offline is asked by one attempt at a time, ever more rarely, and by none once its breaker is open.
+#[test]
+fn an_open_breaker_lets_one_probe_through() {
+    let mut fleet = fleet(1, vec![Recorder::plain(4)], 8, 86_400);
+    let hour = 3_600_000;
+    fleet.recorders[0].offline = vec![Stretch { from: hour, to: 3 * hour }];
+    let mut asked = Vec::new();
+    ours::play(&fleet, policy(), BTreeMap::new(), |_, now| {
+        asked.push(now.since(Instant::from(BEGIN)).as_millis() as i64)
+    });
+    let probes: Vec<i64> = asked.into_iter().filter(|&at| hour <= at && at < 3 * hour).collect();
+    // Those that were about to start when it went away, then 10 s, 20 s, 40 s, … up to ten minutes.
+    assert!(probes.len() <= 4 + 20, "{} calls in two hours: {probes:?}", probes.len());
+    assert!(probes[4..].windows(2).all(|pair| pair[1] - pair[0] >= 7_500), "{probes:?}");
+}
+
+/// A remembered limit costs hardly a refusal.
+#[test]
+fn the_second_night_starts_where_the_first_ended() {
+    let fleet = fleet(1, (1..=8).map(Recorder::plain).collect(), 16, 86_400);
+    let cold = ours::play(&fleet, policy(), BTreeMap::new(), |_, _| {});
+    let limits: Vec<usize> = cold.learned.values().map(|learned| learned.limit).collect();
+    assert_eq!(limits, [1, 2, 3, 4, 5, 6, 7, 8]);
+    let warm = ours::play(&fleet, policy(), cold.learned, |_, _| {});
+    assert!(warm.night.refused <= cold.night.refused);
+    let bound = fleet.lower_bound(1_000);
+    assert!(warm.night.makespan * 100 <= bound * 103, "{} ms, where {bound} ms are the least", warm.night.makespan);
+}
