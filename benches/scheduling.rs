@@ -12,6 +12,7 @@ mod fleets;
 mod model;
 #[path = "../tests/fleet/others.rs"]
 mod others;
+#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/fleet/ours.rs"]
 mod ours;
 

@@ -1,21 +1,34 @@
 //! Published files without a row in the ledger: what a crash between the rename and the commit leaves behind.
 //!
 //! Each is read whole, judged against the time that its name says, and adopted when it is that; else it is moved aside.
-//! Only the days on which something is still missing are looked at, and only after a run that did not end by itself.
+//! Only after a run that did not end properly, and only on days of which something is missing, whoever asked for it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use crate::device::DeviceId;
+use crate::fetch;
 use crate::flv;
 use crate::judge::{self, Ending, Judgement};
-use crate::plan::Plan;
 use crate::recording::{ContentHash, Recording, Source};
-use crate::time_range::{RangeSet, UtcSecond};
-use crate::vault::{Found, Vault, VaultError, name};
+use crate::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
+use crate::vault::{Found, Vault, VaultError};
+
+/// How files are examined.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// When it is done.
+    pub now: UtcSecond,
+    /// How much shorter than its name says a recording may be, in seconds.
+    pub tolerance_seconds: i64,
+    /// The zone in which the platform reads labels.
+    pub platform_zone: Tz,
+}
 
 /// What is to be done with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,71 +44,54 @@ pub enum Orphan {
     },
 }
 
-/// Finds the files whose time the plan still misses, and examines them. Blocks on the disk.
-pub fn find(
-    vault: &Vault,
-    plan: &Plan,
-    zone_of: impl Fn(crate::device::DeviceId) -> Tz,
-    now: UtcSecond,
-    tolerance_seconds: i64,
-) -> Result<Vec<Orphan>, VaultError> {
+/// Finds the files whose time is `missing`, and examines them. Blocks on the disk.
+pub fn find(vault: &Vault, missing: &BTreeMap<DeviceId, RangeSet>, check: Check) -> Result<Vec<Orphan>, VaultError> {
     let mut orphans = Vec::new();
-    for device in &plan.devices {
-        let missing: RangeSet = device.missing.iter().map(|stretch| stretch.range).collect();
-        for day in days(&missing, zone_of(device.device)) {
-            for found in vault.recordings_of_day(device.device, day)? {
-                let untouched = missing.intersect(&found.range.into()).is_empty();
-                if untouched {
-                    continue;
-                }
-                orphans.push(if missing.covers(&found.range) {
-                    examine(&found, &vault.path_of(&found.path), now, tolerance_seconds)
-                } else {
+    for (&device, missing) in missing {
+        let days = vault.days_of(device)?;
+        for day in days.into_iter().filter(|&day| may_start_on(missing, day)) {
+            for found in vault.recordings_of_day(device, day)? {
+                if missing.covers(&found.range) {
+                    orphans.push(examine(&found, &vault.path_of(&found.path), check));
+                } else if !missing.intersect(&found.range.into()).is_empty() {
                     let why = "part of its time is archived already".to_owned();
-                    Orphan::Spoiled { path: found.path, why }
-                });
+                    orphans.push(Orphan::Spoiled { path: found.path, why });
+                }
             }
         }
     }
     Ok(orphans)
 }
 
-/// The local days in which a recording of some of these ranges may start.
-fn days(missing: &RangeSet, zone: Tz) -> Vec<NaiveDate> {
-    let mut days = Vec::new();
-    for range in missing {
-        let last = name::day_of(range.end() - 1, zone);
-        let mut day = name::day_of(range.start(), zone);
-        while day <= last {
-            if days.last() != Some(&day) {
-                days.push(day);
-            }
-            match day.checked_add_days(Days::new(1)) {
-                Some(next) => day = next,
-                None => break,
-            }
-        }
-    }
-    days
+/// Whether a recording of some of these ranges may stand in the folder of that local day, whatever the zone.
+fn may_start_on(missing: &RangeSet, day: NaiveDate) -> bool {
+    const FURTHEST_ZONE: i64 = 15 * 3600;
+    let midnight = UtcSecond::floor(day.and_time(chrono::NaiveTime::MIN).and_utc());
+    let around = TimeRange::new(midnight - FURTHEST_ZONE, midnight + 86_400 + FURTHEST_ZONE);
+    around.is_some_and(|around| !missing.intersect(&around.into()).is_empty())
 }
 
-fn examine(found: &Found, path: &Path, now: UtcSecond, tolerance_seconds: i64) -> Orphan {
+fn examine(found: &Found, path: &Path, check: Check) -> Orphan {
     let (report, hash, bytes) = match read(path) {
         Ok(read) => read,
         Err(error) => return Orphan::Spoiled { path: found.path.clone(), why: format!("it cannot be read: {error}") },
     };
-    match judge::judge(&report, Ending::Clean, found.range.seconds(), tolerance_seconds) {
-        Judgement::Whole { good_bytes } if good_bytes == bytes => Orphan::Whole(Box::new(Recording {
-            device: found.device,
-            range: found.range,
-            path: found.path.clone(),
-            bytes,
-            blake3: hash,
-            media: report.media_facts(),
-            source: Source::Nvr,
-            archived_at: now,
-            note: judge::notes(&report, tolerance_seconds),
-        })),
+    match judge::judge(&report, Ending::Clean, found.range.seconds(), check.tolerance_seconds) {
+        Judgement::Whole { good_bytes } if good_bytes == bytes => {
+            // A window ends on the grid unless it was asked for with an odd edge; a prefix hardly ever does.
+            let is_prefix = found.range.end().get().rem_euclid(GRID_SECONDS) != 0;
+            Orphan::Whole(Box::new(Recording {
+                device: found.device,
+                range: found.range,
+                path: found.path.clone(),
+                bytes,
+                blake3: hash,
+                media: report.media_facts(),
+                source: Source::Nvr,
+                archived_at: check.now,
+                note: fetch::note(found.range, is_prefix, &report, check.platform_zone, check.tolerance_seconds),
+            }))
+        }
         other => Orphan::Spoiled { path: found.path.clone(), why: format!("it is not whole: {other:?}") },
     }
 }

@@ -80,6 +80,9 @@ pub struct Common {
     /// The gateway (ARCHIVE_URL) [default: https://openapi.opretail.com/m.api].
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// The open platform's system number (ARCHIVE_AID) [default: S107].
+    #[arg(long, value_name = "NUMBER")]
+    pub aid: Option<String>,
     /// The access key (ARCHIVE_AKEY).
     #[arg(long, value_name = "KEY")]
     pub akey: Option<String>,
@@ -89,7 +92,7 @@ pub struct Common {
     /// Downloads at once, over all NVRs [default: 16].
     #[arg(long, value_name = "N")]
     pub streams: Option<String>,
-    /// Downloads at once per NVR [default: 2].
+    /// Downloads at once that an NVR is first asked for, before anything is learned of it [default: 4].
     #[arg(long, value_name = "N")]
     pub per_nvr: Option<String>,
     /// Say more on stderr; twice for everything.

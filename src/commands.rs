@@ -11,14 +11,17 @@ mod run;
 mod simulate;
 mod status;
 mod work;
+mod zones;
 
 use std::fmt;
+use std::io::Write as _;
 
 use crate::cli::{Cli, Command, Common};
 use crate::exit_code::ExitCode;
 use crate::ledger::LedgerError;
 use crate::run::RunError;
 use crate::settings::SettingsErrors;
+use crate::sim::SimError;
 use crate::vault::VaultError;
 
 /// A mistake in how the program was called.
@@ -38,7 +41,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("archive: cannot start the threads that everything runs on: {error}");
+            tell(&anyhow::Error::new(error).context("cannot start the threads that everything runs on"));
             return ExitCode::Failure;
         }
     };
@@ -56,9 +59,22 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     // Whatever still waits for the disk or the network is not waited for: the ledger has all that counts.
     runtime.shutdown_background();
     done.unwrap_or_else(|error| {
-        eprintln!("archive: {error:#}");
+        tell(&error);
         exit_code_of(&error)
     })
+}
+
+/// Tells a person what went wrong: the error, and what of its causes it does not say itself.
+fn tell(error: &anyhow::Error) {
+    let mut text = format!("archive: {error}");
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    // OK to ignore a closed stderr: there is nobody left to tell, and the exit code says it too.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The exit code that an error ends in, wherever in the chain it lies.
@@ -67,15 +83,22 @@ fn exit_code_of(error: &anyhow::Error) -> ExitCode {
         if cause.is::<UsageError>() || cause.is::<SettingsErrors>() {
             return ExitCode::Usage;
         }
-        if matches!(cause.downcast_ref(), Some(LedgerError::Held { .. }))
-            || matches!(cause.downcast_ref(), Some(RunError::Ledger(LedgerError::Held { .. })))
-        {
-            return ExitCode::Held;
+        if let Some(SimError::Config(_) | SimError::Read { .. }) = cause.downcast_ref() {
+            return ExitCode::Usage;
         }
-        if matches!(cause.downcast_ref(), Some(VaultError::Full { .. }))
-            || matches!(cause.downcast_ref(), Some(RunError::Vault(VaultError::Full { .. })))
-        {
-            return ExitCode::DiskFull;
+        let run = cause.downcast_ref::<RunError>();
+        let ledger = match run {
+            Some(RunError::Ledger(ledger)) => Some(ledger),
+            _ => cause.downcast_ref(),
+        };
+        let vault = match run {
+            Some(RunError::Vault(vault)) => Some(vault),
+            _ => cause.downcast_ref(),
+        };
+        match (ledger, vault) {
+            (Some(LedgerError::Held { .. }), _) | (_, Some(VaultError::Held { .. })) => return ExitCode::Held,
+            (Some(LedgerError::DiskFull { .. }), _) | (_, Some(VaultError::Full { .. })) => return ExitCode::DiskFull,
+            _ => {}
         }
     }
     ExitCode::Failure
@@ -83,7 +106,6 @@ fn exit_code_of(error: &anyhow::Error) -> ExitCode {
 
 /// Prints a result on stdout.
 fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // A reader that has seen enough (`| head`) is no failure.

@@ -90,9 +90,14 @@ impl NvrMap {
         self.by_device.insert(device, nvr);
     }
 
+    /// The NVR of `device`, when it is known.
+    pub fn known(&self, device: DeviceId) -> Option<&NvrId> {
+        self.by_device.get(&device)
+    }
+
     /// The NVR of `device`; one of its own when nothing is known.
     pub fn nvr_of(&self, device: DeviceId) -> NvrId {
-        self.by_device.get(&device).cloned().unwrap_or_else(|| NvrId::of_device_alone(device))
+        self.known(device).cloned().unwrap_or_else(|| NvrId::of_device_alone(device))
     }
 }
 

@@ -5,6 +5,8 @@
 mod bars;
 mod lines;
 
+use std::io::{self, Write as _};
+
 use chrono_tz::Tz;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -17,7 +19,7 @@ pub use bars::BesideBars;
 /// How a run is shown.
 #[derive(Clone, Debug)]
 pub enum Style {
-    /// Bars for what streams, lines for what deserves one; log lines pass beside them.
+    /// Bars for what streams, lines for what a person must know; log lines pass beside them.
     Bars(BesideBars),
     /// A line for everything that ends.
     Lines,
@@ -32,19 +34,17 @@ pub async fn show(mut events: UnboundedReceiver<Event>, style: Style, zone: Tz) 
         Style::Lines | Style::Quiet => None,
     };
     while let Some(event) = events.recv().await {
-        let line = lines::line(&event, zone).filter(|line| line.is_important || !matches!(style, Style::Quiet));
-        match &mut bars {
-            Some(bars) => {
+        let line = lines::line(&event, zone).filter(|line| line.is_important || matches!(style, Style::Lines));
+        match (&mut bars, line) {
+            (Some(bars), line) => {
                 bars.note(&event, zone);
-                if let Some(line) = line.filter(|line| line.is_important || line.is_ending) {
+                if let Some(line) = line {
                     bars.print(&line.text);
                 }
             }
-            None => {
-                if let Some(line) = line {
-                    eprintln!("{}", line.text);
-                }
-            }
+            // OK to ignore a closed stderr: the run goes on, and the ledger has it all.
+            (None, Some(line)) => drop(writeln!(io::stderr(), "{}", line.text)),
+            (None, None) => {}
         }
     }
     if let Some(bars) = bars {

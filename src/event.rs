@@ -139,6 +139,7 @@ impl Summary {
     /// How it ended, in a word or two for the ledger.
     pub fn outcome(&self) -> &'static str {
         match &self.stopped {
+            None if self.asked_seconds == 0 => "nothing was asked for",
             None if self.is_complete() => "complete",
             None => "gaps remain",
             Some(StopReason::Signal) => "stopped by a signal",

@@ -15,16 +15,20 @@ use tokio_util::sync::CancellationToken;
 use crate::calendar;
 use crate::flv;
 use crate::judge::{self, Ending, Judgement};
-use crate::outcome::{Attempt, Code, Outcome};
+use crate::outcome::{Attempt, Class, Code, Outcome};
 use crate::platform::client::{CallError, Client};
 use crate::platform::media::{MediaClient, MediaError, MediaStream};
 use crate::recording::{Recording, Source};
 use crate::time_range::{TimeRange, UtcSecond};
-use crate::untrusted::Untrusted;
 use crate::vault::{Published, Staging, Vault, VaultError, name};
 use crate::window::Window;
 
 use sink::Sink;
+
+/// A stream that takes longer than so many times its window, and some time to begin, is given up: half of playback speed
+/// is slow, a quarter is nobody's uplink.
+const SLOWEST_PACE: u32 = 4;
+const LONGEST_BEGIN: Duration = Duration::from_secs(120);
 
 /// How many times in a row a file that seems to grow may have grown by nothing, before it counts as complete.
 const IDLE_GROWTH_CHECKS: u32 = 2;
@@ -81,8 +85,6 @@ struct Streamed {
     ending: Ending,
     /// Why it ended, when not cleanly.
     error: Option<MediaError>,
-    /// Whether it was ended here because it went on past its window.
-    overlong: bool,
 }
 
 impl Fetcher {
@@ -143,17 +145,21 @@ impl Fetcher {
         progress: &Progress<'_>,
     ) -> Result<Streamed, VaultError> {
         let mut sink = Sink::new(staging, window.range, progress);
+        let longest = Duration::from_secs(window.range.seconds().unsigned_abs()) * SLOWEST_PACE + LONGEST_BEGIN;
         let pumped = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            pumped = self.pump(url, &mut sink) => Some(pumped?),
+            pumped = tokio::time::timeout(longest, self.pump(url, &mut sink)) => match pumped {
+                Ok(pumped) => Some(pumped?),
+                Err(_) => Some(Some(MediaError::Endless(longest))),
+            },
         };
         let (ending, error) = match pumped {
             None => (Ending::Broken, None),
             Some(Some(error)) => (Ending::Broken, Some(error)),
             Some(None) => (Ending::Clean, None),
         };
-        Ok(Streamed { overlong: sink.overlong, parser: sink.parser, ending, error })
+        Ok(Streamed { parser: sink.parser, ending, error })
     }
 
     /// Moves bytes until a clean end (nothing) or a failure. Some media servers may hand out a file that is still being
@@ -179,8 +185,8 @@ impl Fetcher {
                 Err(error) => return Ok(Some(error)),
             }
             idle = if sink.bytes() > before { 0 } else { idle + 1 };
-            let enough = sink.overlong || sink.has_enough(self.manner.tolerance_seconds);
-            if enough || sink.is_not_flv() || idle >= IDLE_GROWTH_CHECKS {
+            let enough = sink.overlong || sink.is_not_flv() || sink.has_enough(self.manner.tolerance_seconds);
+            if enough || idle >= IDLE_GROWTH_CHECKS {
                 return Ok(None);
             }
             tokio::time::sleep(self.manner.growth_pause).await;
@@ -202,6 +208,8 @@ impl Fetcher {
         let judgement = judge::judge(&report, streamed.ending, window.range.seconds(), tolerance);
         let keep = match judgement {
             Judgement::Whole { good_bytes } => Some((window.range, good_bytes)),
+            // Behind a jump the footage lies later than its length says: where, only a whole answer tells.
+            Judgement::Cut { .. } if report.main_track().forward.largest > tolerance * 1000 => None,
             Judgement::Cut { good_bytes, media_milliseconds } => {
                 kept_range(window.range, media_milliseconds, tolerance).map(|kept| (kept, good_bytes))
             }
@@ -226,30 +234,37 @@ impl Fetcher {
             media: report.media_facts(),
             source: Source::Nvr,
             archived_at: UtcSecond::floor(Utc::now()),
-            note: self.note(window, kept, &report, streamed.overlong),
+            note: note(kept, kept != window.range, &report, self.client.account().time_zone, tolerance),
         });
         Ok(fetched)
     }
+}
 
-    /// What a person should know before trusting the recording.
-    fn note(&self, window: Window, kept: TimeRange, report: &flv::Report, overlong: bool) -> String {
-        let mut notes = Vec::new();
-        if kept != window.range {
-            // A recorder may leave a hole out without a trace, so what follows one comes early.
-            notes.push("the stream broke off: its footage lies here only if the recorder has no hole in it".to_owned());
-        }
-        if calendar::label_exists_twice(window.range, self.client.account().time_zone) {
-            notes.push("its local time exists twice: the platform may have answered with the other hour".to_owned());
-        }
-        if overlong {
-            notes.push("the stream went on past its window and was ended".to_owned());
-        }
-        let stream = judge::notes(report, self.manner.tolerance_seconds);
-        if !stream.is_empty() {
-            notes.push(stream);
-        }
-        notes.join("; ")
+/// What a person should know before trusting a recording. `platform_zone` is where the platform reads labels.
+pub(crate) fn note(
+    range: TimeRange,
+    is_prefix: bool,
+    report: &flv::Report,
+    platform_zone: Tz,
+    tolerance: i64,
+) -> String {
+    let mut notes = Vec::new();
+    if is_prefix {
+        // A recorder may leave a hole out without a trace, so what follows one comes early.
+        notes.push("the stream broke off: its footage lies here only if the recorder has no hole in it".to_owned());
     }
+    if calendar::label_exists_twice(range, platform_zone) {
+        notes.push("its local time exists twice: the platform may have answered with the other hour".to_owned());
+    }
+    let footage = report.footage_milliseconds();
+    if footage > (range.seconds() + tolerance) * 1000 && !is_prefix {
+        notes.push(format!("it holds {} s of footage, more than its time", footage / 1000));
+    }
+    let stream = judge::notes(report, tolerance);
+    if !stream.is_empty() {
+        notes.push(stream);
+    }
+    notes.join("; ")
 }
 
 /// Moves the bytes of one answer into the sink. A server that takes no ranges sends the file from its beginning again:
@@ -262,7 +277,7 @@ async fn drain(mut stream: MediaStream, sink: &mut Sink<'_>) -> Result<Option<Me
                 let skipped = known.min(bytes.len() as u64);
                 known -= skipped;
                 sink.take(&bytes[skipped as usize..])?;
-                if sink.overlong {
+                if sink.overlong || sink.is_not_flv() {
                     return Ok(None);
                 }
             }
@@ -290,30 +305,41 @@ fn kept_range(window: TimeRange, media_milliseconds: i64, tolerance_seconds: i64
     rest.map(|_| kept)
 }
 
-fn nothing(outcome: Outcome, bytes: u64, code: Option<Code>, detail: Option<Untrusted>) -> Fetched {
+fn nothing(outcome: Outcome, bytes: u64, code: Option<Code>, detail: Option<String>) -> Fetched {
     let attempt = Attempt { started: UtcSecond::new(0), milliseconds: 0, bytes, outcome, code, detail };
     Fetched { attempt, recording: None, set_aside: None }
 }
 
 fn missed(error: &CallError) -> Fetched {
-    let detail = Some(Untrusted::new(&error.to_string()));
-    nothing(Outcome::Missed(error.class()), 0, error.code(), detail)
+    nothing(Outcome::Missed(error.class()), 0, error.code(), Some(error.to_string()))
 }
 
 /// What a stream came to of which nothing is kept.
 fn not_kept(judgement: Judgement, bytes: u64, streamed: &Streamed) -> Fetched {
-    let (outcome, detail) = match judgement {
-        Judgement::Short { media_milliseconds } => (Outcome::Short { media_seconds: media_milliseconds / 1000 }, None),
-        Judgement::Empty if streamed.error.is_none() => (Outcome::Empty, None),
+    let (outcome, detail) = match (judgement, &streamed.error) {
         // Nothing could be streamed at all: that says nothing about the footage.
-        Judgement::NotFlv { .. } if bytes == 0 && streamed.error.is_some() => (Outcome::Broken, None),
-        Judgement::NotFlv { first_bytes } => {
-            (Outcome::Unusable, Some(Untrusted::new(&format!("no FLV, but {bytes} bytes that begin {first_bytes:?}"))))
+        (_, Some(error)) if bytes == 0 => (unopened(error), None),
+        (Judgement::Short { media_milliseconds }, _) => {
+            (Outcome::Short { media_seconds: media_milliseconds / 1000 }, None)
         }
-        Judgement::Undecodable { why } => (Outcome::Unusable, Some(Untrusted::new(&why.to_string()))),
-        Judgement::Empty | Judgement::Whole { .. } | Judgement::Cut { .. } => (Outcome::Broken, None),
+        (Judgement::Empty, _) => (Outcome::Empty, None),
+        (Judgement::NotFlv { first_bytes }, _) => {
+            (Outcome::Unusable, Some(format!("no FLV, but {bytes} bytes that begin {first_bytes:?}")))
+        }
+        (Judgement::Undecodable { why }, _) => (Outcome::Unusable, Some(why.to_string())),
+        (Judgement::Whole { .. } | Judgement::Cut { .. }, _) => (Outcome::Broken, None),
     };
     nothing(outcome, bytes, streamed.code(), detail.or_else(|| streamed.detail()))
+}
+
+/// What an attempt came to whose stream never began: the media server's trouble, unless it answered for this URL.
+fn unopened(error: &MediaError) -> Outcome {
+    match error {
+        MediaError::Broken(_) | MediaError::Status { status: 500.., .. } => Outcome::Missed(Class::MediaTrouble),
+        MediaError::Status { .. } | MediaError::BadUrl(_) | MediaError::Stalled(_) | MediaError::Endless(_) => {
+            Outcome::Unusable
+        }
+    }
 }
 
 impl Streamed {
@@ -325,7 +351,7 @@ impl Streamed {
         }
     }
 
-    fn detail(&self) -> Option<Untrusted> {
-        self.error.as_ref().map(|error| Untrusted::new(&error.to_string()))
+    fn detail(&self) -> Option<String> {
+        self.error.as_ref().map(ToString::to_string)
     }
 }

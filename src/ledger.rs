@@ -25,6 +25,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -44,6 +45,9 @@ use crate::report::{
 };
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing, Window};
+
+/// How long another run's end is waited for.
+const RUN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// An open ledger. Any number of tasks may use it at once. Dropping it waits for what is still to be written, and frees
 /// the run's hold.
@@ -84,10 +88,17 @@ impl Ledger {
     /// Takes hold of the ledger for one run; [`LedgerError::Held`] when another one has it. The hold ends with
     /// [`Self::end_run`], with this value, or with the process.
     pub async fn begin_run(&self, start: RunStart) -> Result<BegunRun, LedgerError> {
-        let lock = RunLock::take(&self.path, &start.started.to_string())?;
+        let (path, since) = (self.path.clone(), start.started.to_string());
+        let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, &since, RUN_PATIENCE));
+        let lock = taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
         let begun = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
         Ok(begun)
+    }
+
+    /// Says that what earlier runs left behind when they were cut off has been put right.
+    pub async fn recovered(&self, run: RunId) -> Result<(), LedgerError> {
+        self.write(move |connection| changes::recovered(connection, run)).await
     }
 
     /// Says how the run ended, and lets go of the ledger.

@@ -1,4 +1,4 @@
-//! What an attempt at a window came to, and whom it holds back.
+//! What an attempt at a window came to.
 //!
 //! The platform's codes are put into a [`Class`] in one place, `platform/wire.rs`; the scheduler sees nothing but
 //! [`Outcome`].
@@ -8,7 +8,6 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::time_range::UtcSecond;
-use crate::untrusted::Untrusted;
 use crate::window::Cause;
 
 /// A number that somebody answered with. The same number means different things in different places, so it always
@@ -54,6 +53,8 @@ pub enum Class {
     NvrOffline,
     /// This camera's request failed and may work later (2, -1).
     CameraTrouble,
+    /// The platform gave a URL, and the media server behind it does not answer or fails (5xx).
+    MediaTrouble,
     /// The platform or the network failed and may work later (-500, -999, anything undocumented).
     Transient,
     /// The same call again (-100): call once more with a new timestamp, after a second.
@@ -70,30 +71,7 @@ pub enum Class {
     AccountRefused,
 }
 
-/// Who has to wait after an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Holds {
-    /// Nobody but the window itself.
-    Window,
-    /// Every window of the camera.
-    Camera,
-    /// Every window of every camera of the NVR.
-    Nvr,
-    /// Everything: nothing more may start.
-    Run,
-}
-
 impl Class {
-    /// Who has to wait when an attempt ends in this class.
-    pub const fn holds(self) -> Holds {
-        match self {
-            Self::Go | Self::Transient | Self::Repeated | Self::ClockWrong => Holds::Window,
-            Self::CameraBusy | Self::CameraTrouble | Self::UserRefused | Self::DeviceRefused => Holds::Camera,
-            Self::NvrFull | Self::NvrOverloaded | Self::NvrOffline => Holds::Nvr,
-            Self::TokenRefused | Self::AccountRefused => Holds::Run,
-        }
-    }
-
     /// Why the window is a gap when no later attempt does better.
     pub const fn cause(self) -> Cause {
         match self {
@@ -102,7 +80,12 @@ impl Class {
             Self::UserRefused | Self::DeviceRefused => Cause::Refused,
             // An account that is refused says nothing about the window, which stays to be asked for.
             Self::TokenRefused | Self::AccountRefused => Cause::NotTried,
-            Self::Go | Self::CameraTrouble | Self::Transient | Self::Repeated | Self::ClockWrong => Cause::Failed,
+            Self::Go
+            | Self::CameraTrouble
+            | Self::MediaTrouble
+            | Self::Transient
+            | Self::Repeated
+            | Self::ClockWrong => Cause::Failed,
         }
     }
 }
@@ -149,7 +132,11 @@ impl Outcome {
 
     /// Whether the platform gave a URL for the attempt, as far as the outcome tells.
     pub const fn had_a_url(&self) -> bool {
-        !matches!(self, Self::Missed(_) | Self::Cancelled)
+        match self {
+            Self::Missed(class) => matches!(class, Class::MediaTrouble),
+            Self::Cancelled => false,
+            _ => true,
+        }
     }
 
     /// One word or two for the ledger's attempts and the log.
@@ -167,6 +154,7 @@ impl Outcome {
                 Class::NvrOverloaded => "nvr overloaded",
                 Class::NvrOffline => "nvr offline",
                 Class::CameraTrouble => "camera trouble",
+                Class::MediaTrouble => "media trouble",
                 Class::UserRefused | Class::DeviceRefused => "device refused",
                 Class::TokenRefused | Class::AccountRefused => "account refused",
                 Class::Go | Class::Transient | Class::Repeated | Class::ClockWrong => "transient",
@@ -189,6 +177,7 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// The code that decided it, when one did.
     pub code: Option<Code>,
-    /// What else there is to say: an error's text, the first bytes of what was not FLV.
-    pub detail: Option<Untrusted>,
+    /// What else there is to say: an error's text, the first bytes of what was not FLV. What others wrote in it is
+    /// escaped, as [`Untrusted`](crate::untrusted::Untrusted) does.
+    pub detail: Option<String>,
 }

@@ -10,16 +10,53 @@ use serde::Serialize;
 use crate::coverage::Coverage;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::instant::Instant;
-use crate::scheduler::Work;
+use crate::scheduler::{Stretch, Work};
 use crate::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing};
 
-/// What a job asks of one device.
+/// What is asked of one device, by one job or several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The time.
-    pub ranges: RangeSet,
-    /// Nothing of this device starts from here on.
+    /// Stretches that share no second.
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    ranges: RangeSet,
+    /// Nothing of it starts from here on.
+    stop_at: Option<UtcSecond>,
+}
+
+impl Request {
+    /// Asks for these ranges as well, until `stop_at`. What was asked for already may start until the later of both times.
+    pub fn add(&mut self, ranges: &RangeSet, stop_at: Option<UtcSecond>) {
+        let lasts_longer = |a: Option<UtcSecond>, b: Option<UtcSecond>| a.is_none() || b.is_some_and(|b| a >= Some(b));
+        let mut new = ranges.clone();
+        for part in &mut self.parts {
+            if lasts_longer(part.stop_at, stop_at) {
+                new = new.subtract(&part.ranges);
+            } else {
+                part.ranges = part.ranges.subtract(&new);
+            }
+        }
+        self.parts.push(Part { ranges: new, stop_at });
+        self.parts.retain(|part| !part.ranges.is_empty());
+    }
+
+    /// Everything that is asked for.
+    pub fn ranges(&self) -> RangeSet {
+        self.parts.iter().flat_map(|part| part.ranges.ranges()).copied().collect()
+    }
+}
+
+/// A stretch that is to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// What is missing, and why as far as it is known.
+    #[serde(flatten)]
+    pub missing: Missing,
+    /// Nothing of it starts from here on (UTC).
     pub stop_at: Option<UtcSecond>,
 }
 
@@ -42,12 +79,10 @@ pub struct DevicePlan {
     /// How much of what is asked for is there already.
     pub coverage: Coverage,
     /// What is to be fetched, earliest first.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<Planned>,
     /// Request-for time that will not be fetched again: pruned or lost.
     #[serde(skip)]
     pub settled: Vec<Missing>,
-    /// Nothing starts from here on.
-    pub stop_at: Option<UtcSecond>,
 }
 
 /// What a run would fetch.
@@ -101,16 +136,22 @@ impl Plan {
             .iter()
             .map(|(&device, asked)| {
                 let known = known.get(&device).unwrap_or(&nothing);
-                let (settled, missing) = missing(&asked.ranges, known)
-                    .into_iter()
-                    .partition(|stretch| matches!(stretch.cause, Cause::Pruned | Cause::Lost));
+                let (mut planned, mut settled) = (Vec::new(), Vec::new());
+                for part in &asked.parts {
+                    for stretch in missing(&part.ranges, known) {
+                        match stretch.cause {
+                            Cause::Pruned | Cause::Lost => settled.push(stretch),
+                            _ => planned.push(Planned { missing: stretch, stop_at: part.stop_at }),
+                        }
+                    }
+                }
+                planned.sort_by_key(|stretch| stretch.missing.range);
                 DevicePlan {
                     device,
                     nvr: nvrs.nvr_of(device),
-                    coverage: Coverage::of(&asked.ranges, &known.archived),
-                    missing,
+                    coverage: Coverage::of(&asked.ranges(), &known.archived),
+                    missing: planned,
                     settled,
-                    stop_at: asked.stop_at,
                 }
             })
             .collect();
@@ -137,11 +178,13 @@ impl Plan {
         self.devices
             .iter()
             .filter(|plan| !plan.missing.is_empty())
-            .map(|plan| Work {
-                device: plan.device,
-                nvr: plan.nvr.clone(),
-                missing: plan.missing.clone(),
-                stop_at: plan.stop_at.map(Instant::from),
+            .map(|plan| {
+                let stretch = |planned: &Planned| Stretch {
+                    missing: planned.missing,
+                    stop_at: planned.stop_at.map(Instant::from),
+                };
+                let stretches = plan.missing.iter().map(stretch).collect();
+                Work { device: plan.device, nvr: plan.nvr.clone(), stretches }
             })
             .collect()
     }
@@ -174,12 +217,12 @@ impl Plan {
 impl DevicePlan {
     /// How many windows are to be fetched.
     pub fn windows(&self) -> u64 {
-        self.missing.iter().map(|stretch| windows_in(&stretch.range)).sum()
+        self.missing.iter().map(|stretch| windows_in(&stretch.missing.range)).sum()
     }
 
     /// How much time is to be fetched, in seconds.
     pub fn seconds(&self) -> i64 {
-        self.missing.iter().map(|stretch| stretch.range.seconds()).sum()
+        self.missing.iter().map(|stretch| stretch.missing.range.seconds()).sum()
     }
 }
 
@@ -222,8 +265,14 @@ mod tests {
         DeviceId::new(number).expect("not negative")
     }
 
+    fn request(ranges: RangeSet) -> Request {
+        let mut request = Request::default();
+        request.add(&ranges, None);
+        request
+    }
+
     fn plan_of(asked: RangeSet, known: Known) -> Plan {
-        let asked = BTreeMap::from([(device(5), Request { ranges: asked, stop_at: None })]);
+        let asked = BTreeMap::from([(device(5), request(asked))]);
         Plan::new(&asked, &BTreeMap::from([(device(5), known)]), &NvrMap::default())
     }
 
@@ -239,7 +288,7 @@ mod tests {
             Missing { range: range(1200, 1800), cause: Cause::NvrBusy, attempts: 3 },
             Missing { range: range(1800, 3000), cause: Cause::NotTried, attempts: 0 },
         ];
-        assert_eq!(plan.devices[0].missing, expected);
+        assert_eq!(plan.devices[0].missing.iter().map(|planned| planned.missing).collect::<Vec<_>>(), expected);
         assert_eq!((plan.windows(), plan.seconds()), (4, 2400));
         assert_eq!(plan.coverage(), Coverage { asked_seconds: 3000, archived_seconds: 600 });
     }
@@ -257,11 +306,34 @@ mod tests {
     }
 
     #[test]
+    fn what_two_jobs_ask_for_is_asked_once_until_the_later_of_their_ends() {
+        let (seven, eight) = (Some(UtcSecond::new(7)), Some(UtcSecond::new(8)));
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let jobs = [(range(0, 3000), seven), (range(600, 1800), eight), (range(1200, 2400), None)];
+            let mut request = Request::default();
+            for job in order {
+                request.add(&jobs[job].0.into(), jobs[job].1);
+            }
+            assert_eq!(request.ranges(), RangeSet::from(range(0, 3000)));
+            let asked = BTreeMap::from([(device(5), request)]);
+            let plan = Plan::new(&asked, &BTreeMap::new(), &NvrMap::default());
+            let planned: Vec<_> =
+                plan.devices[0].missing.iter().map(|stretch| (stretch.missing.range, stretch.stop_at)).collect();
+            let expected = [
+                (range(0, 600), seven),
+                (range(600, 1200), eight),
+                (range(1200, 2400), None),
+                (range(2400, 3000), seven),
+            ];
+            assert_eq!(planned, expected);
+        }
+    }
+
+    #[test]
     fn a_forecast_is_the_largest_of_its_bounds() {
         let rate = Rate { bytes_per_second: 1000.0, fetch_seconds_per_second: 0.5 };
         let history = History { overall: Some(rate), by_device: BTreeMap::new() };
-        let asked: BTreeMap<_, _> =
-            (1..=8).map(|number| (device(number), Request { ranges: range(0, 6000).into(), stop_at: None })).collect();
+        let asked: BTreeMap<_, _> = (1..=8).map(|number| (device(number), request(range(0, 6000).into()))).collect();
         let mut nvrs = NvrMap::default();
         for number in 1..=8 {
             nvrs.assign(device(number), NvrId::new("one"));
@@ -289,7 +361,7 @@ mod tests {
                 .map(|&range| Missing { range, cause: Cause::CutShort, attempts: 1 })
                 .collect();
             let plan = plan_of(asked.clone(), Known { archived: archived.clone(), missing });
-            let planned: RangeSet = plan.devices[0].missing.iter().map(|stretch| stretch.range).collect();
+            let planned: RangeSet = plan.devices[0].missing.iter().map(|stretch| stretch.missing.range).collect();
             prop_assert_eq!(&planned, &asked.subtract(&archived));
             prop_assert_eq!(plan.seconds(), planned.seconds());
         }

@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::coverage::Coverage;
+use crate::device::NvrId;
 use crate::event::{StopReason, Summary};
 use crate::plan::{DevicePlan, Forecast};
 use crate::report::{Gap, RunRow, Totals};
@@ -40,16 +41,32 @@ pub struct StatusReport {
     pub ledger: String,
     /// How many devices anything was ever asked of.
     pub devices: u64,
-    /// How many of them hang off which NVR, as far as the settings say.
-    pub nvrs: BTreeMap<String, u64>,
+    /// The NVRs that they hang off; a device of which nothing is known counts as its own.
+    pub nvrs: BTreeMap<NvrId, NvrStatus>,
     /// Over all devices and all time.
     pub totals: Totals,
     /// The newest runs, newest first.
     pub runs: Vec<RunRow>,
 }
 
+/// How one NVR stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NvrStatus {
+    /// How many devices hang off it.
+    pub devices: u64,
+    /// How many downloads it is known to take at once.
+    pub limit: Option<usize>,
+    /// How often it was asked for a recording, over all runs.
+    pub calls: u64,
+    /// How many of those it refused.
+    pub refused: u64,
+}
+
 /// What a run came to.
 pub fn summary(summary: &Summary) -> String {
+    if summary.asked_seconds == 0 && summary.stopped.is_none() {
+        return format!("{}\n", summary.outcome());
+    }
     let coverage = Coverage { asked_seconds: summary.asked_seconds, archived_seconds: summary.archived_seconds };
     let mut text = format!(
         "{}: {} of {} archived ({coverage}); this run: {}, {}, {}\n",
@@ -78,10 +95,13 @@ fn causes(missing: impl Iterator<Item = (Cause, i64)>) -> String {
     missing.map(|(cause, seconds)| format!("  missing: {:<12} {}\n", cause, wording::seconds(seconds))).collect()
 }
 
-/// The gaps, a line each.
-pub fn gaps(gaps: &[Gap]) -> String {
+/// The gaps, a line each, of `asked_seconds` that were asked for.
+pub fn gaps(gaps: &[Gap], asked_seconds: i64) -> String {
+    if gaps.is_empty() && asked_seconds == 0 {
+        return "nothing was ever asked for here\n".to_owned();
+    }
     if gaps.is_empty() {
-        return "no gaps: all that was asked for is archived\n".to_owned();
+        return format!("no gaps: all that was asked for, {}, is archived\n", wording::seconds(asked_seconds));
     }
     let mut table = table(&["device", "from", "to", "length", "cause", "attempts", "last code", "last try (UTC)"]);
     for gap in gaps {
@@ -116,11 +136,13 @@ pub fn plan(report: &PlanReport, zone: Tz) -> String {
             device.coverage.to_string(),
             wording::seconds(device.seconds()),
             device.windows().to_string(),
-            device.missing.first().map(|stretch| edge(stretch.range.start())).unwrap_or_default(),
-            device.missing.last().map(|stretch| edge(stretch.range.end())).unwrap_or_default(),
+            device.missing.first().map(|stretch| edge(stretch.missing.range.start())).unwrap_or_default(),
+            device.missing.last().map(|stretch| edge(stretch.missing.range.end())).unwrap_or_default(),
         ]);
     }
-    if report.windows == 0 {
+    if report.coverage.asked_seconds == 0 {
+        text.push_str("nothing to fetch: nothing is asked for\n");
+    } else if report.windows == 0 {
         text.push_str("nothing to fetch: all that is asked for is archived\n");
     } else {
         let _ = writeln!(text, "{table}");
@@ -152,6 +174,19 @@ pub fn status(report: &StatusReport, zone: Tz) -> String {
         wording::seconds(totals.asked_seconds),
     );
     text.push_str(&causes(totals.missing_seconds.iter().map(|(&cause, &seconds)| (cause, seconds))));
+    if !report.nvrs.is_empty() {
+        let mut nvrs = table(&["nvr", "devices", "at once", "calls", "refused"]);
+        for (nvr, status) in &report.nvrs {
+            nvrs.add_row([
+                nvr.to_string(),
+                status.devices.to_string(),
+                status.limit.map_or_else(|| "not known".to_owned(), |limit| limit.to_string()),
+                status.calls.to_string(),
+                status.refused.to_string(),
+            ]);
+        }
+        let _ = writeln!(text, "{nvrs}\n");
+    }
     let mut table = table(&["run", "started", "took", "what", "end", "recordings", "bytes", "missing"]);
     for run in &report.runs {
         let counts = run.counts.unwrap_or_default();
@@ -177,7 +212,19 @@ fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for (index, name) in header.iter().enumerate() {
-        let is_number = matches!(*name, "device" | "attempts" | "windows" | "run" | "recordings" | "bytes");
+        let is_number = matches!(
+            *name,
+            "device"
+                | "devices"
+                | "attempts"
+                | "windows"
+                | "run"
+                | "recordings"
+                | "bytes"
+                | "at once"
+                | "calls"
+                | "refused"
+        );
         if let Some(column) = table.column_mut(index).filter(|_| is_number) {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -42,8 +42,9 @@ pub struct RunStart {
 pub struct BegunRun {
     /// Its number.
     pub id: RunId,
-    /// Whether the run before it never ended properly, or failed: then published files may lack their rows.
-    pub previous_was_cut_off: bool,
+    /// Whether some run before it was cut off or failed, and nobody has yet looked for what it left behind: published
+    /// files may lack their rows.
+    pub recover: bool,
 }
 
 /// How a run ended.

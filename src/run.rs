@@ -27,11 +27,11 @@ use crate::fetch::{self, Fetched, Fetcher};
 use crate::ledger::{Ledger, LedgerError};
 use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
-use crate::report::{RunCounts, RunEnd, RunId, RunStart};
+use crate::report::{DeviceFacts, RunCounts, RunEnd, RunId, RunStart};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
-use crate::time_range::TimeRange;
+use crate::time_range::{ALL_TIME, TimeRange};
 use crate::vault::{Vault, VaultError};
-use crate::window::Window;
+use crate::window::{Missing, Window};
 
 use clock::RunClock;
 
@@ -101,8 +101,17 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
     let cut = tools.stop.child_token();
     let mut run =
         Run { id: begun.id, clock, counts: RunCounts::default(), stopped: None, signalled: false, cut, job, tools };
-    let worked = run.work(begun.previous_was_cut_off).await;
+    // Until the end, since two runs with two ledgers must not sweep each other's streams.
+    let hold = match run.tools.vault.hold() {
+        Ok(hold) => hold,
+        Err(held) => {
+            run.end(ExitCode::Held, RunCounts::default()).await?;
+            return Err(held.into());
+        }
+    };
+    let worked = run.work(begun.recover).await;
     let closed = run.close(worked.is_ok()).await;
+    drop(hold);
     // What went wrong first is what a person must hear of.
     worked?;
     closed
@@ -138,10 +147,11 @@ impl Run {
             self.emit(Event::Recovered(Recovery::Swept { files: swept }));
         }
         self.write_down_what_is_asked().await?;
-        let mut plan = self.plan().await?;
-        if recover && self.adopt(&plan).await? {
-            plan = self.plan().await?;
+        if recover {
+            self.adopt().await?;
+            self.tools.ledger.recovered(self.id).await?;
         }
+        let plan = self.plan().await?;
         self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
         self.warn_of_ambiguous_labels(&plan);
         let learned = self.tools.ledger.learned_limits().await?;
@@ -164,7 +174,16 @@ impl Run {
         for (zone, devices) in by_zone.into_values() {
             ledger.set_zone(devices, zone).await?;
         }
-        ledger.ask(job.asked.iter().map(|(&device, request)| (device, request.ranges.clone())).collect()).await?;
+        let facts = |&device: &DeviceId| DeviceFacts {
+            device,
+            name: None,
+            store: None,
+            nvr: job.nvrs.known(device).cloned(),
+            channel: None,
+            seen: None,
+        };
+        ledger.know_devices(job.asked.keys().map(facts).collect()).await?;
+        ledger.ask(job.asked.iter().map(|(&device, request)| (device, request.ranges())).collect()).await?;
         Ok(())
     }
 
@@ -172,15 +191,20 @@ impl Run {
         Ok(planning::plan(&self.tools.ledger, &self.job.asked, &self.job.nvrs).await?)
     }
 
-    /// Adopts what a killed run published and did not write down. Says whether the plan has changed.
-    async fn adopt(&self, plan: &Plan) -> Result<bool, RunError> {
-        let (vault, plan, job) = (self.tools.vault.clone(), plan.clone(), self.job.clone());
-        let now = self.clock.now().to_utc_second();
-        let finding = tokio::task::spawn_blocking(move || {
-            adopt::find(&vault, &plan, |device| job.zone_of(device), now, job.tolerance_seconds)
-        });
+    /// Adopts what a run that was cut off published and did not write down, for whatever job it was.
+    async fn adopt(&self) -> Result<(), RunError> {
+        let devices = self.tools.ledger.devices().await?.into_iter().map(|row| row.facts.device).collect();
+        let missing = self.tools.ledger.missing(devices, ALL_TIME).await?;
+        let ranges = |stretches: Vec<Missing>| stretches.into_iter().map(|stretch| stretch.range).collect();
+        let missing = missing.into_iter().map(|(device, stretches)| (device, ranges(stretches))).collect();
+        let check = adopt::Check {
+            now: self.clock.now().to_utc_second(),
+            tolerance_seconds: self.job.tolerance_seconds,
+            platform_zone: self.job.platform_zone,
+        };
+        let vault = self.tools.vault.clone();
+        let finding = tokio::task::spawn_blocking(move || adopt::find(&vault, &missing, check));
         let orphans = finding.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
-        let found = !orphans.is_empty();
         for orphan in orphans {
             match orphan {
                 Orphan::Whole(recording) => {
@@ -194,7 +218,7 @@ impl Run {
                 }
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// The platform reads local labels; where one names two stretches of time, nobody can say which one comes back.
@@ -203,9 +227,8 @@ impl Run {
         let mut seen: BTreeMap<TimeRange, Vec<TimeRange>> = BTreeMap::new();
         for device in &plan.devices {
             for stretch in &device.missing {
-                let ambiguous = seen
-                    .entry(stretch.range)
-                    .or_insert_with(|| ambiguous_windows(stretch.range, self.job.platform_zone));
+                let range = stretch.missing.range;
+                let ambiguous = seen.entry(range).or_insert_with(|| ambiguous_windows(range, self.job.platform_zone));
                 for &range in ambiguous.iter() {
                     self.emit(Event::AmbiguousLabel { window: Window { device: device.device, range } });
                 }
@@ -233,13 +256,17 @@ impl Run {
                 Some(window) = streaming.recv() => scheduler.streaming(&window, self.clock.now()),
                 Some(ended) = attempts.join_next() => {
                     let (window, fetched) = ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
-                    match fetched {
-                        Ok(fetched) => self.complete(scheduler, window, fetched).await?,
+                    let completed = match fetched {
+                        Ok(fetched) => self.complete(scheduler, window, fetched).await,
                         Err(error) => {
-                            self.stop(scheduler, stop_reason(&error));
-                            failure.get_or_insert(error);
                             scheduler.complete(&window, &Outcome::Cancelled, self.clock.now());
+                            Err(error)
                         }
+                    };
+                    // What still runs is awaited: it may be publishing.
+                    if let Err(error) = completed {
+                        self.stop(scheduler, stop_reason(&error));
+                        failure.get_or_insert(error);
                     }
                 }
                 () = self.clock.sleep_until(wake) => {}
@@ -356,17 +383,22 @@ impl Run {
         let summary = self.summary().await?;
         let exit = if worked { ExitCode::of_run(&summary) } else { ExitCode::Failure };
         let counts = RunCounts { missing_seconds: summary.asked_seconds - summary.archived_seconds, ..self.counts };
-        let end = RunEnd { ended: self.clock.now().to_utc_second(), exit: exit as u8, counts };
-        self.tools.ledger.end_run(self.id, end).await?;
+        self.end(exit, counts).await?;
         self.emit(Event::Ended(summary.clone()));
         Ok(summary)
+    }
+
+    async fn end(&self, exit: ExitCode, counts: RunCounts) -> Result<(), RunError> {
+        let end = RunEnd { ended: self.clock.now().to_utc_second(), exit: exit as u8, counts };
+        Ok(self.tools.ledger.end_run(self.id, end).await?)
     }
 
     async fn summary(&self) -> Result<Summary, RunError> {
         let plan = self.plan().await?;
         let coverage = plan.coverage();
         let mut missing: BTreeMap<_, i64> = BTreeMap::new();
-        for stretch in plan.devices.iter().flat_map(|device| device.missing.iter().chain(&device.settled)) {
+        let planned = plan.devices.iter().flat_map(|device| &device.missing).map(|planned| &planned.missing);
+        for stretch in planned.chain(plan.devices.iter().flat_map(|device| &device.settled)) {
             *missing.entry(stretch.cause).or_default() += stretch.range.seconds();
         }
         Ok(Summary {
@@ -420,6 +452,7 @@ fn ambiguous_windows(stretch: TimeRange, zone: Tz) -> Vec<TimeRange> {
 fn stop_reason(error: &RunError) -> StopReason {
     match error {
         RunError::Vault(full @ VaultError::Full { .. }) => StopReason::DiskFull(full.to_string()),
+        RunError::Ledger(full @ LedgerError::DiskFull { .. }) => StopReason::DiskFull(full.to_string()),
         other => StopReason::Broken(other.to_string()),
     }
 }

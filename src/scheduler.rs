@@ -25,12 +25,14 @@ use crate::instant::Instant;
 use crate::outcome::{Class, Outcome};
 use crate::report::Learned;
 use crate::time_range::RangeSet;
-use crate::window::{Cause, Missing, Window};
+use crate::window::{Cause, Window};
 
 use camera::Camera;
 use halving::Settled;
 use nvr::Nvr;
 use verdict::Next;
+
+pub use queue::Stretch;
 
 /// What the scheduler keeps to.
 #[derive(Clone, Debug)]
@@ -49,7 +51,8 @@ pub struct Policy {
     pub delays: Delays,
     /// Failed attempts at one window in one run before it is given up.
     pub attempts: u32,
-    /// Busy answers for one window, and answers in a row that an NVR is offline, before they are given up.
+    /// How often in a row a camera or an NVR may want to be left alone, without a stream in between, before what is left of
+    /// it is given up for this run.
     pub busy_attempts: u32,
     /// How long after an empty or a short answer the same is asked again.
     pub recheck_after: Duration,
@@ -65,9 +68,7 @@ pub struct Work {
     /// The NVR that it hangs off.
     pub nvr: NvrId,
     /// What is missing, earliest first, without overlaps.
-    pub missing: Vec<Missing>,
-    /// Nothing of this camera starts from here on.
-    pub stop_at: Option<Instant>,
+    pub stretches: Vec<Stretch>,
 }
 
 /// What to do now.
@@ -215,6 +216,7 @@ impl Scheduler {
         if outcome.had_a_url() {
             // OK to say it now: whoever did not say it when it began loses only some time.
             self.streaming(window, now);
+            self.cameras[index].answered();
         }
         let Some((task, streamed)) = self.cameras[index].end_attempt() else {
             return Vec::new();
@@ -228,7 +230,7 @@ impl Scheduler {
         self.nvrs[nvr].note(outcome, now, &self.policy.delays, random);
         let next = verdict::next(task, outcome, &self.policy);
         let mut given_up = self.carry_out(index, next, now);
-        given_up.extend(self.give_up_offline_nvr(nvr));
+        given_up.extend(self.give_up_nvr(nvr));
 
         self.refresh_camera(index, now);
         for lost in &given_up {
@@ -314,20 +316,20 @@ impl Scheduler {
         let camera = &mut self.cameras[index];
         let device = camera.device;
         match next {
-            Next::Done(task) => {
-                camera.went_well();
-                return camera.half_is_whole(task, tolerance);
-            }
+            Next::Done(task) => return camera.half_is_whole(task, tolerance),
             Next::Rest { task, rest } => {
                 camera.retry(rest, now + delays.after(1, random));
                 return camera.half_is_unknown(task, tolerance);
             }
             Next::Front(task) => camera.put_back(task),
-            Next::HoldCamera(task) => camera.hold(task, now, delays, random),
+            Next::HoldCamera { task, cause } => {
+                if camera.hold(task, now, delays, random) >= self.policy.busy_attempts {
+                    given_up.push(GivenUp { device, ranges: camera.take_all(), cause });
+                }
+            }
             Next::Later { task, failures } => camera.retry(task, now + delays.after(failures, random)),
             Next::Recheck(task) => camera.retry(task, now + self.policy.recheck_after),
             Next::Halve { task, media } => {
-                camera.went_well();
                 if !camera.halve(task, media) {
                     given_up.push(GivenUp { device, ranges: task.range.into(), cause: Cause::NoFootage });
                 }
@@ -350,20 +352,18 @@ impl Scheduler {
         Vec::new()
     }
 
-    /// An NVR that stayed offline for all the patience that the settings allow is left to the next run.
-    fn give_up_offline_nvr(&mut self, nvr: usize) -> Vec<GivenUp> {
+    /// An NVR that gave nothing for all the patience that the settings allow is left to the next run.
+    fn give_up_nvr(&mut self, nvr: usize) -> Vec<GivenUp> {
         let line = &self.nvrs[nvr];
-        if !line.nvr.is_offline() || line.nvr.streak() < self.policy.busy_attempts {
+        let Some(cause) = line.nvr.out_of_patience(self.policy.busy_attempts) else {
             return Vec::new();
-        }
-        line.cameras
-            .iter()
-            .map(|&camera| {
-                let camera = &mut self.cameras[camera];
-                GivenUp { device: camera.device, ranges: camera.take_all(), cause: Cause::NvrOffline }
-            })
-            .filter(|given_up| !given_up.ranges.is_empty())
-            .collect()
+        };
+        let cameras = line.cameras.iter();
+        let given_up = cameras.map(|&camera| {
+            let camera = &mut self.cameras[camera];
+            GivenUp { device: camera.device, ranges: camera.take_all(), cause }
+        });
+        given_up.filter(|given_up| !given_up.ranges.is_empty()).collect()
     }
 
     /// Keeps count of whether the platform itself answers.
@@ -420,7 +420,7 @@ impl Scheduler {
     fn next_wake(&mut self, now: Instant) -> Option<Instant> {
         while let Some(&Reverse((at, wake))) = self.wakes.peek() {
             let needed = match wake {
-                Wake::Camera(camera) => self.cameras[camera].due(now, self.policy.settle) == Some(at),
+                Wake::Camera(camera) => self.cameras[camera].due(self.policy.settle) == Some(at),
                 Wake::Nvr(nvr) => !self.nvrs[nvr].ready.is_empty() && self.nvrs[nvr].nvr.opens_at(now) == Some(at),
             };
             if needed {
@@ -443,7 +443,8 @@ impl Scheduler {
         if let Some(rank) = camera.ready_as.take() {
             line.ready.remove(&rank);
         }
-        match camera.due(now, self.policy.settle) {
+        camera.drop_stopped(now);
+        match camera.due(self.policy.settle) {
             Some(due) if due <= now => {
                 let rank = (Reverse(camera.remaining_seconds()), index);
                 camera.ready_as = Some(rank);
@@ -491,8 +492,10 @@ impl NvrLine {
             Outcome::Missed(Class::NvrFull) => self.nvr.full(now, delays, random),
             Outcome::Missed(Class::NvrOverloaded) => self.nvr.overloaded(now, delays, random),
             Outcome::Missed(Class::NvrOffline) => self.nvr.went_offline(now, delays, random),
-            // A camera's own trouble, or the platform's, says nothing of the NVR; a stream has told when it began.
-            _ => {}
+            Outcome::Missed(Class::MediaTrouble) => self.nvr.media_failed(now, delays, random),
+            // A camera's own trouble, or the platform's, says nothing of the NVR.
+            Outcome::Missed(_) | Outcome::Cancelled => {}
+            _ => self.nvr.media_came(),
         }
     }
 }

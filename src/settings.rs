@@ -104,7 +104,7 @@ pub struct ArchiveSettings {
     pub min_free: u64,
     /// Downloads at once, over all NVRs. Default: 16.
     pub streams: usize,
-    /// Downloads at once per NVR, before anything is learned of it. Default: 2.
+    /// Downloads at once that an NVR is first asked for, before anything is learned of it. Default: 4.
     pub per_nvr: usize,
     /// How old a window's end must be before it is asked for. Default: 2 minutes.
     pub settle: Duration,
@@ -116,6 +116,8 @@ pub struct ArchiveSettings {
     pub first_byte_timeout: Duration,
     /// The devices' local time, unless a job says otherwise. Default: Asia/Shanghai.
     pub time_zone: Tz,
+    /// Whether anybody said so. If not, what the ledger knows of a device comes before the default.
+    pub time_zone_is_stated: bool,
 }
 
 /// `[platform]`, without its secrets.
@@ -190,7 +192,8 @@ pub struct RetrySettings {
     pub max_delay: Duration,
     /// Failed attempts at one window in one run, before it is left as a gap. Default: 6.
     pub attempts: u32,
-    /// Busy answers for one window in one run, before it is left as a gap. Default: 40.
+    /// How often in a row a camera or an NVR may be busy or offline in one run, without a recording in between, before what
+    /// is left of it stays a gap. Default: 40.
     pub busy_attempts: u32,
     /// How long after an empty or a short answer the same is asked again. Default: 5 minutes.
     pub recheck_after: Duration,
@@ -224,8 +227,8 @@ pub struct JobSettings {
     pub hours: Vec<HourSpan>,
     /// The local time after which nothing new starts. Default: none.
     pub stop_at: Option<NaiveTime>,
-    /// The zone in which the job's times are read. Default: that of `[archive]`.
-    pub time_zone: Tz,
+    /// The zone in which the job's times are read. Default: the devices' local time.
+    pub time_zone: Option<Tz>,
 }
 
 #[cfg(test)]

@@ -79,6 +79,9 @@ pub struct TimeRange {
     end: UtcSecond,
 }
 
+/// Every second that can be asked for: 1970 to 9999, as the calendar allows it.
+pub const ALL_TIME: TimeRange = TimeRange { start: UtcSecond::new(0), end: UtcSecond::new(253_402_300_800) };
+
 impl TimeRange {
     /// `[start, end)`, or nothing when that holds no second.
     pub fn new(start: UtcSecond, end: UtcSecond) -> Option<Self> {

@@ -23,10 +23,11 @@
 pub mod name;
 mod staging;
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDate;
 use rustix::fs::RenameFlags;
 use thiserror::Error;
 
@@ -37,6 +38,7 @@ pub use staging::{Published, Staging};
 
 const STAGING: &str = ".staging";
 const ASIDE: &str = ".aside";
+const LOCK: &str = "lock";
 
 /// Why the archive's disk could not do something.
 #[derive(Debug, Error)]
@@ -50,6 +52,12 @@ pub enum VaultError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Another run writes to this archive, with another ledger.
+    #[error("another run writes to {}; wait for it to end, or stop it", root.display())]
+    Held {
+        /// The archive's folder.
+        root: PathBuf,
     },
     /// Anything else.
     #[error("cannot {doing} {}: {source}", path.display())]
@@ -76,6 +84,12 @@ fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> 
     }
 }
 
+/// Keeps other runs out of an archive. The system frees it with the process, however that ends.
+#[derive(Debug)]
+pub struct Hold {
+    _locked: File,
+}
+
 /// A recording's file found below the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -87,7 +101,7 @@ pub struct Found {
     pub path: String,
 }
 
-/// The folder in which the archive lives. One process at a time writes to it; the ledger's lock sees to that.
+/// The folder in which the archive lives. One run at a time writes to it: see [`Vault::hold`].
 #[derive(Clone, Debug)]
 pub struct Vault {
     root: PathBuf,
@@ -111,12 +125,26 @@ impl Vault {
         self.root.join(relative)
     }
 
+    /// Keeps every other run out of this archive, whatever its ledger, for as long as the value lives.
+    pub fn hold(&self) -> Result<Hold, VaultError> {
+        let path = self.root.join(STAGING).join(LOCK);
+        let file = File::create(&path).map_err(failed("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Hold { _locked: file }),
+            Err(TryLockError::WouldBlock) => Err(VaultError::Held { root: self.root.clone() }),
+            Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
+        }
+    }
+
     /// Deletes what earlier runs left in staging; says how many files.
     pub fn sweep(&self) -> Result<u64, VaultError> {
         let staging = self.root.join(STAGING);
         let mut files = 0;
         for entry in fs::read_dir(&staging).map_err(failed("read the folder", &staging))? {
             let path = entry.map_err(failed("read the folder", &staging))?.path();
+            if path.ends_with(LOCK) {
+                continue;
+            }
             fs::remove_file(&path).map_err(failed("delete", &path))?;
             files += 1;
         }
@@ -136,20 +164,21 @@ impl Vault {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// The local days of which there is a folder of a device's, in order.
+    pub fn days_of(&self, device: DeviceId) -> Result<Vec<NaiveDate>, VaultError> {
+        let names = names_in(&self.root.join(device.to_string()))?;
+        let mut days: Vec<NaiveDate> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        days.sort_unstable();
+        Ok(days)
+    }
+
     /// The recordings' files of one device whose local day is `day`, by their names; other files are passed over.
-    pub fn recordings_of_day(&self, device: DeviceId, day: chrono::NaiveDate) -> Result<Vec<Found>, VaultError> {
+    pub fn recordings_of_day(&self, device: DeviceId, day: NaiveDate) -> Result<Vec<Found>, VaultError> {
         let folder = name::folder(device, day);
-        let path = self.root.join(&folder);
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed("read the folder", &path)(error)),
-        };
         let mut found = Vec::new();
-        for entry in entries {
-            let file = entry.map_err(failed("read the folder", &path))?.file_name();
-            if let Some((named, range)) = file.to_str().and_then(name::parse).filter(|(named, _)| *named == device) {
-                found.push(Found { device: named, range, path: format!("{folder}/{}", file.display()) });
+        for file in names_in(&self.root.join(&folder))? {
+            if let Some((named, range)) = name::parse(&file).filter(|(named, _)| *named == device) {
+                found.push(Found { device: named, range, path: format!("{folder}/{file}") });
             }
         }
         found.sort_by_key(|file| file.range);
@@ -175,6 +204,17 @@ impl Vault {
         }
         unreachable!("a free name is found before the numbers end")
     }
+}
+
+/// The names in a folder, those that are no text left out: no name of ours is one. None when there is no such folder.
+fn names_in(folder: &Path) -> Result<Vec<String>, VaultError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("read the folder", folder)(error)),
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect::<io::Result<_>>().map_err(failed("read the folder", folder))
 }
 
 /// Renames, and fails with `AlreadyExists` rather than replace a file.

@@ -2,6 +2,7 @@
 //!
 //! A failure prints its seed; `SIMULATION_SEED` plays that one again. Found bugs become named scenarios.
 
+#[allow(dead_code, reason = "the bench uses the rest")]
 #[path = "fleet/model.rs"]
 mod model;
 #[path = "fleet/ours.rs"]
@@ -17,7 +18,7 @@ use archive::time_range::{RangeSet, TimeRange};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use model::{BEGIN, Fleet, Recorder, Stretch, fleet};
+use model::{BEGIN, Fleet, Recorder, Span, fleet};
 
 fn policy() -> Policy {
     Policy {
@@ -43,9 +44,9 @@ fn any_fleet(seed: u64) -> Fleet {
         let mut recorder = Recorder { pace: random.random_range(5_000..600_000), ..Recorder::plain(1) };
         recorder.channels = (0..6i64).map(|step| (step * 3_600_000, random.random_range(1..=8usize))).collect();
         let from = minutes(&mut random, 60);
-        recorder.offline = vec![Stretch { from, to: from + minutes(&mut random, 60) }];
+        recorder.offline = vec![Span { from, to: from + minutes(&mut random, 60) }];
         let from = minutes(&mut random, 300);
-        recorder.overloaded = vec![Stretch { from, to: from + minutes(&mut random, 20) }];
+        recorder.overloaded = vec![Span { from, to: from + minutes(&mut random, 20) }];
         recorders.push(recorder);
     }
     let mut fleet = fleet(seed, recorders, random.random_range(1..10), random.random_range(600..20_000));
@@ -108,7 +109,7 @@ fn holes_are_known_to_the_minute() {
 fn an_open_breaker_lets_one_probe_through() {
     let mut fleet = fleet(1, vec![Recorder::plain(4)], 8, 86_400);
     let hour = 3_600_000;
-    fleet.recorders[0].offline = vec![Stretch { from: hour, to: 3 * hour }];
+    fleet.recorders[0].offline = vec![Span { from: hour, to: 3 * hour }];
     let mut asked = Vec::new();
     ours::play(&fleet, policy(), BTreeMap::new(), |_, now| {
         asked.push(now.since(Instant::from(BEGIN)).as_millis() as i64)

@@ -24,13 +24,13 @@ pub(super) fn flags(common: &Common) -> Flags {
     Flags {
         config: common.config.clone(),
         url: common.url.clone(),
+        aid: common.aid.clone(),
         akey: common.akey.clone(),
         root: common.root.clone(),
         ledger: common.ledger.clone(),
         time_zone: common.time_zone.clone(),
         streams: common.streams.clone(),
         per_nvr: common.per_nvr.clone(),
-        ..Flags::default()
     }
 }
 

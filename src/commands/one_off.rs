@@ -3,6 +3,7 @@
 use crate::cli::OneOff;
 use crate::exit_code::ExitCode;
 
+use super::zones::Zones;
 use super::{context, logging, plan, requests, work};
 
 pub(super) async fn run(args: OneOff) -> anyhow::Result<ExitCode> {
@@ -12,7 +13,7 @@ pub(super) async fn run(args: OneOff) -> anyhow::Result<ExitCode> {
     }
     // Before any secret is read: a mistake in the line is the likelier one.
     let settings = context::settings(&args.common)?;
-    let requests = requests::of_selection(&args.selection, settings.archive.time_zone, requests::now())?;
+    let requests = requests::of_selection(&args.selection, &Zones::read(&settings).await?, requests::now())?;
     let (settings, credentials) = context::settings_with_credentials(&args.common)?;
     work::work(&args.common, style, &settings, credentials, requests).await
 }

@@ -11,6 +11,7 @@ use crate::run::planning;
 use crate::settings::Settings;
 
 use super::requests::{self, Requests};
+use super::zones::Zones;
 use super::{context, logging, print_result};
 
 /// From how many of the newest attempts a forecast is made.
@@ -26,13 +27,13 @@ pub(super) async fn run(args: PlanArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) async fn show_selection(selection: &Selection, common: &Common) -> anyhow::Result<ExitCode> {
     let settings = context::settings(common)?;
-    let requests = requests::of_selection(selection, settings.archive.time_zone, requests::now())?;
+    let requests = requests::of_selection(selection, &Zones::read(&settings).await?, requests::now())?;
     show(common, &settings, requests).await
 }
 
 pub(super) async fn show_jobs(jobs: &[String], common: &Common) -> anyhow::Result<ExitCode> {
     let settings = context::settings(common)?;
-    let requests = requests::of_jobs(&settings, jobs, requests::now())?;
+    let requests = requests::of_jobs(&settings, jobs, &Zones::read(&settings).await?, requests::now())?;
     show(common, &settings, requests).await
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use crate::cli::{Common, RehearseArgs};
 use crate::device::NvrId;
@@ -19,9 +19,11 @@ use crate::settings::{Credentials, Flags, Settings};
 use crate::sim::config::{CameraConfig, Hidden, LoginConfig, NvrConfig, StoreConfig};
 use crate::sim::moment::Length;
 use crate::sim::{self, Config};
+use crate::time_range::UtcSecond;
 
 use super::requests::{self, Requests};
-use super::{context, logging, print, print_result, simulate, work};
+use super::zones::Zones;
+use super::{UsageError, context, logging, print, print_result, simulate, work};
 
 /// The jobs that are rehearsed when no file is named.
 const BUILT_IN: &str = include_str!("rehearse.toml");
@@ -33,10 +35,12 @@ const PASSWORD: &str = "rehearsal-password";
 
 pub(super) async fn run(args: RehearseArgs) -> anyhow::Result<ExitCode> {
     let style = logging::start(&args.common);
-    let root = root(&args.common)?;
+    // Read once, so that a midnight in between does not put the hole on another day than the jobs.
+    let now = Utc::now();
+    let root = root(&args.common, now)?;
     let (mut settings, credentials, config) = match &args.file {
         Some(file) => own_file(file, &args.common, &root)?,
-        None => built_in(&args.common, &root)?,
+        None => built_in(&args.common, &root, now)?,
     };
     let config = Config { seed: args.seed, faults: simulate::profile(args.faults), ..config };
     let platform = sim::start(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
@@ -44,7 +48,8 @@ pub(super) async fn run(args: RehearseArgs) -> anyhow::Result<ExitCode> {
     if !args.common.json {
         print(&format!("rehearsing against a simulated platform at {}\n", platform.url()))?;
     }
-    let requests = requests::of_jobs(&settings, &[], requests::now())?;
+    let zones = Zones::read(&settings).await?;
+    let requests = requests::of_jobs(&settings, &[], &zones, UtcSecond::floor(now))?;
     let code = rehearse(&args.common, style, &settings, credentials, requests).await;
     platform.shutdown().await;
     code
@@ -69,30 +74,36 @@ async fn rehearse(
              On a real account: copy jobs.example.toml to jobs.toml, fill it in, and\n\
              \x20   ARCHIVE_SECRET=… archive plan jobs.toml && ARCHIVE_SECRET=… archive run jobs.toml\n",
             render::summary(&summary),
-            render::gaps(&gaps),
+            render::gaps(&gaps, summary.asked_seconds),
         )
     })?;
     Ok(ExitCode::of_run(&summary))
 }
 
-/// The folder that was asked for, or a new one: a rehearsal never touches an archive by accident.
-fn root(common: &Common) -> anyhow::Result<PathBuf> {
-    if let Some(root) = &common.root {
-        return Ok(PathBuf::from(root));
+/// The folder that was asked for, or a new one. It must be empty: footage of a rehearsal in a real archive would pass for
+/// evidence.
+fn root(common: &Common, now: DateTime<Utc>) -> anyhow::Result<PathBuf> {
+    let name = format!("archive-rehearsal-{}-{}", now.format("%Y%m%dT%H%M%SZ"), std::process::id());
+    let root = common.root.as_ref().map_or_else(|| std::env::temp_dir().join(name), PathBuf::from);
+    std::fs::create_dir_all(&root).with_context(|| format!("cannot make the rehearsal's folder {}", root.display()))?;
+    let mut entries =
+        std::fs::read_dir(&root).with_context(|| format!("cannot read the rehearsal's folder {}", root.display()))?;
+    if entries.next().is_some() {
+        let mistake = format!("{} is not empty: a rehearsal wants a folder of its own", root.display());
+        return Err(UsageError(mistake).into());
     }
-    let name = format!("archive-rehearsal-{}-{}", Utc::now().format("%Y%m%dT%H%M%SZ"), std::process::id());
-    let root = std::env::temp_dir().join(name);
-    std::fs::create_dir(&root).with_context(|| format!("cannot make the rehearsal's folder {}", root.display()))?;
+    if let Some(ledger) = common.ledger.as_ref().filter(|ledger| Path::new(ledger).exists()) {
+        return Err(UsageError(format!("{ledger} is there already: a rehearsal wants a ledger of its own")).into());
+    }
     Ok(root)
 }
 
 /// The built-in jobs, written below the root so that a person can read them, and the set-up that belongs to them.
-fn built_in(common: &Common, root: &Path) -> anyhow::Result<(Settings, Credentials, Config)> {
-    std::fs::create_dir_all(root).with_context(|| format!("cannot make the folder {}", root.display()))?;
+fn built_in(common: &Common, root: &Path, now: DateTime<Utc>) -> anyhow::Result<(Settings, Credentials, Config)> {
     let file = root.join("jobs.toml");
     std::fs::write(&file, BUILT_IN).with_context(|| format!("cannot write {}", file.display()))?;
     let (settings, credentials) = load(&file, common, root)?;
-    let config = Config::rehearsal(Instant::from_millis(Utc::now().timestamp_millis()));
+    let config = Config::rehearsal(Instant::from_millis(now.timestamp_millis()));
     Ok((settings, credentials, config))
 }
 

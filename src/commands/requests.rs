@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context as _;
 use chrono::Utc;
 use chrono_tz::Tz;
 
-use crate::calendar::{self, Asked, HourSpan, When};
+use crate::calendar::{self, Asked, CalendarError, HourSpan, When};
 use crate::cli::Selection;
 use crate::device::DeviceId;
 use crate::plan::Request;
 use crate::settings::{JobSettings, Settings, parse_device_list};
-use crate::time_range::{TimeRange, UtcSecond};
+use crate::time_range::{ALL_TIME, TimeRange, UtcSecond};
 
 use super::UsageError;
+use super::zones::Zones;
 
 /// What is asked, of whom, in which local time.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Requests {
     pub(super) what: String,
     /// What is asked of each device.
     pub(super) asked: BTreeMap<DeviceId, Request>,
-    /// The devices' local time, where a job says it.
+    /// The devices' local time.
     pub(super) zones: BTreeMap<DeviceId, Tz>,
     /// Choices that were made for the person.
     pub(super) notes: Vec<String>,
@@ -34,7 +34,7 @@ pub(super) fn now() -> UtcSecond {
 }
 
 /// What the flags select. Both devices and a time are needed.
-pub(super) fn of_selection(selection: &Selection, zone: Tz, now: UtcSecond) -> anyhow::Result<Requests> {
+pub(super) fn of_selection(selection: &Selection, zones: &Zones, now: UtcSecond) -> anyhow::Result<Requests> {
     let devices = devices(selection)?.ok_or_else(|| UsageError("which cameras? add --device 5,7,10-14".to_owned()))?;
     let asked = asked(selection)?.ok_or_else(|| {
         let ways = "add --from and --to, --last 24h, or --date yesterday";
@@ -42,12 +42,22 @@ pub(super) fn of_selection(selection: &Selection, zone: Tz, now: UtcSecond) -> a
     })?;
     let hours = hours(selection)?;
     let mut requests = Requests { what: describe(selection), ..Requests::default() };
-    requests.add(&devices, &asked, &hours, zone, None, now)?;
+    for (zone, devices) in zones.groups(&devices) {
+        requests.add(&devices, &asked, &hours, zone, None, now).map_err(|error| UsageError(error.to_string()))?;
+    }
+    if requests.is_empty() {
+        return Err(UsageError("these hours leave nothing of that time".to_owned()).into());
+    }
     Ok(requests)
 }
 
-/// What the jobs of a file ask, all of them or those named.
-pub(super) fn of_jobs(settings: &Settings, names: &[String], now: UtcSecond) -> anyhow::Result<Requests> {
+/// What the jobs of a file ask, all of them or those named. A job whose time has not come yet asks for nothing.
+pub(super) fn of_jobs(
+    settings: &Settings,
+    names: &[String],
+    zones: &Zones,
+    now: UtcSecond,
+) -> anyhow::Result<Requests> {
     let known: BTreeSet<&str> = settings.jobs.iter().map(|job| job.name.as_str()).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(name.as_str())) {
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
@@ -61,40 +71,65 @@ pub(super) fn of_jobs(settings: &Settings, names: &[String], now: UtcSecond) -> 
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     let mut requests = Requests { what: format!("run {}", names.join(", ")), ..Requests::default() };
     for job in jobs {
-        let stop_at = job.stop_at.map(|time| calendar::next_local_time(time, job.time_zone, now));
-        requests
-            .add(&job.devices, &job.asked, &job.hours, job.time_zone, stop_at, now)
-            .with_context(|| format!("job {:?}", job.name))?;
-        for &device in &job.devices {
-            requests.zones.insert(device, job.time_zone);
-        }
+        requests.add_job(job, zones, now)?;
     }
     Ok(requests)
 }
 
-/// Devices and one range for a question to the ledger; everything that is left out means all.
+/// What a question to the ledger is about, by zone of the devices; everything that is left out means all.
 pub(super) fn of_question(
     selection: &Selection,
-    zone: Tz,
+    zones: &Zones,
     now: UtcSecond,
-) -> anyhow::Result<(Option<Vec<DeviceId>>, Option<TimeRange>)> {
+) -> anyhow::Result<Vec<(BTreeSet<DeviceId>, TimeRange)>> {
     if !selection.hours.is_empty() {
         return Err(UsageError("--hours is for fetching; a question takes --from and --to".to_owned()).into());
     }
-    let devices = devices(selection)?.map(|devices| devices.into_iter().collect());
-    let within = match asked(selection)? {
-        None => None,
-        Some(asked) => {
-            let resolved = calendar::resolve(&asked, &[], zone, now).map_err(|error| UsageError(error.to_string()))?;
-            resolved.ranges.ranges().first().copied()
-        }
+    let devices = devices(selection)?.unwrap_or_else(|| zones.known_devices());
+    let Some(asked) = asked(selection)? else {
+        return Ok(vec![(devices, ALL_TIME)]);
     };
-    Ok((devices, within))
+    let mut questions = Vec::new();
+    for (zone, devices) in zones.groups(&devices) {
+        let resolved = calendar::resolve(&asked, &[], zone, now).map_err(|error| UsageError(error.to_string()))?;
+        questions.extend(resolved.ranges.ranges().iter().map(|&range| (devices.clone(), range)));
+    }
+    Ok(questions)
 }
 
 impl Requests {
-    /// Asks the same of each of these devices. What two jobs ask of one device is asked once, until the later of their
-    /// ends.
+    fn is_empty(&self) -> bool {
+        self.asked.values().all(|request| request.ranges().is_empty())
+    }
+
+    fn add_job(&mut self, job: &JobSettings, zones: &Zones, now: UtcSecond) -> anyhow::Result<()> {
+        let groups = match job.time_zone {
+            Some(zone) => vec![(zone, job.devices.clone())],
+            None => zones.groups(&job.devices),
+        };
+        for (zone, devices) in groups {
+            for &device in &devices {
+                if let Some(other) = self.zones.insert(device, zone).filter(|&other| other != zone) {
+                    let mistake =
+                        format!("job {:?}: device {device} is in {zone}, and in {other} in another job", job.name);
+                    return Err(UsageError(mistake).into());
+                }
+            }
+            let stop_at = job.stop_at.map(|time| calendar::next_local_time(time, zone, now));
+            match self.add(&devices, &job.asked, &job.hours, zone, stop_at, now) {
+                Ok(true) => {}
+                Ok(false) => self.notes.push(format!("job {:?}: its hours leave nothing of its time", job.name)),
+                // Tonight's other jobs are not to wait for next month's; and midnight's "today" is empty.
+                Err(early @ (CalendarError::AllInFuture { .. } | CalendarError::EndsBeforeStart { .. })) => {
+                    self.notes.push(format!("job {:?} asks for nothing: {early}", job.name));
+                }
+                Err(error) => return Err(UsageError(format!("job {:?}: {error}", job.name)).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the same of each of these devices. False when that is nothing.
     fn add(
         &mut self,
         devices: &BTreeSet<DeviceId>,
@@ -103,23 +138,14 @@ impl Requests {
         zone: Tz,
         stop_at: Option<UtcSecond>,
         now: UtcSecond,
-    ) -> anyhow::Result<()> {
-        let resolved = calendar::resolve(asked, hours, zone, now).map_err(|error| UsageError(error.to_string()))?;
+    ) -> Result<bool, CalendarError> {
+        let resolved = calendar::resolve(asked, hours, zone, now)?;
         self.notes.extend(resolved.notes.iter().map(ToString::to_string));
         for &device in devices {
-            match self.asked.get_mut(&device) {
-                None => {
-                    self.asked.insert(device, Request { ranges: resolved.ranges.clone(), stop_at });
-                }
-                Some(request) => {
-                    for &range in &resolved.ranges {
-                        request.ranges.insert(range);
-                    }
-                    request.stop_at = request.stop_at.zip(stop_at).map(|(a, b)| a.max(b));
-                }
-            }
+            self.zones.insert(device, zone);
+            self.asked.entry(device).or_default().add(&resolved.ranges, stop_at);
         }
-        Ok(())
+        Ok(!resolved.ranges.is_empty())
     }
 }
 

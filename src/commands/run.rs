@@ -3,6 +3,7 @@
 use crate::cli::{Common, RunArgs};
 use crate::exit_code::ExitCode;
 
+use super::zones::Zones;
 use super::{context, logging, plan, requests, work};
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -12,6 +13,6 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         return plan::show_jobs(&args.jobs, &common).await;
     }
     let (settings, credentials) = context::settings_with_credentials(&common)?;
-    let requests = requests::of_jobs(&settings, &args.jobs, requests::now())?;
+    let requests = requests::of_jobs(&settings, &args.jobs, &Zones::read(&settings).await?, requests::now())?;
     work::work(&common, style, &settings, credentials, requests).await
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::cli::StatusArgs;
+use crate::device::NvrId;
 use crate::exit_code::ExitCode;
 use crate::ledger::Ledger;
-use crate::render::{self, StatusReport};
-use crate::time_range::{TimeRange, UtcSecond};
+use crate::render::{self, NvrStatus, StatusReport};
+use crate::time_range::ALL_TIME;
 
 use super::{context, logging, print_result};
 
@@ -16,14 +17,17 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
     let known = ledger.devices().await?;
     let devices = known.iter().map(|row| row.facts.device).collect();
-    let totals = match all_time() {
-        Some(ever) => ledger.totals(devices, ever).await?,
-        None => Default::default(),
-    };
-    let mut nvrs: BTreeMap<String, u64> = BTreeMap::new();
+    let totals = ledger.totals(devices, ALL_TIME).await?;
+    let learned = ledger.learned_limits().await?;
+    let mut nvrs: BTreeMap<NvrId, NvrStatus> = BTreeMap::new();
     for row in &known {
-        let nvr = settings.nvr_map().nvr_of(row.facts.device);
-        *nvrs.entry(nvr.to_string()).or_default() += 1;
+        let nvr = row.facts.nvr.clone().unwrap_or_else(|| NvrId::of_device_alone(row.facts.device));
+        nvrs.entry(nvr).or_default().devices += 1;
+    }
+    for (nvr, status) in &mut nvrs {
+        if let Some(learned) = learned.get(nvr) {
+            (status.limit, status.calls, status.refused) = (Some(learned.limit), learned.calls, learned.refused);
+        }
     }
     let report = StatusReport {
         root: settings.archive.root.display().to_string(),
@@ -35,9 +39,4 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     };
     print_result(&args.common, &report, || render::status(&report, settings.archive.time_zone))?;
     Ok(ExitCode::Complete)
-}
-
-/// Every second that can have been asked for: the calendar takes requests from 1970 to 9999.
-fn all_time() -> Option<TimeRange> {
-    TimeRange::new(UtcSecond::new(0), UtcSecond::new(253_402_300_800))
 }

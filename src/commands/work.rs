@@ -56,7 +56,9 @@ pub(super) async fn execute(
     let ran = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
     signals.abort();
     // The sender is gone with the run, so the display comes to its end.
-    shown.await.context("the display failed")?;
+    if let Err(error) = shown.await {
+        tracing::warn!("what the run did could not be shown to its end: {error}");
+    }
     Ok(ran?)
 }
 

@@ -91,7 +91,8 @@ impl Bars {
     }
 
     pub(super) fn print(&self, line: &str) {
-        self.multi.suspend(|| eprintln!("{line}"));
+        // OK to ignore a closed stderr, as with lines.
+        self.multi.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
 
     pub(super) fn clear(self) {

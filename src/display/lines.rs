@@ -11,23 +11,19 @@ pub(super) struct Line {
     pub(super) text: String,
     /// Whether even a quiet run says it.
     pub(super) is_important: bool,
-    /// Whether it tells of a window's end.
-    pub(super) is_ending: bool,
 }
 
 /// The line that an event deserves, if any.
 pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
-    let quiet = |text| Some(Line { text, is_important: false, is_ending: false });
-    let important = |text| Some(Line { text, is_important: true, is_ending: false });
+    let quiet = |text| Some(Line { text, is_important: false });
+    let important = |text| Some(Line { text, is_important: true });
     match event {
         Event::Started { windows, seconds } => {
             quiet(format!("{} to fetch, {}", wording::count(*windows, "window"), wording::seconds(*seconds)))
         }
         Event::Recovered(recovery) => important(recovered(recovery, zone)),
         Event::AttemptStarted { .. } | Event::Streaming { .. } | Event::Ended(_) => None,
-        Event::AttemptEnded { window, attempt } => {
-            Some(Line { text: ended(window, attempt, zone), is_important: false, is_ending: true })
-        }
+        Event::AttemptEnded { window, attempt } => quiet(ended(window, attempt, zone)),
         Event::NvrHeld { nvr, class, until, limit } => {
             let until = until.map_or_else(String::new, |until| {
                 format!(", left alone until {}", wording::time(until.to_utc_second(), zone))

@@ -2,7 +2,7 @@
 //! archived = archived ⊎ missing, so that every second that was asked for is in exactly one state.
 
 use chrono_tz::Tz;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::error::{Fault, LedgerError};
 use super::lock::host_name;
@@ -16,16 +16,22 @@ use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Window};
 
 pub(super) fn begin_run(connection: &Connection, start: &RunStart) -> Result<BegunRun, Fault> {
-    let previous_was_cut_off = connection
-        // One that failed may have been kept from putting things right after another that was cut off.
-        .query_row("SELECT ended IS NULL OR exit = 1 FROM run ORDER BY run DESC LIMIT 1", [], |row| row.get(0))
-        .optional()?
-        .unwrap_or(false);
+    let recover = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM run WHERE recovered = 0 AND (ended IS NULL OR exit = 1))",
+        [],
+        |row| row.get(0),
+    )?;
     connection.execute(
         "INSERT INTO run (started, pid, host, what) VALUES (?1, ?2, ?3, ?4)",
         params![start.started.get(), std::process::id(), host_name(), start.what],
     )?;
-    Ok(BegunRun { id: RunId::new(connection.last_insert_rowid()), previous_was_cut_off })
+    Ok(BegunRun { id: RunId::new(connection.last_insert_rowid()), recover })
+}
+
+/// Notes that what earlier runs left behind has been put right.
+pub(super) fn recovered(connection: &Connection, run: RunId) -> Result<(), Fault> {
+    connection.execute("UPDATE run SET recovered = 1 WHERE run < ?1 AND recovered = 0", [run.get()])?;
+    Ok(())
 }
 
 pub(super) fn end_run(connection: &Connection, run: RunId, end: &RunEnd) -> Result<(), Fault> {

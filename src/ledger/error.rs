@@ -22,6 +22,15 @@ pub enum LedgerError {
         /// Who holds it.
         holder: Holder,
     },
+    /// There is none.
+    #[error(
+        "there is no ledger at {}: either nothing has run yet, or it lies elsewhere; see --ledger, --root and --config",
+        .ledger.display()
+    )]
+    NotThere {
+        /// Where it would be.
+        ledger: PathBuf,
+    },
     /// The file is something else.
     #[error("{} is not a ledger: {why}. It was left as it is; name another file", .ledger.display())]
     NotALedger {

@@ -4,8 +4,12 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::error::{Holder, LedgerError};
+
+/// Between two tries at a lock.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The lock; dropping it frees the ledger.
 #[derive(Debug)]
@@ -14,8 +18,20 @@ pub(super) struct RunLock {
 }
 
 impl RunLock {
+    /// Takes the lock, waiting for another's end for a while: one that only opens the ledger is done within moments, and a
+    /// process that is just being started holds its parent's lock until then.
+    pub(super) fn take_patiently(ledger: &Path, since: &str, patience: Duration) -> Result<Self, LedgerError> {
+        let begun = Instant::now();
+        loop {
+            match Self::take(ledger, since) {
+                Err(LedgerError::Held { .. }) if begun.elapsed() < patience => std::thread::sleep(RETRY_PAUSE),
+                taken => return taken,
+            }
+        }
+    }
+
     /// Takes the lock and writes into its file who holds it `since` when.
-    pub(super) fn take(ledger: &Path, since: &str) -> Result<Self, LedgerError> {
+    fn take(ledger: &Path, since: &str) -> Result<Self, LedgerError> {
         let path = lock_path(ledger);
         let cannot =
             |error: std::io::Error| LedgerError::CannotOpen { ledger: lock_path(ledger), why: error.to_string() };

@@ -28,14 +28,20 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, LedgerError> {
     set_up(&connection, path).map_err(|fault| fault.at(path))?;
     if found.is_none_or(|found| found < newest_version()) {
         // Two processes must not migrate at once, and nobody under another run.
-        let _alone = RunLock::take(path, "just now")?;
-        migrate(&mut connection, path)?;
+        let _alone = RunLock::take_patiently(path, "just now", Duration::from_secs(BUSY_SECONDS))?;
+        // Again: the other may have done it meanwhile.
+        if schema_version(&connection, path)?.is_none_or(|found| found < newest_version()) {
+            migrate(&mut connection, path)?;
+        }
     }
     Ok(connection)
 }
 
 /// A connection that only reads, whether or not a run is going on.
 pub(super) fn for_reading(path: &Path) -> Result<Connection, LedgerError> {
+    if !path.exists() {
+        return Err(LedgerError::NotThere { ledger: path.to_path_buf() });
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = connect(path, flags).map_err(|fault| fault.at(path))?;
     let known = newest_version();

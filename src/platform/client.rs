@@ -156,6 +156,7 @@ pub struct Client {
     http: reqwest::Client,
     pace: Pace,
     state: Mutex<State>,
+    logging_in: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -210,7 +211,7 @@ impl Client {
             .user_agent(concat!("archive/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let pace = Pace::new(account.calls_per_second);
-        Ok(Self { account, http, pace, state: Mutex::new(State::default()) })
+        Ok(Self { account, http, pace, state: Mutex::default(), logging_in: Mutex::default() })
     }
 
     /// The account that it calls for.
@@ -258,48 +259,58 @@ impl Client {
         method: &'static str,
         business: &[(&str, String)],
     ) -> Result<T, CallError> {
+        Ok(self.remedied(method, business, self.account.login.as_ref()).await?.data())
+    }
+
+    /// Calls, and calls again where a remedy is known. `login` is for methods that want a user token.
+    async fn remedied(
+        &self,
+        method: &'static str,
+        business: &[(&str, String)],
+        login: Option<&LoginAccount>,
+    ) -> Result<Answer, CallError> {
         let mut done = Remedies::default();
         for tries in 0.. {
-            let token = match &self.account.login {
-                Some(login) => Some(self.token(login, false).await?),
+            let token = match login {
+                Some(login) => Some(self.token(login, None).await?),
                 None => None,
             };
-            let sent = self.send(method, business, token.as_ref(), tries).await;
-            let Err((error, systime)) = sent else {
-                return sent.map(|answer| answer.data()).map_err(|(error, _)| error);
+            let (error, systime) = match self.send(method, business, token.as_ref(), tries).await {
+                Ok(answer) => return Ok(answer),
+                Err(refused) => refused,
             };
             let class = match &error {
                 CallError::Refused { code, .. } => wire::classify(*code),
                 _ => return Err(error),
             };
-            let can_log_in =
-                token.is_some_and(|token| Utc::now() - token.got > FRESH_TOKEN || class == Class::TokenRefused);
-            match remedy(class, done, can_log_in) {
-                Remedy::LearnClock => {
+            let is_old = |token: &Token| Utc::now() - token.got > FRESH_TOKEN;
+            let can_log_in = token.as_ref().is_some_and(|token| is_old(token) || class == Class::TokenRefused);
+            match (remedy(class, done, can_log_in), systime, login) {
+                (Remedy::LearnClock, Some(systime), _) => {
                     done.clock = true;
-                    let Some(systime) = systime else { return Err(error) };
                     self.state.lock().await.clock_offset = systime - Utc::now();
                 }
-                Remedy::Pause => {
+                (Remedy::Pause, ..) => {
                     done.repeat = true;
                     tokio::time::sleep(REPEAT_PAUSE).await;
                 }
-                Remedy::LogIn => {
+                (Remedy::LogIn, _, Some(login)) => {
                     done.login = true;
-                    if let Some(login) = &self.account.login {
-                        self.token(login, true).await?;
-                    }
+                    self.token(login, token.as_ref()).await?;
                 }
-                Remedy::None => return Err(error),
+                _ => return Err(error),
             }
         }
         unreachable!("each remedy is tried once")
     }
 
-    /// The user token: the cached one, unless it has ended or `renew` is asked for.
-    async fn token(&self, login: &LoginAccount, renew: bool) -> Result<Token, CallError> {
+    /// The user token: the cached one, unless it has ended or is the `refused` one. One login at a time: who waited for
+    /// another's takes what that one got.
+    async fn token(&self, login: &LoginAccount, refused: Option<&Token>) -> Result<Token, CallError> {
+        let _one_at_a_time = self.logging_in.lock().await;
         let cached = self.state.lock().await.token.clone();
-        if let Some(token) = cached.filter(|token| !renew && Utc::now() < token.ends) {
+        let is_good = |token: &Token| Utc::now() < token.ends && refused.is_none_or(|refused| refused.got < token.got);
+        if let Some(token) = cached.filter(is_good) {
             return Ok(token);
         }
         let (method, password) = match login.kind {
@@ -307,7 +318,8 @@ impl Client {
             LoginKind::Sso => (method::SSO_LOGIN, sign::password_digest(&login.password)),
         };
         let business = [("userName", login.user.clone()), ("password", password)];
-        let answer = self.send(method, &business, None, 0).await.map_err(|(error, _)| error)?;
+        // Boxed because a call may log in, which is a call; this one never does.
+        let answer = Box::pin(self.remedied(method, &business, None)).await?;
         let data: wire::Login = answer.data();
         let now = Utc::now();
         let token = Token {

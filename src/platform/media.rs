@@ -46,6 +46,9 @@ pub enum MediaError {
     /// No byte came for too long.
     #[error("the media server sent nothing for {} s", .0.as_secs_f64())]
     Stalled(Duration),
+    /// Bytes kept coming, and never made up the window.
+    #[error("the stream had not ended after {} s", .0.as_secs())]
+    Endless(Duration),
 }
 
 /// Opens media URLs.

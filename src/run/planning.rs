@@ -25,6 +25,7 @@ pub async fn plan(ledger: &Ledger, asked: &BTreeMap<DeviceId, Request>, nvrs: &N
 
 /// From the first asked-for second to the last, over all devices.
 fn span(asked: &BTreeMap<DeviceId, Request>) -> Option<TimeRange> {
-    let ranges = || asked.values().flat_map(|request| request.ranges.ranges());
+    let all: Vec<_> = asked.values().map(Request::ranges).collect();
+    let ranges = || all.iter().flat_map(|set| set.ranges());
     TimeRange::new(ranges().map(TimeRange::start).min()?, ranges().map(TimeRange::end).max()?)
 }

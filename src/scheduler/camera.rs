@@ -38,14 +38,13 @@ pub(super) struct Camera {
     held_until: Option<Instant>,
     /// Holds in a row.
     streak: u32,
-    stop_at: Option<Instant>,
-    /// Seconds in `fresh`, `retries`, `halving` and `in_flight`.
+    /// Seconds in `fresh`, `retries`, `halving` and `in_flight`, and of what may not start any more.
     remaining: i64,
 }
 
 impl Camera {
     pub(super) fn new(work: &Work, nvr: usize) -> Self {
-        let fresh = Queue::new(&work.missing);
+        let fresh = Queue::new(&work.stretches);
         Self {
             device: work.device,
             nvr,
@@ -58,7 +57,6 @@ impl Camera {
             in_flight: None,
             held_until: None,
             streak: 0,
-            stop_at: work.stop_at,
         }
     }
 
@@ -66,32 +64,32 @@ impl Camera {
         self.remaining
     }
 
-    /// When its next attempt may start; nothing while one runs, when nothing is left, or when its time has come to stop.
-    pub(super) fn due(&self, now: Instant, settle: Duration) -> Option<Instant> {
+    /// Drops what nothing of may start any more; it still counts as remaining.
+    pub(super) fn drop_stopped(&mut self, now: Instant) {
+        self.fresh.drop_stopped(now);
+        self.retries.retain(|_, task| !task.is_stopped(now));
+    }
+
+    /// When to look at it again: when its next attempt may start, or may not start any more. Nothing while one runs, or
+    /// when nothing is left.
+    pub(super) fn due(&self, settle: Duration) -> Option<Instant> {
         if self.in_flight.is_some() {
             return None;
         }
-        let fresh = self.fresh_due(settle);
-        let retry = self.retries.first_key_value().map(|(&(at, _), _)| at);
-        let task = match (fresh, retry) {
-            (Some(a), Some(b)) => a.min(b),
-            (a, b) => a.or(b)?,
-        };
-        let due = self.held_until.map_or(task, |held| held.max(task));
-        let stopped = self.stop_at.is_some_and(|stop| due.max(now) >= stop);
-        (!stopped).then_some(due)
+        let fresh = self.fresh.peek().map(|task| (settled_at(&task, settle), task.stop_at));
+        let retry = self.retries.first_key_value().map(|(&(at, _), task)| (at, task.stop_at));
+        let held = |at: Instant| self.held_until.map_or(at, |held| held.max(at));
+        let due = |(at, stop): (Instant, Option<Instant>)| stop.map_or(held(at), |stop| held(at).min(stop));
+        fresh.map(due).into_iter().chain(retry.map(due)).min()
     }
 
-    fn fresh_due(&self, settle: Duration) -> Option<Instant> {
-        self.fresh.next_end().map(|end| Instant::from(end) + settle)
-    }
-
-    /// Takes the next window that is due: fresh ones before retries. Nothing when none is, or when it is time to stop.
+    /// Takes the next window that is due: fresh ones before retries.
     pub(super) fn begin_attempt(&mut self, now: Instant, settle: Duration) -> Option<Window> {
-        if self.due(now, settle).is_none_or(|due| due > now) {
+        self.drop_stopped(now);
+        if self.due(settle).is_none_or(|due| due > now) {
             return None;
         }
-        let fresh = self.fresh_due(settle).is_some_and(|due| due <= now);
+        let fresh = self.fresh.peek().is_some_and(|task| settled_at(&task, settle) <= now);
         let task = if fresh { self.fresh.pop()? } else { self.retries.pop_first()?.1 };
         self.in_flight = Some(InFlight { task, streams: false });
         Some(Window { device: self.device, range: task.range })
@@ -113,8 +111,8 @@ impl Camera {
         }
     }
 
-    /// An attempt ended well.
-    pub(super) fn went_well(&mut self) {
+    /// An attempt got as far as a URL.
+    pub(super) fn answered(&mut self) {
         self.streak = 0;
         self.held_until = None;
     }
@@ -125,16 +123,16 @@ impl Camera {
         self.fresh.push_front(task);
     }
 
-    /// The camera wants to be left alone for a while.
-    pub(super) fn hold(&mut self, task: Task, now: Instant, delays: &Delays, random: f64) {
+    /// The camera wants to be left alone for a while. Gives how often that was so in a row.
+    pub(super) fn hold(&mut self, task: Task, now: Instant, delays: &Delays, random: f64) -> u32 {
         self.streak = self.streak.saturating_add(1);
         self.held_until = Some(now + delays.after(self.streak, random));
         self.put_back(task);
+        self.streak
     }
 
     /// The task may be tried again at `at`.
     pub(super) fn retry(&mut self, task: Task, at: Instant) {
-        self.went_well();
         self.remaining += task.range.seconds();
         self.retries.insert((at, task.range.start()), task);
     }
@@ -142,7 +140,7 @@ impl Camera {
     /// A window of which it is sure that it holds only `media` seconds: its halves are next, in their order. False when it
     /// is a hole as a whole, or too small to be halved.
     pub(super) fn halve(&mut self, task: Task, media: i64) -> bool {
-        let halves = if media > 0 { self.halving.split(task.range, media) } else { None };
+        let halves = if media > 0 { self.halving.split(task, media) } else { None };
         for half in halves.into_iter().flatten().rev() {
             self.put_back(half);
         }
@@ -151,7 +149,6 @@ impl Camera {
 
     /// A half that came short is kept aside until its other half has an answer.
     pub(super) fn await_other_half(&mut self, task: Task, media: i64, tolerance: i64) -> Vec<Settled> {
-        self.went_well();
         self.remaining += task.range.seconds();
         let settled = self.halving.short(task, media, tolerance);
         self.let_go(settled)
@@ -186,4 +183,9 @@ impl Camera {
         self.remaining -= all.seconds();
         all
     }
+}
+
+/// When a window may be asked for: some time after its end, when the recorder has surely written it.
+fn settled_at(task: &Task, settle: Duration) -> Instant {
+    Instant::from(task.range.end()) + settle
 }

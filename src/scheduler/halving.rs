@@ -50,12 +50,12 @@ pub(super) struct Settled {
 
 impl Halving {
     /// The halves of a window of which it is sure that it holds `media` seconds; nothing for a minute or less.
-    pub(super) fn split(&mut self, range: TimeRange, media: i64) -> Option<[Task; 2]> {
-        let parts = halves(range)?;
+    pub(super) fn split(&mut self, task: Task, media: i64) -> Option<[Task; 2]> {
+        let parts = halves(task.range)?;
         let pair = Pair(self.next);
         self.next += 1;
         self.pairs.insert(pair, Halves { expected: media, came: 0, open: 2, spoiled: false, short: Vec::new() });
-        Some(parts.map(|part| Task { pair: Some(pair), ..Task::new(part) }))
+        Some(parts.map(|part| Task { pair: Some(pair), stop_at: task.stop_at, ..Task::new(part) }))
     }
 
     /// A half came whole.
@@ -65,6 +65,10 @@ impl Halving {
 
     /// A half came short. It is kept here until its pair is complete.
     pub(super) fn short(&mut self, task: Task, media: i64, tolerance: i64) -> Vec<Settled> {
+        if !task.pair.is_some_and(|pair| self.pairs.contains_key(&pair)) {
+            // Its other half has been given up with all of its camera.
+            return vec![Settled { task: Task { pair: None, ..task }, media, confirmed: false }];
+        }
         self.answer(task, tolerance, |halves| {
             halves.came += media;
             halves.short.push((task, media));
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn halves_that_hold_what_the_whole_did_confirm_each_other() {
         let mut halving = Halving::default();
-        let [first, second] = halving.split(range(0, 600), 330).expect("ten minutes have halves");
+        let [first, second] = halving.split(Task::new(range(0, 600)), 330).expect("ten minutes have halves");
         assert!(halving.short(first, 180, 5).is_empty(), "one half alone says nothing");
         let settled = halving.short(second, 150, 5);
         assert_eq!(
@@ -137,11 +141,11 @@ mod tests {
     #[test]
     fn halves_that_hold_less_than_the_whole_are_asked_for_again() {
         let mut halving = Halving::default();
-        let [first, second] = halving.split(range(0, 600), 330).expect("ten minutes have halves");
+        let [first, second] = halving.split(Task::new(range(0, 600)), 330).expect("ten minutes have halves");
         halving.short(first, 0, 5);
         let settled = halving.short(second, 150, 5);
         assert!(settled.iter().all(|half| !half.confirmed));
-        let [first, second] = halving.split(range(0, 600), 330).expect("ten minutes have halves");
+        let [first, second] = halving.split(Task::new(range(0, 600)), 330).expect("ten minutes have halves");
         halving.unknown(first, 5);
         assert!(halving.short(second, 150, 5).iter().all(|half| !half.confirmed));
     }

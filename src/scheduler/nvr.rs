@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::backoff::Delays;
 use crate::instant::Instant;
 use crate::report::Learned;
+use crate::window::Cause;
 
 /// How long after a refusal one more stream than the limit is tried, for the first time and at the most.
 const FIRST_PROBE: Duration = Duration::from_secs(2 * 60);
@@ -36,8 +37,11 @@ pub(super) struct Nvr {
     held_until: Option<Instant>,
     /// Whether it was offline when last asked: one attempt at a time until it answers.
     offline: bool,
-    /// Holds in a row without a stream.
+    /// Holds in a row without a URL, and why the last one.
     streak: u32,
+    held_for: Cause,
+    /// Streams in a row that could not be opened.
+    media_failures: u32,
     calls: u64,
     refused: u64,
 }
@@ -69,6 +73,8 @@ impl Nvr {
             held_until: None,
             offline: false,
             streak: 0,
+            held_for: Cause::NvrBusy,
+            media_failures: 0,
             calls: 0,
             refused: 0,
         }
@@ -130,9 +136,12 @@ impl Nvr {
     /// It gave a URL: it is online, and takes as many as stream now.
     pub(super) fn began_to_stream(&mut self, now: Instant) {
         self.streaming += 1;
+        if self.held_until.is_some_and(|until| until > now) {
+            // It was asked before it wanted to be left alone, so it still does.
+            return;
+        }
         self.offline = false;
         self.streak = 0;
-        self.held_until = None;
         if let Some(before) = self.before_storm {
             // The storm is over: back to what it was, a step with each stream that begins.
             self.limit = (self.limit + 1).min(before);
@@ -170,7 +179,7 @@ impl Nvr {
         self.limit = self.streaming.max(1);
         self.before_storm = None;
         if self.streaming == 0 {
-            self.hold(now, delays, random);
+            self.hold(Cause::NvrBusy, now, delays, random);
         }
     }
 
@@ -179,7 +188,7 @@ impl Nvr {
         self.refused += 1;
         self.offline = false;
         // Several attempts that were under way are refused together: one storm, one step.
-        if self.hold(now, delays, random) {
+        if self.hold(Cause::NvrBusy, now, delays, random) {
             self.before_storm = Some(self.before_storm.unwrap_or(self.limit));
             self.limit = (self.limit / 2).max(1);
         }
@@ -189,14 +198,37 @@ impl Nvr {
     pub(super) fn went_offline(&mut self, now: Instant, delays: &Delays, random: f64) {
         self.refused += 1;
         self.offline = true;
-        self.hold(now, delays, random);
+        self.hold(Cause::NvrOffline, now, delays, random);
+    }
+
+    /// It gave a URL, and nobody answers there: its media server is down.
+    pub(super) fn media_failed(&mut self, now: Instant, delays: &Delays, random: f64) {
+        if self.held_until.is_none_or(|until| until <= now) {
+            self.media_failures = self.media_failures.saturating_add(1);
+            self.held_until = Some(now + delays.after(self.media_failures, random));
+        }
+    }
+
+    /// A stream of it came, whatever it was worth.
+    pub(super) fn media_came(&mut self) {
+        self.media_failures = 0;
+    }
+
+    /// Why nothing more of it is asked for in this run: it was held so often in a row without anything to show for it.
+    pub(super) fn out_of_patience(&self, patience: u32) -> Option<Cause> {
+        if self.streak >= patience {
+            Some(self.held_for)
+        } else {
+            (self.media_failures >= patience).then_some(Cause::Failed)
+        }
     }
 
     /// Leaves it alone for a while; false when that is so already.
-    fn hold(&mut self, now: Instant, delays: &Delays, random: f64) -> bool {
+    fn hold(&mut self, cause: Cause, now: Instant, delays: &Delays, random: f64) -> bool {
         if self.held_until.is_some_and(|until| until > now) {
             return false;
         }
+        self.held_for = cause;
         self.streak = self.streak.saturating_add(1);
         self.held_until = Some(now + delays.after(self.streak, random));
         true
@@ -208,11 +240,6 @@ impl Nvr {
 
     pub(super) fn limit(&self) -> usize {
         self.limit
-    }
-
-    /// Holds in a row without a stream.
-    pub(super) fn streak(&self) -> u32 {
-        self.streak
     }
 
     pub(super) fn is_offline(&self) -> bool {

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::time_range::{RangeSet, TimeRange, UtcSecond};
+use crate::instant::Instant;
+use crate::time_range::{RangeSet, TimeRange};
 use crate::window::{Cause, Missing};
 
 use super::halving::Pair;
@@ -14,20 +15,34 @@ pub struct Task {
     pub range: TimeRange,
     /// Failed attempts in this run that are the window's own.
     pub failures: u32,
-    /// Busy answers in this run.
-    pub busy: u32,
     /// Seconds of footage that the last clean but short answer gave; 0 after an empty one.
     pub last_short: Option<i64>,
     /// Whether an earlier answer already agreed that footage is missing here, so that one more answer settles it.
     pub confirmed: bool,
     /// The other half of the window that it is a half of, when it is one.
     pub pair: Option<Pair>,
+    /// Nothing of it starts from here on.
+    pub stop_at: Option<Instant>,
+}
+
+/// A stretch of a camera's time that is to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// What is missing.
+    pub missing: Missing,
+    /// Nothing of it starts from here on.
+    pub stop_at: Option<Instant>,
 }
 
 impl Task {
     /// A range of which nothing is known.
     pub fn new(range: TimeRange) -> Self {
-        Self { range, failures: 0, busy: 0, last_short: None, confirmed: false, pair: None }
+        Self { range, failures: 0, last_short: None, confirmed: false, pair: None, stop_at: None }
+    }
+
+    /// Whether nothing of it may start any more.
+    pub fn is_stopped(&self, now: Instant) -> bool {
+        self.stop_at.is_some_and(|stop| stop <= now)
     }
 
     /// The same knowledge about another range.
@@ -44,9 +59,13 @@ pub struct Queue {
 
 impl Queue {
     /// The queue of what is missing. A stretch that an earlier run found empty needs only one more answer.
-    pub fn new(missing: &[Missing]) -> Self {
-        let task = |known: &Missing| Task { confirmed: known.cause == Cause::NoFootage, ..Task::new(known.range) };
-        Self { tasks: missing.iter().map(task).collect() }
+    pub fn new(stretches: &[Stretch]) -> Self {
+        let task = |stretch: &Stretch| Task {
+            confirmed: stretch.missing.cause == Cause::NoFootage,
+            stop_at: stretch.stop_at,
+            ..Task::new(stretch.missing.range)
+        };
+        Self { tasks: stretches.iter().map(task).collect() }
     }
 
     /// Seconds of footage in it.
@@ -54,9 +73,14 @@ impl Queue {
         self.tasks.iter().map(|task| task.range.seconds()).sum()
     }
 
-    /// Where the next window ends.
-    pub fn next_end(&self) -> Option<UtcSecond> {
-        self.tasks.front().map(|task| task.range.split_at_grid().0.end())
+    /// The next window, left where it is.
+    pub fn peek(&self) -> Option<Task> {
+        self.tasks.front().map(|task| task.with_range(task.range.split_at_grid().0))
+    }
+
+    /// Drops what nothing of may start any more.
+    pub fn drop_stopped(&mut self, now: Instant) {
+        self.tasks.retain(|task| !task.is_stopped(now));
     }
 
     /// Takes the next window: the first range up to the next mark of the grid.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::time_range::{TimeRange, UtcSecond};
+use crate::window::Missing;
 
 /// 2026-11-20T09:00:00Z: a mark of the grid.
 const NINE: i64 = 1_795_165_200;
@@ -19,8 +20,8 @@ fn device(number: i64) -> DeviceId {
 }
 
 fn work(number: i64, nvr: &str, range: TimeRange) -> Work {
-    let missing = vec![Missing { range, cause: Cause::NotTried, attempts: 0 }];
-    Work { device: device(number), nvr: NvrId::new(nvr), missing, stop_at: None }
+    let missing = Missing { range, cause: Cause::NotTried, attempts: 0 };
+    Work { device: device(number), nvr: NvrId::new(nvr), stretches: vec![Stretch { missing, stop_at: None }] }
 }
 
 fn policy() -> Policy {
@@ -80,6 +81,9 @@ fn play(
         let wake = match scheduler.poll(now) {
             Step::Start(window) => {
                 let (outcome, takes) = answer(&window, now, &night);
+                if outcome.had_a_url() {
+                    scheduler.streaming(&window, now);
+                }
                 night.starts.push((now, window));
                 running.push((now + takes, window, outcome));
                 count_running(&mut night.most, &running, &nvr_of);
@@ -314,7 +318,7 @@ fn a_short_answer_that_was_only_early_costs_one_more_call() {
 #[test]
 fn what_an_earlier_run_found_empty_needs_one_answer() {
     let mut item = work(1, "a", range(NINE, NINE + 10 * MINUTE));
-    item.missing[0].cause = Cause::NoFootage;
+    item.stretches[0].missing.cause = Cause::NoFootage;
     let night = play(vec![item], policy(), later(), |_, _, _| at_once(Outcome::Empty));
     assert_eq!(night.calls(), 1);
 }
@@ -383,10 +387,22 @@ fn a_platform_that_fails_is_left_alone_and_no_window_pays_for_it() {
 fn nothing_starts_after_the_time_to_stop() {
     let mut item = work(1, "a", range(NINE, NINE + 4 * HOUR));
     let stop = later() + Duration::from_secs(600);
-    item.stop_at = Some(stop);
+    item.stretches[0].stop_at = Some(stop);
     let night = play(vec![item], policy(), later(), |_, _, _| in_a_minute(Outcome::Archived));
     assert_eq!(night.calls(), 10);
     assert!(night.starts.iter().all(|&(at, _)| at < stop));
+}
+
+/// A job that stops in the morning does not stop what another job asks of the same camera, nor the other way round.
+#[test]
+fn only_what_has_a_time_to_stop_stops() {
+    let mut item = work(1, "a", range(NINE, NINE + 2 * HOUR));
+    let endless = work(1, "a", range(NINE + 2 * HOUR, NINE + 3 * HOUR));
+    item.stretches[0].stop_at = Some(later() + Duration::from_secs(240));
+    item.stretches.extend(endless.stretches);
+    let night = play(vec![item], policy(), later(), |_, _, _| in_a_minute(Outcome::Archived));
+    let started: Vec<_> = night.starts.iter().map(|(_, window)| (window.range.start().get() - NINE) / 600).collect();
+    assert_eq!(started, [0, 1, 2, 3, 12, 13, 14, 15, 16, 17]);
 }
 
 #[test]

@@ -16,8 +16,9 @@ pub(super) enum Next {
     Rest { task: Task, rest: Task },
     /// It is the next of its camera again: it was not its fault, and somebody else is held back.
     Front(Task),
-    /// It is the next of its camera again, which is left alone for a while.
-    HoldCamera(Task),
+    /// It is the next of its camera again, which is left alone for a while; when that has been so for too long, all that is
+    /// left of the camera is a gap for this run.
+    HoldCamera { task: Task, cause: Cause },
     /// It is tried again after the camera's other windows, when the delay for that many failures is over.
     Later { task: Task, failures: u32 },
     /// The same is asked again, some time later.
@@ -54,13 +55,14 @@ pub(super) fn next(task: Task, outcome: &Outcome, policy: &Policy) -> Next {
 
 fn missed(task: Task, class: Class, policy: &Policy) -> Next {
     match class {
-        Class::CameraBusy => busy(task, policy, Next::HoldCamera),
-        Class::NvrFull | Class::NvrOverloaded => busy(task, policy, Next::Front),
-        // How often an NVR may be offline is the NVR's count, not the window's.
-        Class::NvrOffline => Next::Front(task),
-        Class::CameraTrouble | Class::Transient | Class::Go | Class::Repeated | Class::ClockWrong => {
-            later(task, policy, Cause::Failed)
-        }
+        Class::CameraBusy => Next::HoldCamera { task, cause: class.cause() },
+        Class::CameraTrouble => match later(task, policy, class.cause()) {
+            Next::Later { task, .. } => Next::HoldCamera { task, cause: class.cause() },
+            given_up => given_up,
+        },
+        // How long an NVR's patience is tried is the NVR's count, not the window's.
+        Class::NvrFull | Class::NvrOverloaded | Class::NvrOffline | Class::MediaTrouble => Next::Front(task),
+        Class::Transient | Class::Go | Class::Repeated | Class::ClockWrong => later(task, policy, Cause::Failed),
         Class::UserRefused | Class::DeviceRefused => Next::GiveUpCamera { task, cause: Cause::Refused },
         Class::TokenRefused | Class::AccountRefused => Next::StopRun(task),
     }
@@ -72,14 +74,6 @@ fn later(task: Task, policy: &Policy, cause: Cause) -> Next {
         return Next::GiveUp { task, cause };
     }
     Next::Later { task: Task { failures, ..task }, failures }
-}
-
-fn busy(task: Task, policy: &Policy, back: fn(Task) -> Next) -> Next {
-    let busy = task.busy + 1;
-    if busy >= policy.busy_attempts {
-        return Next::GiveUp { task, cause: Cause::NvrBusy };
-    }
-    back(Task { busy, ..task })
 }
 
 /// A clean answer with less footage than asked for; `media` is 0 for none at all. Once is chance: a recorder may still

@@ -203,18 +203,20 @@ fn read_login(reader: &mut Reader, section: &mut Section, environment: Environme
 
 fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
     let here = &mut section;
+    let time_zone = reader.read(here, "time_zone", values::zone);
     let root = reader.read(here, "root", values::path).unwrap_or_else(|| PathBuf::from("recordings"));
     let archive = ArchiveSettings {
         ledger: reader.read(here, "ledger", values::path).unwrap_or_else(|| root.join("ledger.db")),
         root,
         min_free: reader.read(here, "min_free", values::size).unwrap_or(5 << 30),
         streams: read_count(reader, here, "streams", MOST_STREAMS).unwrap_or(16),
-        per_nvr: read_count(reader, here, "per_nvr", MOST_STREAMS).unwrap_or(2),
+        per_nvr: read_count(reader, here, "per_nvr", MOST_STREAMS).unwrap_or(4),
         settle: reader.read(here, "settle", values::duration).unwrap_or(seconds(120)),
         tolerance: reader.read(here, "tolerance", values::below_a_minute).unwrap_or(seconds(5)),
         stall_timeout: reader.read(here, "stall_timeout", values::positive_duration).unwrap_or(seconds(30)),
         first_byte_timeout: reader.read(here, "first_byte_timeout", values::positive_duration).unwrap_or(seconds(60)),
-        time_zone: reader.read(here, "time_zone", values::zone).unwrap_or(ZONE),
+        time_zone: time_zone.unwrap_or(ZONE),
+        time_zone_is_stated: time_zone.is_some(),
     };
     reader.finish(section);
     archive
@@ -274,8 +276,8 @@ fn read_jobs(reader: &mut Reader, file: &mut Section, zone: Tz) -> Vec<JobSettin
         let name = read_name(reader, &mut section, &mut names);
         let here = &mut section;
         let devices = required(reader, here, "devices", values::devices);
-        let time_zone = reader.read(here, "time_zone", values::zone).unwrap_or(zone);
-        let asked = read_asked(reader, here, time_zone);
+        let time_zone = reader.read(here, "time_zone", values::zone);
+        let asked = read_asked(reader, here, time_zone.unwrap_or(zone));
         let hours = reader.read_list(here, "hours", values::hours);
         let stop_at = reader.read(here, "stop_at", values::clock);
         reader.finish(section);

@@ -24,12 +24,13 @@ pub fn device(parameters: &Parameters) -> Option<DeviceId> {
 /// The window that a download is asked for. The error is a `stat.code`.
 pub fn window(parameters: &Parameters, zone: Tz) -> Result<Window, i64> {
     let device = device(parameters).ok_or(PARAMETER_ERROR)?;
-    let at = |name: &str| {
-        let local = NaiveDateTime::parse_from_str(parameters.get(name)?, TIME_FORMAT).ok()?;
-        Some(UtcSecond::new(zone.from_local_datetime(&local).earliest()?.timestamp()))
-    };
-    let (Some(start), Some(end)) = (at("startTime"), at("endTime")) else { return Err(RANGE_ERROR) };
-    let range = TimeRange::new(start, end).filter(|range| range.seconds() <= LONGEST_DOWNLOAD_SECONDS);
+    let label = |name: &str| NaiveDateTime::parse_from_str(parameters.get(name)?, TIME_FORMAT).ok();
+    let (Some(from), Some(to)) = (label("startTime"), label("endTime")) else { return Err(RANGE_ERROR) };
+    // The labels' difference is what is asked for, on a day of a clock change too: a recorder knows no zones.
+    let start = zone.from_local_datetime(&from).earliest().ok_or(RANGE_ERROR)?;
+    let start = UtcSecond::new(start.timestamp());
+    let range = TimeRange::new(start, start + (to - from).num_seconds());
+    let range = range.filter(|range| range.seconds() <= LONGEST_DOWNLOAD_SECONDS);
     range.map(|range| Window { device, range }).ok_or(RANGE_ERROR)
 }
 

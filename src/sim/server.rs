@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::HeaderMap;
+use axum::http::header::HOST;
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -186,7 +187,10 @@ async fn start_logging(config: Config, listen: SocketAddr, log: Option<&Path>) -
 async fn call(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let reply = {
         let mut world = shared.world();
-        let reply = world.call(&shared.origin, &headers, &body, shared.now());
+        // Whoever reached the gateway under a name reaches the media server under it too.
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let origin = host.map_or_else(|| shared.origin.clone(), |host| format!("http://{host}"));
+        let reply = world.call(&origin, &headers, &body, shared.now());
         shared.log.call(reply.record.clone());
         reply
     };

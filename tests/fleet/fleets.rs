@@ -3,7 +3,7 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::model::{Fleet, Recorder, Stretch, fleet};
+use super::model::{Fleet, Recorder, Span, fleet};
 
 const DAY: i64 = 86_400;
 const HOUR_MS: i64 = 3_600_000;
@@ -28,7 +28,7 @@ pub fn changing(seed: u64) -> Fleet {
 pub fn outages(seed: u64) -> Fleet {
     let mut fleet = plain(seed);
     for recorder in fleet.recorders.iter_mut().step_by(3) {
-        recorder.offline = vec![Stretch { from: HOUR_MS, to: 3 * HOUR_MS }];
+        recorder.offline = vec![Span { from: HOUR_MS, to: 3 * HOUR_MS }];
     }
     fleet
 }
@@ -42,7 +42,7 @@ pub fn storms(seed: u64) -> Fleet {
         for _ in 0..60 {
             at += random.random_range(30..120) * 60_000;
             let to = at + random.random_range(3..8) * 60_000;
-            recorder.overloaded.push(Stretch { from: at, to });
+            recorder.overloaded.push(Span { from: at, to });
             at = to;
         }
     }

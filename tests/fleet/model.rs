@@ -9,7 +9,7 @@ use std::time::Duration;
 use archive::device::{DeviceId, NvrId};
 use archive::instant::Instant;
 use archive::outcome::{Class, Outcome};
-use archive::scheduler::Work;
+use archive::scheduler::{Stretch, Work};
 use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
 use archive::window::{Cause, Missing, Window};
 
@@ -21,7 +21,7 @@ pub const BEGIN: UtcSecond = UtcSecond::new(1_795_219_200);
 
 /// A stretch of a night, in milliseconds since its begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stretch {
+pub struct Span {
     pub from: i64,
     pub to: i64,
 }
@@ -31,8 +31,8 @@ pub struct Stretch {
 pub struct Recorder {
     /// How many it plays at a time: from each of these moments on (milliseconds since the night's begin), that many.
     pub channels: Vec<(i64, usize)>,
-    pub offline: Vec<Stretch>,
-    pub overloaded: Vec<Stretch>,
+    pub offline: Vec<Span>,
+    pub overloaded: Vec<Span>,
     /// How many milliseconds of streaming a window takes, before chance.
     pub pace: i64,
     /// Footage older than this many seconds before now is gone; it moves on with time.
@@ -71,7 +71,7 @@ impl Recorder {
         self.channels.iter().rev().find(|(from, _)| *from <= at).map_or(0, |&(_, channels)| channels)
     }
 
-    fn is_in(stretches: &[Stretch], at: i64) -> bool {
+    fn is_in(stretches: &[Span], at: i64) -> bool {
         stretches.iter().any(|stretch| stretch.from <= at && at < stretch.to)
     }
 }
@@ -88,8 +88,10 @@ impl Fleet {
             .map(|camera| Work {
                 device: camera.device,
                 nvr: self.nvr(camera.recorder),
-                missing: vec![Missing { range: camera.asked, cause: Cause::NotTried, attempts: 0 }],
-                stop_at: None,
+                stretches: vec![Stretch {
+                    missing: Missing { range: camera.asked, cause: Cause::NotTried, attempts: 0 },
+                    stop_at: None,
+                }],
             })
             .collect()
     }

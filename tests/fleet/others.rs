@@ -2,65 +2,73 @@
 //! and an oracle that knows what no platform tells, which cannot be beaten by much.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use archive::backoff::Delays;
 use archive::instant::Instant;
-use archive::outcome::{Class, Outcome};
+use archive::outcome::Outcome;
 use archive::time_range::TimeRange;
 use archive::window::Window;
 
 use super::model::{Answer, BEGIN, Fleet, Night, World};
 
+/// A camera's windows, oldest first.
+type Windows = Box<dyn Iterator<Item = TimeRange>>;
+
+/// A worker at work: at which camera's window, with what answer (nothing while it sleeps), after how many refusals.
+struct Worker {
+    camera: usize,
+    windows: Windows,
+    window: Window,
+    answer: Option<Answer>,
+    refusals: u32,
+}
+
 /// `workers` threads with one queue, camera after camera; each sleeps in place, longer and longer, while it is refused.
 pub fn pool(fleet: &Fleet, workers: usize, delays: Delays) -> Night {
     let mut world = World::new(fleet);
-    let mut cameras: VecDeque<(usize, Box<dyn Iterator<Item = TimeRange>>)> = fleet
+    // One camera is one worker's at a time, or two workers would ask for it at once; a window each in turn, so that the
+    // workers spread over the cameras.
+    let mut cameras: VecDeque<(usize, Windows)> = fleet
         .cameras
         .iter()
         .enumerate()
-        .map(|(index, camera)| (index, Box::new(camera.asked.cut_on_grid()) as Box<dyn Iterator<Item = TimeRange>>))
+        .map(|(index, camera)| (index, Box::new(camera.asked.cut_on_grid()) as Windows))
         .collect();
-    // One camera is one worker's at a time, or two workers would ask for it at once; a window each in turn, so that the
-    // workers spread over the cameras.
-    let begin = Instant::from(BEGIN);
-    let mut idle = workers;
+    let (mut idle, mut now, mut order) = (workers, Instant::from(BEGIN), 0u64);
     let mut due: BinaryHeap<Reverse<(Instant, u64)>> = BinaryHeap::new();
-    let mut busy: std::collections::HashMap<
-        u64,
-        (usize, Box<dyn Iterator<Item = TimeRange>>, Window, Option<Answer>, u32),
-    > = std::collections::HashMap::new();
-    let (mut now, mut order) = (begin, 0u64);
+    let mut busy: HashMap<u64, Worker> = HashMap::new();
     loop {
         while idle > 0 {
-            let Some((index, mut windows)) = cameras.pop_front() else { break };
+            let Some((camera, mut windows)) = cameras.pop_front() else { break };
             let Some(range) = windows.next() else { continue };
-            let window = Window { device: fleet.cameras[index].device, range };
+            let window = Window { device: fleet.cameras[camera].device, range };
             let answer = world.ask(&window, now);
             order += 1;
             due.push(Reverse((answer.ends, order)));
-            busy.insert(order, (index, windows, window, Some(answer), 0));
+            busy.insert(order, Worker { camera, windows, window, answer: Some(answer), refusals: 0 });
             idle -= 1;
         }
         let Some(Reverse((at, key))) = due.pop() else { return world.night };
         now = at;
-        let (index, windows, window, answer, refusals) = busy.remove(&key).expect("what is due is busy");
         order += 1;
-        let Some(answer) = answer else {
+        let worker = busy.remove(&key).expect("what is due is busy");
+        let Some(answer) = worker.answer else {
             // It has slept, and asks again.
-            let answer = world.ask(&window, now);
+            let answer = world.ask(&worker.window, now);
             due.push(Reverse((answer.ends, order)));
-            busy.insert(order, (index, windows, window, Some(answer), refusals));
+            busy.insert(order, Worker { answer: Some(answer), ..worker });
             continue;
         };
-        world.end(&window, &answer, now);
-        if matches!(answer.outcome, Outcome::Missed(Class::NvrFull | Class::NvrOverloaded | Class::NvrOffline)) {
-            due.push(Reverse((now + delays.after(refusals + 1, 0.5), order)));
-            busy.insert(order, (index, windows, window, None, refusals + 1));
+        world.end(&worker.window, &answer, now);
+        if matches!(answer.outcome, Outcome::Missed(_)) {
+            let refusals = worker.refusals + 1;
+            due.push(Reverse((now + delays.after(refusals, 0.5), order)));
+            busy.insert(order, Worker { answer: None, refusals, ..worker });
         } else {
             idle += 1;
-            cameras.push_back((index, windows));
+            cameras.push_back((worker.camera, worker.windows));
         }
     }
 }
@@ -81,7 +89,7 @@ pub fn oracle(fleet: &Fleet, streams: usize) -> Night {
         changes.extend(recorder.offline.iter().chain(&recorder.overloaded).map(|stretch| Reverse(stretch.to)));
     }
     let mut due: BinaryHeap<Reverse<(Instant, u64)>> = BinaryHeap::new();
-    let mut busy: std::collections::HashMap<u64, (usize, Window, Answer)> = std::collections::HashMap::new();
+    let mut busy: HashMap<u64, (usize, Window, Answer)> = HashMap::new();
     let (mut now, mut order, mut running) = (begin, 0u64, 0usize);
     let mut woken: BTreeSet<usize> = (0..fleet.recorders.len()).collect();
     loop {

@@ -92,6 +92,34 @@ async fn a_media_server_that_refuses_is_named_by_its_code() {
     assert_eq!(gaps[0].last_code, Some(Code::Http(403).to_string()));
 }
 
+/// A media server that is down is not the windows' fault: the NVR is left alone, and what it cost is few calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_media_server_that_is_down_costs_few_calls_and_the_windows_nothing() {
+    let place = Place::with_settings(one_camera(), "busy_attempts = 5\n").await;
+    place.platform.script(device(CAMERA), vec![Scripted::Stream(MediaFault::Http(503, "down".into())); 4]);
+    assert_eq!(code(&fetch(&place, "1", range(yesterday(), 6 * 600)).await), 0, "it came back");
+    let place = Place::with_settings(one_camera(), "busy_attempts = 5\n").await;
+    place.platform.script(device(CAMERA), vec![Scripted::Stream(MediaFault::Http(503, "down".into())); 500]);
+    assert_eq!(code(&fetch(&place, "1", range(yesterday(), 144 * 600)).await), 3);
+    assert_eq!(missing(&place).await, [(Cause::Failed, 144 * 600)]);
+    let calls = place.platform.calls().iter().filter(|call| call.stat == Some(0)).count();
+    assert_eq!(calls, 5);
+}
+
+/// Footage before a jump and footage behind it: where a broken stream's end lies, only a whole answer tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_never_covers_a_hole_that_shows_as_a_jump() {
+    let start = yesterday();
+    let mut config = Config { hole: archive::sim::footage::Hole::Jump, ..one_camera() };
+    let at = |seconds: i64| Some(Moment::At((start + seconds).into()));
+    config.stores[0].nvrs[0].cameras[0].holes = vec![Period { from: at(120), to: at(300) }];
+    let place = Place::new(config).await;
+    with_faults(&place, [MediaFault::BreakAfterSeconds(200)]).await;
+    let hole = RangeSet::from(range(start + 120, 180));
+    assert_eq!(place.archived(CAMERA).await.intersect(&hole), RangeSet::new());
+    assert_eq!(missing(&place).await, [(Cause::NoFootage, 180)]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_still_grows_is_fetched_to_its_end() {
     let place = Place::new(one_camera()).await;
@@ -177,6 +205,8 @@ async fn a_hostile_night_ends_with_every_second_accounted_for() {
             assert!(there < 2 * 60, "device {number}: {gap} is called empty, and {there} s of it exist");
         }
     }
+    let most: Vec<u32> = place.platform.max_open_per_nvr().into_values().collect();
+    assert!(most.iter().zip([1, 2, 3, 5]).all(|(&most, channels)| most <= channels), "{most:?}");
     for (device, most) in place.platform.max_open_per_device() {
         assert_eq!(most, 1, "device {device} had two downloads at once");
     }

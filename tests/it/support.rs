@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use archive::device::DeviceId;
@@ -42,10 +43,13 @@ pub fn range(start: UtcSecond, seconds: i64) -> TimeRange {
     TimeRange::new(start, start + seconds).expect("a range holds a second")
 }
 
-/// A mark of the grid a day ago: settled, and kept by every recorder.
+/// A mark of the grid a day ago: settled, and kept by every recorder. The same for as long as the tests run.
 pub fn yesterday() -> UtcSecond {
-    let now = chrono::Utc::now().timestamp();
-    UtcSecond::new((now - 86_400).div_euclid(GRID_SECONDS) * GRID_SECONDS)
+    static YESTERDAY: OnceLock<UtcSecond> = OnceLock::new();
+    *YESTERDAY.get_or_init(|| {
+        let now = chrono::Utc::now().timestamp();
+        UtcSecond::new((now - 86_400).div_euclid(GRID_SECONDS) * GRID_SECONDS)
+    })
 }
 
 /// One store with these recorders: so many channels, these cameras.
@@ -139,7 +143,7 @@ impl Place {
         self.recordings(&[number]).await.into_iter().map(|recording| recording.range).collect()
     }
 
-    /// Every file of the archive but the ledger's own, by its name below the root, with its hash.
+    /// Every media file of the archive, published or not, by its name below the root, with its hash.
     pub fn files(&self) -> BTreeMap<String, ContentHash> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.root()];
@@ -149,7 +153,7 @@ impl Place {
                 let name = path.strip_prefix(self.root()).expect("below the root").display().to_string();
                 if path.is_dir() {
                     folders.push(path);
-                } else if !name.starts_with("ledger.db") {
+                } else if !name.starts_with("ledger.db") && name != ".staging/lock" {
                     let bytes = std::fs::read(&path).expect("a file can be read");
                     files.insert(name, ContentHash(*blake3::hash(&bytes).as_bytes()));
                 }

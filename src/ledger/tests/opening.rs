@@ -87,7 +87,7 @@ fn a_damaged_ledger_is_named_as_such() {
 fn reading_does_not_create_a_ledger() {
     let scratch = Scratch::new();
     let error = Ledger::open_read_only(&scratch.path()).map(|_| ()).unwrap_err();
-    assert!(matches!(error, LedgerError::CannotOpen { .. }), "{error}");
+    assert!(matches!(error, LedgerError::NotThere { .. }), "{error}");
     assert!(!scratch.path().exists());
 }
 
@@ -110,7 +110,7 @@ async fn one_run_at_a_time_and_the_other_is_told_who_has_it() {
     let scratch = Scratch::new();
     let (first, second) = (scratch.open(), scratch.open());
     let run = first.begin_run(start(DAY)).await.unwrap();
-    assert!(!run.previous_was_cut_off);
+    assert!(!run.recover);
 
     let error = second.begin_run(start(DAY + 60)).await.unwrap_err();
     let LedgerError::Held { holder, .. } = &error else { panic!("{error}") };
@@ -121,7 +121,7 @@ async fn one_run_at_a_time_and_the_other_is_told_who_has_it() {
     let counts = RunCounts { attempts: 3, recordings: 2, bytes: 1, archived_seconds: 1200, missing_seconds: 600 };
     first.end_run(run.id, RunEnd { ended: UtcSecond::new(DAY + 90), exit: 3, counts }).await.unwrap();
     let next = second.begin_run(start(DAY + 100)).await.unwrap();
-    assert!(!next.previous_was_cut_off);
+    assert!(!next.recover);
 
     let runs = second.runs(10).await.unwrap();
     assert_eq!(runs.iter().map(|run| run.state.as_str()).collect::<Vec<_>>(), ["unfinished", "ended"]);
@@ -138,7 +138,7 @@ async fn a_run_that_never_ended_is_reported_to_the_next() {
     drop(cut_off);
 
     let ledger = scratch.open();
-    assert!(ledger.begin_run(start(DAY + 60)).await.unwrap().previous_was_cut_off);
+    assert!(ledger.begin_run(start(DAY + 60)).await.unwrap().recover);
     let runs = ledger.runs(1).await.unwrap();
     assert_eq!(runs.len(), 1);
     let states: Vec<_> = ledger.runs(10).await.unwrap().into_iter().map(|run| run.state).collect();
@@ -177,5 +177,5 @@ async fn a_killed_process_frees_the_ledger() {
 
     other.kill().unwrap();
     other.wait().unwrap();
-    assert!(ledger.begin_run(start(DAY + 61)).await.unwrap().previous_was_cut_off);
+    assert!(ledger.begin_run(start(DAY + 61)).await.unwrap().recover);
 }
