@@ -156,7 +156,8 @@ fn at_once(outcome: Outcome) -> (Outcome, Duration) {
 #[test]
 fn everything_is_asked_for_once_in_order_and_within_every_limit() {
     let fleet = (0..12).map(|number| work(number, ["a", "b"][number as usize % 2], range(NINE, NINE + 2 * HOUR)));
-    let policy = Policy { streams: 7, ..policy() };
+    let channels = BTreeMap::from([(NvrId::new("a"), 4), (NvrId::new("b"), 4)]);
+    let policy = Policy { streams: 7, channels, ..policy() };
     let night = play(fleet.collect(), policy, later(), |_, _, _| in_a_minute(Outcome::Archived));
     assert_eq!(night.calls(), 12 * 12);
     assert!(night.given_up.is_empty());

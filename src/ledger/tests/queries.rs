@@ -172,11 +172,13 @@ async fn the_documented_queries_answer_their_questions() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
     let run = ledger.begin_run(start(DAY)).await.unwrap().id;
-    let asked: RangeSet = range(DAY - 8 * 3600, DAY - 8 * 3600 + 1800).into();
+    // 19:00 in Shanghai.
+    let evening = DAY + 11 * 3600;
+    let asked: RangeSet = range(evening, evening + 1800).into();
     ledger.ask(vec![(device(5), asked.clone()), (device(6), asked)]).await.unwrap();
-    ledger.record_missed(run, window(5, DAY - 8 * 3600, DAY - 8 * 3600 + 600), busy(DAY)).await.unwrap();
+    ledger.record_missed(run, window(5, evening, evening + 600), busy(DAY)).await.unwrap();
     let whole = attempt(DAY, Outcome::Archived, None);
-    ledger.record_archived(run, whole, recording(6, DAY - 8 * 3600, DAY - 8 * 3600 + 1800), None).await.unwrap();
+    ledger.record_archived(run, whole, recording(6, evening, evening + 1800), None).await.unwrap();
 
     let page = include_str!("../../../docs/ledger.md");
     let queries: Vec<&str> = page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
@@ -191,7 +193,7 @@ async fn the_documented_queries_answer_their_questions() {
         })
         .collect();
     use rusqlite::types::Value::{Integer, Real, Text};
-    assert_eq!(first_rows[0][..2], [Integer(5), Text("2026-11-20 00:00:00+08:00".to_owned())]);
+    assert_eq!(first_rows[0][..2], [Integer(5), Text("2026-11-20 19:10:00+08:00".to_owned())]);
     assert_eq!(first_rows[1], [Text("not tried".to_owned()), Integer(1), Real(0.3)]);
     assert_eq!(first_rows[2][..3], [Integer(5), Text("2026-11-20".to_owned()), Real(0.0)]);
 }
