@@ -94,7 +94,8 @@ impl Fetcher {
     }
 
     /// One attempt at `window`. `zone` is the device's local time, for the file's name. `progress` is told when the
-    /// platform has given a URL, and milliseconds of footage and bytes while it streams. When `stop` is cancelled, what has come is kept if it is a minute or more.
+    /// platform has given a URL, and how much has come while it streams. When `stop` is cancelled, what has come is kept
+    /// if it is a minute or more.
     pub async fn fetch(
         &self,
         window: Window,
@@ -208,8 +209,6 @@ impl Fetcher {
         let judgement = judge::judge(&report, streamed.ending, window.range.seconds(), tolerance);
         let keep = match judgement {
             Judgement::Whole { good_bytes } => Some((window.range, good_bytes)),
-            // Behind a jump the footage lies later than its length says: where, only a whole answer tells.
-            Judgement::Cut { .. } if report.main_track().forward.largest > tolerance * 1000 => None,
             Judgement::Cut { good_bytes, media_milliseconds } => {
                 kept_range(window.range, media_milliseconds, tolerance).map(|kept| (kept, good_bytes))
             }

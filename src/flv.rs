@@ -316,7 +316,8 @@ impl Parser {
         }
     }
 
-    fn signature(&self) -> Signature {
+    /// What the first bytes are. Costs next to nothing.
+    pub fn signature(&self) -> Signature {
         match self.state {
             State::FileHeader => Signature::Undecided,
             State::NotFlv => {

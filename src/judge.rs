@@ -30,7 +30,7 @@ pub enum Judgement {
     Cut {
         /// Bytes worth keeping.
         good_bytes: u64,
-        /// The footage in them; often none.
+        /// The footage in them that is known to follow the window's start; often none.
         media_milliseconds: i64,
     },
     /// A clean stream with less footage than was asked for.
@@ -69,7 +69,10 @@ pub enum Undecodable {
 pub fn judge(report: &Report, ending: Ending, asked_seconds: i64, tolerance_seconds: i64) -> Judgement {
     let good_bytes = report.good_bytes;
     let media_milliseconds = report.footage_milliseconds();
-    let cut = Judgement::Cut { good_bytes, media_milliseconds };
+    // Behind a jump the footage lies later than its length says, and where, only a whole answer tells: nothing of such a
+    // cut stream can be kept.
+    let jumped = report.main_track().forward.largest > tolerance_seconds.saturating_mul(1000);
+    let cut = Judgement::Cut { good_bytes, media_milliseconds: if jumped { 0 } else { media_milliseconds } };
     match (report.signature, ending) {
         (Signature::NotFlv(first), _) => {
             return Judgement::NotFlv { first_bytes: Untrusted::from_bytes(first.as_slice()) };

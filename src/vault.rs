@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! .staging/                                 what streams in; nothing there is a recording
+//! .lock                                     held by the one run that writes here
 //! .aside/                                   files that stood under a final name and were not what it says
 //! 5/2026-11-20/5_20261120T090000+0800_600s.flv
 //! ```
@@ -38,7 +39,7 @@ pub use staging::{Published, Staging};
 
 const STAGING: &str = ".staging";
 const ASIDE: &str = ".aside";
-const LOCK: &str = "lock";
+const LOCK: &str = ".lock";
 
 /// Why the archive's disk could not do something.
 #[derive(Debug, Error)]
@@ -127,7 +128,7 @@ impl Vault {
 
     /// Keeps every other run out of this archive, whatever its ledger, for as long as the value lives.
     pub fn hold(&self) -> Result<Hold, VaultError> {
-        let path = self.root.join(STAGING).join(LOCK);
+        let path = self.root.join(LOCK);
         let file = File::create(&path).map_err(failed("create", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Hold { _locked: file }),
@@ -142,9 +143,6 @@ impl Vault {
         let mut files = 0;
         for entry in fs::read_dir(&staging).map_err(failed("read the folder", &staging))? {
             let path = entry.map_err(failed("read the folder", &staging))?.path();
-            if path.ends_with(LOCK) {
-                continue;
-            }
             fs::remove_file(&path).map_err(failed("delete", &path))?;
             files += 1;
         }

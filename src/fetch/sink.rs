@@ -60,6 +60,6 @@ impl<'a> Sink<'a> {
 
     /// Whether what came is something else than FLV: such a thing does not grow into one.
     pub(super) fn is_not_flv(&self) -> bool {
-        matches!(self.parser.report().signature, flv::Signature::NotFlv(_))
+        matches!(self.parser.signature(), flv::Signature::NotFlv(_))
     }
 }
