@@ -33,6 +33,7 @@ fn policy() -> Policy {
         streams: STREAMS,
         per_nvr: 4,
         channels: BTreeMap::new(),
+        footage: BTreeMap::new(),
         learned: BTreeMap::new(),
         settle: Duration::from_secs(120),
         delays: DELAYS,

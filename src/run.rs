@@ -247,6 +247,13 @@ impl Run {
                     self.begin(window, &mut attempts, scheduler, &url_given);
                     continue;
                 }
+                Step::Lost(lost) => {
+                    if let Err(error) = self.give_up(lost).await {
+                        self.stop(scheduler, stop_reason(&error));
+                        failure.get_or_insert(error);
+                    }
+                    continue;
+                }
                 Step::WaitUntil(at) => Some(at),
                 Step::AwaitCompletion => None,
             };
@@ -341,7 +348,7 @@ impl Run {
             }
         }
         for given_up in given_up {
-            self.give_up(given_up, window).await?;
+            self.give_up(given_up).await?;
         }
         Ok(())
     }
@@ -353,15 +360,14 @@ impl Run {
         }
     }
 
-    /// Writes down what is left to the next run. What `attempted` came to is in the ledger already, unless the answer has
-    /// by now been confirmed: then the cause is a better one.
-    async fn give_up(&self, given_up: GivenUp, attempted: Window) -> Result<(), RunError> {
+    /// Writes down what is left to the next run, or lost. What an attempt came to is in the ledger already, unless the
+    /// answer has by now been confirmed: then the cause is a better one.
+    async fn give_up(&self, given_up: GivenUp) -> Result<(), RunError> {
         let GivenUp { device, ranges, cause } = given_up;
-        self.tools.ledger.mark_missing(device, ranges.clone(), cause, self.clock.now().to_utc_second()).await?;
+        let now = self.clock.now().to_utc_second();
+        self.tools.ledger.mark_missing(device, ranges.clone(), cause, now).await?;
         for &range in &ranges {
-            let window = Window { device, range };
-            tracing::debug!(%window, %cause, after = %attempted, "given up for this run");
-            self.emit(Event::GivenUp { window, cause });
+            self.emit(Event::GivenUp { window: Window { device, range }, cause });
         }
         Ok(())
     }

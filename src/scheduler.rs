@@ -43,6 +43,8 @@ pub struct Policy {
     pub per_nvr: usize,
     /// The most downloads at once that an NVR may be asked for, where the settings say it.
     pub channels: BTreeMap<NvrId, usize>,
+    /// How long an NVR keeps footage, where the settings say it.
+    pub footage: BTreeMap<NvrId, Duration>,
     /// What earlier nights learned.
     pub learned: BTreeMap<NvrId, Learned>,
     /// How old a window's end must be before it is asked for.
@@ -72,10 +74,12 @@ pub struct Work {
 }
 
 /// What to do now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Begin an attempt at this window, and call [`Scheduler::complete`] when it has ended.
     Start(Window),
+    /// This time is older than what its NVR keeps, and will not be asked for.
+    Lost(GivenUp),
     /// Nothing may start before this moment, unless an attempt ends earlier.
     WaitUntil(Instant),
     /// Nothing may start before an attempt ends.
@@ -142,6 +146,8 @@ pub struct Scheduler {
 struct NvrLine {
     id: NvrId,
     nvr: Nvr,
+    /// How long it keeps footage, when that is known.
+    keeps: Option<Duration>,
     cameras: Vec<usize>,
     ready: BTreeSet<Rank>,
     /// Under which rank it stands in `open`.
@@ -149,6 +155,9 @@ struct NvrLine {
     /// The earliest wake that is set for it.
     wake_at: Option<Instant>,
 }
+
+/// What is this close to being overwritten is gone before it has been streamed.
+const OVERWRITING_SECONDS: i64 = 60;
 
 /// Failures of the platform in a row, from which on everything waits: a few can be chance, while one failed night of a
 /// thousand cameras would otherwise use up every window's attempts within minutes.
@@ -197,8 +206,8 @@ impl Scheduler {
             let Some(&(_, nvr)) = self.open.first() else {
                 break;
             };
-            if let Some(window) = self.start(nvr, now) {
-                return Step::Start(window);
+            if let Some(step) = self.start(nvr, now) {
+                return step;
             }
         }
         match self.next_wake(now) {
@@ -285,15 +294,22 @@ impl Scheduler {
 
     /// Starts the first camera in an NVR's line. Nothing when that camera's time to stop came while it stood there: it is
     /// then out of the line.
-    fn start(&mut self, nvr: usize, now: Instant) -> Option<Window> {
+    fn start(&mut self, nvr: usize, now: Instant) -> Option<Step> {
         let &(_, index) = self.nvrs[nvr].ready.first()?;
+        if let Some(keeps) = self.nvrs[nvr].keeps {
+            let ranges = self.cameras[index].lose((now - keeps).to_utc_second() + OVERWRITING_SECONDS);
+            if !ranges.is_empty() {
+                self.refresh_camera(index, now);
+                return Some(Step::Lost(GivenUp { device: self.cameras[index].device, ranges, cause: Cause::Lost }));
+            }
+        }
         let window = self.cameras[index].begin_attempt(now, self.policy.settle);
         if window.is_some() {
             self.nvrs[nvr].nvr.started();
             self.running += 1;
         }
         self.refresh_camera(index, now);
-        window
+        window.map(Step::Start)
     }
 
     /// Does with a window what its outcome asks for. A half whose pair is complete by that is done with in turn.
@@ -483,7 +499,8 @@ impl NvrLine {
     fn new(id: NvrId, policy: &Policy, now: Instant) -> Self {
         let (cap, learned) = (policy.channels.get(&id).copied(), policy.learned.get(&id).copied());
         let nvr = Nvr::new(policy.per_nvr, cap, learned, now);
-        Self { id, nvr, cameras: Vec::new(), ready: BTreeSet::new(), open_as: None, wake_at: None }
+        let keeps = policy.footage.get(&id).copied();
+        Self { id, nvr, keeps, cameras: Vec::new(), ready: BTreeSet::new(), open_as: None, wake_at: None }
     }
 
     /// What an outcome says of the NVR.

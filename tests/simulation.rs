@@ -25,6 +25,7 @@ fn policy() -> Policy {
         streams: 1_000,
         per_nvr: 4,
         channels: BTreeMap::new(),
+        footage: BTreeMap::new(),
         learned: BTreeMap::new(),
         settle: Duration::from_secs(120),
         delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },

@@ -118,6 +118,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         streams: archive.streams,
         per_nvr: archive.per_nvr,
         channels: channels.collect(),
+        footage: settings.nvrs.iter().filter_map(|nvr| Some((nvr.name.clone(), nvr.footage?))).collect(),
         learned: BTreeMap::new(),
         settle: archive.settle,
         delays: Delays { first: retry.first_delay, longest: retry.max_delay },

@@ -64,6 +64,13 @@ impl Camera {
         self.remaining
     }
 
+    /// Takes out what was never tried, or put back, and lies before `horizon`.
+    pub(super) fn lose(&mut self, horizon: UtcSecond) -> RangeSet {
+        let lost = self.fresh.lose(horizon);
+        self.remaining -= lost.seconds();
+        lost
+    }
+
     /// Drops what nothing of may start any more; it still counts as remaining.
     pub(super) fn drop_stopped(&mut self, now: Instant) {
         self.fresh.drop_stopped(now);

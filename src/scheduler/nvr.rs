@@ -18,6 +18,18 @@ use crate::window::Cause;
 const FIRST_PROBE: Duration = Duration::from_secs(2 * 60);
 const RAREST_PROBE: Duration = Duration::from_secs(30 * 60);
 
+/// How many streams begin in a pause at the least: where a window takes as long as it plays, half an hour is only a few
+/// windows, and a refusal for every few of them would be too many.
+fn enough_for(pause: Duration) -> u32 {
+    const STREAMS_IN_TWO_MINUTES: u32 = 5;
+    u32::try_from(pause.as_secs() / FIRST_PROBE.as_secs()).unwrap_or(u32::MAX).saturating_mul(STREAMS_IN_TWO_MINUTES)
+}
+
+/// A storm of the CPU lasts minutes: the first pause is longer than after other refusals, the longest is shorter.
+fn storm_delays(delays: &Delays) -> Delays {
+    Delays { first: delays.first * 3, longest: delays.longest / 5 }
+}
+
 /// One recorder as the scheduler sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Nvr {
@@ -50,8 +62,9 @@ pub(super) struct Nvr {
 enum Search {
     /// No refusal has shown a limit: so many streams have begun since it last grew.
     Growing { begun: usize },
-    /// A refusal has shown it; one more may be tried from `at` on, and `pause` is how long was waited for that.
-    Known { at: Instant, pause: Duration },
+    /// A refusal has shown it; one more may be tried from `at` on, when so many streams have `begun` since as belong to
+    /// `pause`, which is how long was waited for that.
+    Known { at: Instant, pause: Duration, begun: u32 },
 }
 
 impl Nvr {
@@ -60,7 +73,7 @@ impl Nvr {
         let cap = cap.unwrap_or(usize::MAX).max(1);
         let limit = learned.map_or(first_limit, |learned| learned.limit).clamp(1, cap);
         let search = match learned.and_then(|learned| learned.probe_pause) {
-            Some(pause) => Search::Known { at: now + pause, pause },
+            Some(pause) => Search::Known { at: now + pause, pause, begun: 0 },
             None => Search::Growing { begun: 0 },
         };
         Self {
@@ -102,7 +115,9 @@ impl Nvr {
             return held;
         }
         match self.search {
-            Search::Known { at, .. } if at > now && self.may_probe() => Some(at),
+            Search::Known { at, pause, begun } if at > now && begun >= enough_for(pause) && self.may_probe() => {
+                Some(at)
+            }
             _ => None,
         }
     }
@@ -112,7 +127,9 @@ impl Nvr {
             return 1;
         }
         match self.search {
-            Search::Known { at, .. } if at <= now && self.may_probe() => self.limit + 1,
+            Search::Known { at, pause, begun } if at <= now && begun >= enough_for(pause) && self.may_probe() => {
+                self.limit + 1
+            }
             _ => self.limit,
         }
     }
@@ -156,12 +173,11 @@ impl Nvr {
                     *begun = 0;
                 }
             }
-            Search::Known { at, pause } if self.streaming > self.limit => {
+            search @ Search::Known { .. } if self.streaming > self.limit => {
                 self.limit = self.streaming.min(self.cap);
-                *pause = FIRST_PROBE;
-                *at = now + FIRST_PROBE;
+                *search = Search::Known { at: now + FIRST_PROBE, pause: FIRST_PROBE, begun: 0 };
             }
-            Search::Known { .. } => {}
+            Search::Known { begun, .. } => *begun = begun.saturating_add(1),
         }
     }
 
@@ -172,10 +188,12 @@ impl Nvr {
         self.offline = false;
         let pause = match self.search {
             // One more than the limit was tried in vain.
-            Search::Known { at, pause } if at <= now && self.streaming >= self.limit => (pause * 2).min(RAREST_PROBE),
+            Search::Known { at, pause, .. } if at <= now && self.streaming >= self.limit => {
+                (pause * 2).min(RAREST_PROBE)
+            }
             _ => FIRST_PROBE,
         };
-        self.search = Search::Known { at: now + pause, pause };
+        self.search = Search::Known { at: now + pause, pause, begun: 0 };
         self.limit = self.streaming.max(1);
         self.before_storm = None;
         if self.streaming == 0 {
@@ -188,7 +206,7 @@ impl Nvr {
         self.refused += 1;
         self.offline = false;
         // Several attempts that were under way are refused together: one storm, one step.
-        if self.hold(Cause::NvrBusy, now, delays, random) {
+        if self.hold(Cause::NvrBusy, now, &storm_delays(delays), random) {
             self.before_storm = Some(self.before_storm.unwrap_or(self.limit));
             self.limit = (self.limit / 2).max(1);
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::instant::Instant;
-use crate::time_range::{RangeSet, TimeRange};
+use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing};
 
 use super::halving::Pair;
@@ -76,6 +76,25 @@ impl Queue {
     /// The next window, left where it is.
     pub fn peek(&self) -> Option<Task> {
         self.tasks.front().map(|task| task.with_range(task.range.split_at_grid().0))
+    }
+
+    /// Takes out what lies before `horizon`.
+    pub fn lose(&mut self, horizon: UtcSecond) -> RangeSet {
+        let mut lost = RangeSet::new();
+        while let Some(task) = self.tasks.front().filter(|task| task.range.start() < horizon).copied() {
+            self.tasks.pop_front();
+            // OK to look at the front only: what is put back there is what was taken from there.
+            if task.range.end() <= horizon {
+                lost.insert(task.range);
+                continue;
+            }
+            let (gone, rest) = task.range.split_at(horizon);
+            lost.insert(gone);
+            if let Some(rest) = rest {
+                self.tasks.push_front(task.with_range(rest));
+            }
+        }
+        lost
     }
 
     /// Drops what nothing of may start any more.

@@ -29,6 +29,7 @@ fn policy() -> Policy {
         streams: 16,
         per_nvr: 4,
         channels: BTreeMap::new(),
+        footage: BTreeMap::new(),
         learned: BTreeMap::new(),
         settle: Duration::from_secs(120),
         delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
@@ -87,6 +88,10 @@ fn play(
                 night.starts.push((now, window));
                 running.push((now + takes, window, outcome));
                 count_running(&mut night.most, &running, &nvr_of);
+                continue;
+            }
+            Step::Lost(lost) => {
+                night.given_up.push(lost);
                 continue;
             }
             Step::WaitUntil(at) => {
@@ -392,6 +397,22 @@ fn nothing_starts_after_the_time_to_stop() {
     let night = play(vec![item], policy(), later(), |_, _, _| in_a_minute(Outcome::Archived));
     assert_eq!(night.calls(), 10);
     assert!(night.starts.iter().all(|&(at, _)| at < stop));
+}
+
+#[test]
+fn what_is_older_than_the_nvr_keeps_is_lost_without_a_call_and_the_rest_is_fetched_in_time() {
+    let fleet = vec![work(1, "a", range(NINE, NINE + 4 * HOUR))];
+    // Two of the four hours are gone when the night begins, and one more second with each second of it.
+    let keeps = Duration::from_secs(46 * 3600);
+    let policy = Policy { footage: BTreeMap::from([(NvrId::new("a"), keeps)]), ..policy() };
+    let night = play(fleet, policy, later(), |window, now, _| {
+        assert!(Instant::from(window.range.start()) > now - keeps, "{window} was gone when it was asked for");
+        in_a_minute(Outcome::Archived)
+    });
+    let lost = night.given_up(Cause::Lost);
+    assert_eq!(lost.ranges()[0], range(NINE, NINE + 2 * HOUR + 60));
+    assert_eq!(lost.seconds() + night.archived[&device(1)].seconds(), 4 * HOUR);
+    assert_eq!(lost.ranges().len(), 1, "a minute each for ten minutes is fast enough");
 }
 
 /// A job that stops in the morning does not stop what another job asks of the same camera, nor the other way round.

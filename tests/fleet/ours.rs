@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
 use archive::device::NvrId;
 use archive::instant::Instant;
@@ -9,7 +10,7 @@ use archive::report::Learned;
 use archive::scheduler::{Policy, Scheduler, Step};
 use archive::window::Window;
 
-use super::model::{Answer, BEGIN, Fleet, Night, World};
+use super::model::{Answer, BEGIN, Fleet, Night, Recorder, World};
 
 /// What happened, and what the next night starts with.
 pub struct Played {
@@ -38,7 +39,12 @@ pub fn play(
 ) -> Played {
     let mut world = World::new(fleet);
     let mut now = Instant::from(BEGIN);
-    let mut scheduler = Scheduler::new(fleet.work(), Policy { learned, ..policy }, fleet.seed, now);
+    let keeps = |(index, recorder): (usize, &Recorder)| {
+        Some((fleet.nvr(index), Duration::from_secs(recorder.keeps_seconds?.unsigned_abs())))
+    };
+    let footage = fleet.recorders.iter().enumerate().filter_map(keeps).collect();
+    let policy = Policy { learned, footage, ..policy };
+    let mut scheduler = Scheduler::new(fleet.work(), policy, fleet.seed, now);
     let mut due: BinaryHeap<Reverse<Due>> = BinaryHeap::new();
     let mut attempts: Vec<Option<(Window, Answer)>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
@@ -59,6 +65,10 @@ pub fn play(
                 }
                 due.push(Reverse(Due { at: answer.ends, order: order + 1, attempt, begins: false }));
                 attempts[attempt] = Some((window, answer));
+                continue;
+            }
+            Step::Lost(lost) => {
+                given_up_seconds += lost.ranges.seconds();
                 continue;
             }
             Step::Finished => break,
