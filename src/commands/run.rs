@@ -13,6 +13,6 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         return plan::show_jobs(&args.jobs, &common).await;
     }
     let (settings, credentials) = context::settings_with_credentials(&common)?;
-    let requests = requests::of_jobs(&settings, &args.jobs, &Zones::read(&settings).await?, requests::now())?;
+    let requests = requests::of_jobs(&settings, &args.jobs, &Zones::read_for_a_run(&settings).await?, requests::now())?;
     work::work(&common, style, &settings, credentials, requests).await
 }

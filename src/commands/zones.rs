@@ -20,6 +20,14 @@ pub(super) struct Zones {
 }
 
 impl Zones {
+    /// For a command that writes: like [`Self::read`], and a ledger of an older version is brought up to date first.
+    pub(super) async fn read_for_a_run(settings: &Settings) -> anyhow::Result<Self> {
+        if settings.archive.ledger.try_exists()? {
+            drop(Ledger::open(&settings.archive.ledger)?);
+        }
+        Self::read(settings).await
+    }
+
     /// From the settings, and from the ledger if there is one.
     pub(super) async fn read(settings: &Settings) -> anyhow::Result<Self> {
         let archive = &settings.archive;

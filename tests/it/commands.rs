@@ -265,6 +265,25 @@ async fn a_devices_zone_is_remembered() {
     assert!(names.iter().all(|name| name.contains("+0100") || name.contains("+0200")), "{names:?}");
 }
 
+/// The first run of a newer version brings the ledger up to date; a question alone changes nothing, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_ledger_is_brought_up_to_date_by_a_run() {
+    let place = Place::new(fleet(&[(1, &[1])])).await;
+    assert_eq!(code(&run(place.fetch("1", range(yesterday(), 600))).await), 0);
+    let ledger = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
+    ledger
+        .execute_batch(
+            "ALTER TABLE run DROP COLUMN recovered;
+             DELETE FROM refinery_schema_history WHERE version = 4;",
+        )
+        .expect("the last step can be undone");
+    drop(ledger);
+    assert_eq!(code(&run(place.archive(&["gaps"])).await), 1);
+    let output = run(place.fetch("1", range(yesterday() + 600, 600))).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(place.archived(1).await.seconds(), 1200);
+}
+
 /// Two ledgers over one folder: the second run must not sweep what the first one streams.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_has_one_run_at_a_time_whatever_the_ledger() {
