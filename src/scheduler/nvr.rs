@@ -2,8 +2,8 @@
 //!
 //! An NVR never says how many playback channels it has; it only refuses when they are full (-4). So the limit is found.
 //! Until a refusal shows one, it grows by one after each round without a refusal. A refusal brings it down to what really
-//! streams. From then on one more is tried now and then: after two minutes at first, ever more rarely while that is
-//! refused, and after two minutes again when it was not, because then somebody else has freed a channel.
+//! streams. From then on one more is tried now and then: after two minutes and a few streams at first, ever more rarely
+//! while that is refused, and soon again when it was not, because then somebody else has freed a channel.
 //!
 //! What was learned is handed to the next night as [`Learned`].
 
@@ -181,7 +181,7 @@ impl Nvr {
         }
     }
 
-    /// Its channels are full (-4): the limit is what really streams. `delay` holds it when nothing of ours does, because
+    /// Its channels are full (-4): the limit is what really streams. It is left alone when nothing of ours streams, because
     /// then somebody else has the channels and no ending of ours will tell when one is free.
     pub(super) fn full(&mut self, now: Instant, delays: &Delays, random: f64) {
         self.refused += 1;

@@ -33,19 +33,6 @@ pub enum Profile {
     Hostile,
 }
 
-impl std::str::FromStr for Profile {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "none" => Ok(Self::None),
-            "typical" => Ok(Self::Typical),
-            "hostile" => Ok(Self::Hostile),
-            other => Err(format!("{other:?} is no fault profile: write none, typical or hostile")),
-        }
-    }
-}
-
 /// How a stream goes wrong. Seconds are of media, counted from the stream's first frame; when the stream is not that
 /// long, it happens in its last second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
