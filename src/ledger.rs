@@ -40,8 +40,8 @@ use crate::device::{DeviceId, NvrId};
 use crate::outcome::Attempt;
 use crate::recording::Recording;
 use crate::report::{
-    BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, RunEnd, RunId, RunRow,
-    RunStart, Totals,
+    BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, NvrNight, RunEnd, RunId,
+    RunRow, RunStart, Totals,
 };
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing, Window};
@@ -135,14 +135,26 @@ impl Ledger {
     }
 
     /// Keeps what a run learned of how much NVRs can take; its calls and refusals are added to those of earlier runs.
-    pub async fn learn_limits(&self, learned: Vec<(NvrId, Learned)>, at: UtcSecond) -> Result<(), LedgerError> {
-        self.write(move |connection| learned.iter().try_for_each(|(nvr, one)| limits::learn(connection, nvr, one, at)))
-            .await
+    pub async fn learn_limits(
+        &self,
+        run: RunId,
+        learned: Vec<(NvrId, Learned)>,
+        at: UtcSecond,
+    ) -> Result<(), LedgerError> {
+        self.write(move |connection| {
+            learned.iter().try_for_each(|(nvr, one)| limits::learn(connection, run, nvr, one, at))
+        })
+        .await
     }
 
     /// What runs learned of how much NVRs can take; calls and refusals are over all runs.
     pub async fn learned_limits(&self) -> Result<BTreeMap<NvrId, Learned>, LedgerError> {
         self.read(limits::learned).await
+    }
+
+    /// How each NVR fared in the newest `runs` runs that asked it anything, newest first.
+    pub async fn nvr_nights(&self, runs: u32) -> Result<BTreeMap<NvrId, Vec<NvrNight>>, LedgerError> {
+        self.read(move |connection| limits::nights(connection, runs)).await
     }
 
     // What is asked for, archived and missing.

@@ -203,15 +203,35 @@ pub struct DeviceHistory {
     pub seconds_per_second: f64,
 }
 
-/// What was learned of how much an NVR can take.
+/// What was learned of how much an NVR can take, and of how long it keeps footage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Learned {
     /// How many downloads it takes at once.
     pub limit: usize,
     /// How long was last waited before one more was tried; nothing when no refusal has shown the limit yet.
     pub probe_pause: Option<Duration>,
+    /// How old the oldest footage was that came, where a whole day of older time was answered with none. Nothing when
+    /// answers never showed it. Good enough to say what hurries, never to say what is lost.
+    pub keeps: Option<Duration>,
     /// How often it was asked for a recording, in the run that this was learned in.
     pub calls: u64,
     /// How many of those it refused.
     pub refused: u64,
+    /// How often it was left alone because it refused too many.
+    pub left_alone: u64,
+}
+
+/// How one NVR fared in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct NvrNight {
+    /// The run.
+    pub run: RunId,
+    /// How many downloads it was believed to take at once, when the run ended.
+    pub limit: usize,
+    /// How often it was asked for a recording.
+    pub calls: u64,
+    /// How many of those it refused.
+    pub refused: u64,
+    /// How often it was left alone because it refused too many.
+    pub left_alone: u64,
 }

@@ -158,7 +158,8 @@ impl Run {
         let policy = Policy { learned, ..self.job.policy.clone() };
         let mut scheduler = Scheduler::new(plan.work(), policy, self.job.seed, self.clock.now());
         let worked = self.work_through(&mut scheduler).await;
-        let learned = self.tools.ledger.learn_limits(scheduler.learned(), self.clock.now().to_utc_second()).await;
+        let now = self.clock.now().to_utc_second();
+        let learned = self.tools.ledger.learn_limits(self.id, scheduler.learned(), now).await;
         // What went wrong first is what a person must hear of.
         worked?;
         Ok(learned?)

@@ -100,7 +100,7 @@ impl Nvr {
             Search::Known { pause, .. } => Some(pause),
         };
         let limit = self.before_storm.unwrap_or(self.limit).max(self.limit);
-        Learned { limit, probe_pause, calls: self.calls, refused: self.refused }
+        Learned { limit, probe_pause, keeps: None, calls: self.calls, refused: self.refused, left_alone: 0 }
     }
 
     /// Whether one more attempt may start now.

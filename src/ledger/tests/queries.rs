@@ -1,8 +1,12 @@
 //! What is asked of a ledger, and what people ask it with `sqlite3`.
 
-use super::super::{DeviceFacts, GapQuery, LedgerError};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::{DeviceFacts, GapQuery, LedgerError, RunEnd};
 use super::*;
 use crate::device::NvrId;
+use crate::report::{Learned, NvrNight, RunCounts};
 use crate::time_range::RangeSet;
 use crate::untrusted::Untrusted;
 use crate::window::Cause;
@@ -196,4 +200,36 @@ async fn the_documented_queries_answer_their_questions() {
     assert_eq!(first_rows[0][..2], [Integer(5), Text("2026-11-20 19:10:00+08:00".to_owned())]);
     assert_eq!(first_rows[1], [Text("not tried".to_owned()), Integer(1), Real(0.3)]);
     assert_eq!(first_rows[2][..3], [Integer(5), Text("2026-11-20".to_owned()), Real(0.0)]);
+}
+
+#[tokio::test]
+async fn what_was_learned_of_an_nvr_is_the_newest_and_its_history_is_kept() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open();
+    let nvr = NvrId::new("store 1");
+    let night = |limit, calls, refused, keeps| Learned {
+        limit,
+        probe_pause: Some(Duration::from_secs(240)),
+        keeps,
+        calls,
+        refused,
+        left_alone: refused / 10,
+    };
+    let month = Some(Duration::from_secs(30 * 86_400));
+    let mut runs = Vec::new();
+    for (learned, at) in
+        [(night(4, 100, 30, month), DAY), (night(6, 50, 0, None), DAY + 86_400), (night(1, 0, 0, None), DAY + 90_000)]
+    {
+        let run = ledger.begin_run(start(at)).await.unwrap().id;
+        ledger.learn_limits(run, vec![(nvr.clone(), learned)], UtcSecond::new(at)).await.unwrap();
+        ledger.end_run(run, RunEnd { ended: UtcSecond::new(at), exit: 0, counts: RunCounts::default() }).await.unwrap();
+        runs.push(run);
+    }
+    // The third run asked it nothing.
+    let expected = Learned { calls: 150, refused: 30, left_alone: 3, ..night(6, 0, 0, month) };
+    assert_eq!(ledger.learned_limits().await.unwrap(), BTreeMap::from([(nvr.clone(), expected)]));
+    let newest = NvrNight { run: runs[1], limit: 6, calls: 50, refused: 0, left_alone: 0 };
+    let oldest = NvrNight { run: runs[0], limit: 4, calls: 100, refused: 30, left_alone: 3 };
+    assert_eq!(ledger.nvr_nights(7).await.unwrap(), BTreeMap::from([(nvr.clone(), vec![newest, oldest])]));
+    assert_eq!(ledger.nvr_nights(1).await.unwrap(), BTreeMap::from([(nvr, vec![newest])]));
 }
