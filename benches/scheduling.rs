@@ -15,6 +15,9 @@ mod others;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/fleet/ours.rs"]
 mod ours;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/fleet/world.rs"]
+mod world;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -22,7 +25,8 @@ use std::time::{Duration, Instant};
 use archive::backoff::Delays;
 use archive::scheduler::Policy;
 
-use model::{Fleet, Night};
+use model::Fleet;
+use world::Night;
 
 const SEED: u64 = 1;
 const STREAMS: usize = 10_000;
@@ -34,6 +38,7 @@ fn policy() -> Policy {
         per_nvr: 4,
         channels: BTreeMap::new(),
         footage: BTreeMap::new(),
+        stores: BTreeMap::new(),
         learned: BTreeMap::new(),
         settle: Duration::from_secs(120),
         delays: DELAYS,

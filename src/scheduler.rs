@@ -45,6 +45,8 @@ pub struct Policy {
     pub channels: BTreeMap<NvrId, usize>,
     /// How long an NVR keeps footage, where the settings say it.
     pub footage: BTreeMap<NvrId, Duration>,
+    /// The store that an NVR stands in, where it is known; others count as alone in theirs.
+    pub stores: BTreeMap<NvrId, String>,
     /// What earlier nights learned.
     pub learned: BTreeMap<NvrId, Learned>,
     /// How old a window's end must be before it is asked for.
@@ -227,17 +229,17 @@ impl Scheduler {
             self.streaming(window, now);
             self.cameras[index].answered();
         }
-        let Some((task, streamed)) = self.cameras[index].end_attempt() else {
+        let Some(attempt) = self.cameras[index].end_attempt() else {
             return Vec::new();
         };
         let nvr = self.cameras[index].nvr;
         self.running -= 1;
-        self.nvrs[nvr].nvr.ended(streamed);
+        self.nvrs[nvr].nvr.ended(attempt.streams);
         self.note_platform(outcome, now);
 
         let random = self.random.random::<f64>();
-        self.nvrs[nvr].note(outcome, now, &self.policy.delays, random);
-        let next = verdict::next(task, outcome, &self.policy);
+        self.nvrs[nvr].note(outcome, attempt.asked_with, now, &self.policy.delays, random);
+        let next = verdict::next(attempt.task, outcome, &self.policy);
         let mut given_up = self.carry_out(index, next, now);
         given_up.extend(self.give_up_nvr(nvr));
 
@@ -303,7 +305,8 @@ impl Scheduler {
                 return Some(Step::Lost(GivenUp { device: self.cameras[index].device, ranges, cause: Cause::Lost }));
             }
         }
-        let window = self.cameras[index].begin_attempt(now, self.policy.settle);
+        let asked_with = self.nvrs[nvr].nvr.streaming();
+        let window = self.cameras[index].begin_attempt(now, self.policy.settle, asked_with);
         if window.is_some() {
             self.nvrs[nvr].nvr.started();
             self.running += 1;
@@ -504,9 +507,9 @@ impl NvrLine {
     }
 
     /// What an outcome says of the NVR.
-    fn note(&mut self, outcome: &Outcome, now: Instant, delays: &Delays, random: f64) {
+    fn note(&mut self, outcome: &Outcome, asked_with: usize, now: Instant, delays: &Delays, random: f64) {
         match outcome {
-            Outcome::Missed(Class::NvrFull) => self.nvr.full(now, delays, random),
+            Outcome::Missed(Class::NvrFull) => self.nvr.full(asked_with, now, delays, random),
             Outcome::Missed(Class::NvrOverloaded) => self.nvr.overloaded(now, delays, random),
             Outcome::Missed(Class::NvrOffline) => self.nvr.went_offline(now, delays, random),
             Outcome::Missed(Class::MediaTrouble) => self.nvr.media_failed(now, delays, random),

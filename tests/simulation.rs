@@ -7,6 +7,9 @@
 mod model;
 #[path = "fleet/ours.rs"]
 mod ours;
+#[allow(dead_code, reason = "the bench uses the rest")]
+#[path = "fleet/world.rs"]
+mod world;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +29,7 @@ fn policy() -> Policy {
         per_nvr: 4,
         channels: BTreeMap::new(),
         footage: BTreeMap::new(),
+        stores: BTreeMap::new(),
         learned: BTreeMap::new(),
         settle: Duration::from_secs(120),
         delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },

@@ -119,6 +119,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         per_nvr: archive.per_nvr,
         channels: channels.collect(),
         footage: settings.nvrs.iter().filter_map(|nvr| Some((nvr.name.clone(), nvr.footage?))).collect(),
+        stores: settings.nvrs.iter().filter_map(|nvr| Some((nvr.name.clone(), nvr.store.clone()?))).collect(),
         learned: BTreeMap::new(),
         settle: archive.settle,
         delays: Delays { first: retry.first_delay, longest: retry.max_delay },

@@ -13,11 +13,14 @@ use super::halving::{Halving, Settled};
 use super::queue::{Queue, Task};
 use super::{Rank, Work};
 
-#[derive(Debug)]
-struct InFlight {
-    task: Task,
+/// An attempt under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InFlight {
+    pub(super) task: Task,
     /// Whether the platform has given a URL.
-    streams: bool,
+    pub(super) streams: bool,
+    /// How many streamed from its NVR when it started.
+    pub(super) asked_with: usize,
 }
 
 /// One camera. At most one attempt runs at a time: the platform answers -3 to a second.
@@ -90,24 +93,23 @@ impl Camera {
         fresh.map(due).into_iter().chain(retry.map(due)).min()
     }
 
-    /// Takes the next window that is due: fresh ones before retries.
-    pub(super) fn begin_attempt(&mut self, now: Instant, settle: Duration) -> Option<Window> {
+    /// Takes the next window that is due: fresh ones before retries. `asked_with` is how many stream from its NVR.
+    pub(super) fn begin_attempt(&mut self, now: Instant, settle: Duration, asked_with: usize) -> Option<Window> {
         self.drop_stopped(now);
         if self.due(settle).is_none_or(|due| due > now) {
             return None;
         }
         let fresh = self.fresh.peek().is_some_and(|task| settled_at(&task, settle) <= now);
         let task = if fresh { self.fresh.pop()? } else { self.retries.pop_first()?.1 };
-        self.in_flight = Some(InFlight { task, streams: false });
+        self.in_flight = Some(InFlight { task, streams: false, asked_with });
         Some(Window { device: self.device, range: task.range })
     }
 
-    /// Takes the running attempt's task, and whether it got as far as a stream; whoever does must put what is left of it
-    /// back, or its time is gone.
-    pub(super) fn end_attempt(&mut self) -> Option<(Task, bool)> {
-        let InFlight { task, streams } = self.in_flight.take()?;
-        self.remaining -= task.range.seconds();
-        Some((task, streams))
+    /// Takes the attempt that was under way; whoever does must put what is left of its task back, or its time is gone.
+    pub(super) fn end_attempt(&mut self) -> Option<InFlight> {
+        let attempt = self.in_flight.take()?;
+        self.remaining -= attempt.task.range.seconds();
+        Some(attempt)
     }
 
     /// Notes that the running attempt has got its URL; false when that was known, or another window's runs.

@@ -17,6 +17,8 @@ use crate::window::Cause;
 /// How long after a refusal one more stream than the limit is tried, for the first time and at the most.
 const FIRST_PROBE: Duration = Duration::from_secs(2 * 60);
 const RAREST_PROBE: Duration = Duration::from_secs(30 * 60);
+const RAREST_RESTLESS: Duration = Duration::from_secs(8 * 60);
+const CALM_AGAIN: u32 = 30;
 
 /// How many streams begin in a pause at the least: where a window takes as long as it plays, half an hour is only a few
 /// windows, and a refusal for every few of them would be too many.
@@ -41,6 +43,11 @@ pub(super) struct Nvr {
     before_storm: Option<usize>,
     /// How the limit is looked for.
     search: Search,
+    /// The most that have streamed at once since the limit last fell.
+    proven: usize,
+    /// Probes in vain since the limit was last seen to move by itself, because somebody else took or freed a channel;
+    /// nothing when that was never seen, or long ago.
+    moved: Option<u32>,
     /// Attempts under way, with or without a stream.
     running: usize,
     /// Those of them that stream.
@@ -81,6 +88,8 @@ impl Nvr {
             limit,
             before_storm: None,
             search,
+            proven: 0,
+            moved: None,
             running: 0,
             streaming: 0,
             held_until: None,
@@ -144,6 +153,11 @@ impl Nvr {
         self.calls += 1;
     }
 
+    /// How many downloads stream now.
+    pub(super) fn streaming(&self) -> usize {
+        self.streaming
+    }
+
     /// An attempt ended; `streamed` says whether it got as far as a stream.
     pub(super) fn ended(&mut self, streamed: bool) {
         self.running -= 1;
@@ -153,6 +167,7 @@ impl Nvr {
     /// It gave a URL: it is online, and takes as many as stream now.
     pub(super) fn began_to_stream(&mut self, now: Instant) {
         self.streaming += 1;
+        self.proven = self.proven.max(self.streaming);
         if self.held_until.is_some_and(|until| until > now) {
             // It was asked before it wanted to be left alone, so it still does.
             return;
@@ -175,28 +190,41 @@ impl Nvr {
             }
             search @ Search::Known { .. } if self.streaming > self.limit => {
                 self.limit = self.streaming.min(self.cap);
+                if matches!(*search, Search::Known { pause, .. } if pause > FIRST_PROBE) {
+                    // It was refused before, and is not now.
+                    self.moved = Some(0);
+                }
                 *search = Search::Known { at: now + FIRST_PROBE, pause: FIRST_PROBE, begun: 0 };
             }
             Search::Known { begun, .. } => *begun = begun.saturating_add(1),
         }
     }
 
-    /// Its channels are full (-4): the limit is what really streams. It is left alone when nothing of ours streams, because
-    /// then somebody else has the channels and no ending of ours will tell when one is free.
-    pub(super) fn full(&mut self, now: Instant, delays: &Delays, random: f64) {
+    /// Its channels are full (-4): the limit is what really streams, or streamed when it was `asked_with` so many, for a stream
+    /// may have ended since. It is left alone when nothing of ours streams, because then somebody else has the channels and no
+    /// ending of ours will tell when one is free.
+    pub(super) fn full(&mut self, asked_with: usize, now: Instant, delays: &Delays, random: f64) {
         self.refused += 1;
         self.offline = false;
+        let streamed = self.streaming.max(asked_with);
         let pause = match self.search {
             // One more than the limit was tried in vain.
-            Search::Known { at, pause, .. } if at <= now && self.streaming >= self.limit => {
-                (pause * 2).min(RAREST_PROBE)
+            Search::Known { at, pause, .. } if at <= now && streamed >= self.limit => {
+                self.moved = self.moved.map(|probes| probes + 1).filter(|&probes| probes < CALM_AGAIN);
+                (pause * 2).min(if self.moved.is_some() { RAREST_RESTLESS } else { RAREST_PROBE })
             }
-            _ => FIRST_PROBE,
+            _ => {
+                if streamed < self.proven {
+                    self.moved = Some(0);
+                }
+                FIRST_PROBE
+            }
         };
+        self.proven = streamed;
         self.search = Search::Known { at: now + pause, pause, begun: 0 };
-        self.limit = self.streaming.max(1);
+        self.limit = streamed.clamp(1, self.cap);
         self.before_storm = None;
-        if self.streaming == 0 {
+        if streamed == 0 {
             self.hold(Cause::NvrBusy, now, delays, random);
         }
     }

@@ -30,6 +30,7 @@ fn policy() -> Policy {
         per_nvr: 4,
         channels: BTreeMap::new(),
         footage: BTreeMap::new(),
+        stores: BTreeMap::new(),
         learned: BTreeMap::new(),
         settle: Duration::from_secs(120),
         delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },

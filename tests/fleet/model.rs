@@ -1,20 +1,12 @@
-//! A model of recorders in virtual time: what a scheduler has to do with, without sockets and without waiting.
+//! Recorders and cameras as they truly are.
 //!
-//! It knows what no platform tells: how many channels a recorder really has and when, when it is offline or overloaded,
+//! The model knows what no platform tells: how many channels a recorder really has and when, when it is offline or overloaded,
 //! where footage is missing. From that it also knows the least time that any scheduler needs.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use archive::device::{DeviceId, NvrId};
-use archive::instant::Instant;
-use archive::outcome::{Class, Outcome};
 use archive::scheduler::{Stretch, Work};
 use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
 use archive::window::{Cause, Missing, Window};
-
-/// How long the platform takes to answer a call.
-pub const REPLY: Duration = Duration::from_millis(300);
 
 /// When a night begins: 2026-11-21T00:00:00Z.
 pub const BEGIN: UtcSecond = UtcSecond::new(1_795_219_200);
@@ -24,6 +16,15 @@ pub const BEGIN: UtcSecond = UtcSecond::new(1_795_219_200);
 pub struct Span {
     pub from: i64,
     pub to: i64,
+}
+
+/// A store's line to the world, too narrow for all of its cameras at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NarrowUplink {
+    /// The store: the position of any one of its recorders, all of which have the same uplink.
+    pub store: usize,
+    /// How many streams at full speed it carries; more of them share it.
+    pub streams: u64,
 }
 
 /// One recorder, as it truly is.
@@ -37,6 +38,12 @@ pub struct Recorder {
     pub pace: i64,
     /// Footage older than this many seconds before now is gone; it moves on with time.
     pub keeps_seconds: Option<i64>,
+    /// The uplink that its streams go through, when that is a narrow one.
+    pub uplink: Option<NarrowUplink>,
+    /// How many of a thousand streams break off.
+    pub drops_per_mille: u64,
+    /// How many milliseconds a camera stays busy after a stream that broke off.
+    pub busy_after_drop: i64,
 }
 
 /// One camera.
@@ -64,14 +71,17 @@ impl Recorder {
             overloaded: Vec::new(),
             pace: 75_000,
             keeps_seconds: None,
+            uplink: None,
+            drops_per_mille: 0,
+            busy_after_drop: 0,
         }
     }
 
-    fn channels_at(&self, at: i64) -> usize {
+    pub fn channels_at(&self, at: i64) -> usize {
         self.channels.iter().rev().find(|(from, _)| *from <= at).map_or(0, |&(_, channels)| channels)
     }
 
-    fn is_in(stretches: &[Span], at: i64) -> bool {
+    pub fn is_in(stretches: &[Span], at: i64) -> bool {
         stretches.iter().any(|stretch| stretch.from <= at && at < stretch.to)
     }
 }
@@ -79,6 +89,11 @@ impl Recorder {
 impl Fleet {
     pub fn nvr(&self, recorder: usize) -> NvrId {
         NvrId::new(&format!("nvr {recorder}"))
+    }
+
+    /// The store that a recorder stands in: one of its own, unless it shares an uplink.
+    pub fn store_of(&self, recorder: usize) -> usize {
+        self.recorders[recorder].uplink.map_or(recorder, |narrow| narrow.store)
     }
 
     /// What a scheduler is told of it: everything asked for, nothing tried yet.
@@ -104,15 +119,12 @@ impl Fleet {
     /// How long the stream of a window takes, in milliseconds: its recorder's pace, in proportion to its length, a fifth
     /// more or less by chance that follows from the seed.
     pub fn takes(&self, recorder: usize, window: &Window) -> i64 {
-        let mut hash = self.seed ^ (window.device.get() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^= (window.range.start().get() as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-        hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let chance = ((hash >> 40) % 1000) as i64;
+        let chance = (chance(self.seed, window) % 1000) as i64;
         self.recorders[recorder].pace * window.range.seconds() / GRID_SECONDS * (800 + chance * 400 / 1000) / 1000
     }
 
     /// The least time in milliseconds that any scheduler needs: the largest of a camera's own work, a recorder's work over
-    /// its true channels, and all work over all streams; outages added.
+    /// its true channels, a store's work over its uplink, and all work over all streams; outages added.
     pub fn lower_bound(&self, streams: usize) -> i64 {
         let mut of_recorder = vec![0i64; self.recorders.len()];
         let mut longest_camera = vec![0i64; self.recorders.len()];
@@ -129,6 +141,11 @@ impl Fleet {
         for (index, recorder) in self.recorders.iter().enumerate() {
             bound = bound.max(recorder.time_for(of_recorder[index], usize::MAX));
             bound = bound.max(recorder.time_for(longest_camera[index], 1));
+            if let Some(narrow) = recorder.uplink {
+                let of_store =
+                    of_recorder.iter().zip(&self.recorders).filter(|(_, other)| other.uplink == Some(narrow));
+                bound = bound.max(of_store.map(|(work, _)| work).sum::<i64>() / narrow.streams as i64);
+            }
         }
         bound
     }
@@ -170,125 +187,21 @@ pub fn fleet(seed: u64, recorders: Vec<Recorder>, cameras: i64, seconds: i64) ->
     Fleet { seed, recorders, cameras }
 }
 
-/// What happened in a night.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Night {
-    /// Milliseconds from the begin to the last stream's end.
-    pub makespan: i64,
-    pub calls: u64,
-    pub refused: u64,
-    pub archived_seconds: i64,
-    /// Seconds that were gone before they were asked for.
-    pub lost_seconds: i64,
-    /// The most calls that began within one second.
-    pub peak_calls: u64,
-}
-
-/// The recorders while a night goes on.
-pub struct World<'a> {
-    pub fleet: &'a Fleet,
-    pub night: Night,
-    by_device: BTreeMap<DeviceId, usize>,
-    running: Vec<usize>,
-    camera_runs: Vec<bool>,
-    second: (i64, u64),
-}
-
-/// A call's answer, and when the attempt is over.
-pub struct Answer {
-    pub outcome: Outcome,
-    /// When the URL comes, or the refusal.
-    pub begins: Instant,
-    pub ends: Instant,
-    /// Whether a channel is taken until then.
-    pub streams: bool,
-}
-
-impl<'a> World<'a> {
-    pub fn new(fleet: &'a Fleet) -> Self {
-        let by_device = fleet.cameras.iter().enumerate().map(|(index, camera)| (camera.device, index)).collect();
-        let running = vec![0; fleet.recorders.len()];
-        let camera_runs = vec![false; fleet.cameras.len()];
-        Self { fleet, night: Night::default(), by_device, running, camera_runs, second: (0, 0) }
-    }
-
-    pub fn camera_of(&self, window: &Window) -> usize {
-        self.by_device[&window.device]
-    }
-
-    /// Asks for a window. Panics when its camera has a download already: no scheduler may do that.
-    pub fn ask(&mut self, window: &Window, now: Instant) -> Answer {
-        let at = now.since(Instant::from(BEGIN)).as_millis() as i64;
-        self.count_call(at);
-        let index = self.camera_of(window);
-        let camera = &self.fleet.cameras[index];
-        assert!(!self.camera_runs[index], "{window}: its camera has a download already");
-        let recorder = &self.fleet.recorders[camera.recorder];
-        let refusal = if Recorder::is_in(&recorder.offline, at) {
-            Some(Class::NvrOffline)
-        } else if Recorder::is_in(&recorder.overloaded, at) {
-            Some(Class::NvrOverloaded)
-        } else if self.running[camera.recorder] >= recorder.channels_at(at) {
-            Some(Class::NvrFull)
-        } else {
-            None
-        };
-        if let Some(class) = refusal {
-            self.night.refused += 1;
-            self.camera_runs[index] = true;
-            return Answer { outcome: Outcome::Missed(class), begins: now + REPLY, ends: now + REPLY, streams: false };
-        }
-        self.running[camera.recorder] += 1;
-        self.camera_runs[index] = true;
-        let gone = recorder.keeps_seconds.map(|keeps| now.to_utc_second() - keeps);
-        let there = camera.holes_in(window.range, gone);
-        let takes = Duration::from_millis(self.fleet.takes(camera.recorder, window).unsigned_abs());
-        let outcome = match window.range.seconds() - there {
-            0 => Outcome::Empty,
-            media if there > 5 => Outcome::Short { media_seconds: media },
-            _ => Outcome::Archived,
-        };
-        Answer { outcome, begins: now + REPLY, ends: now + REPLY + takes, streams: true }
-    }
-
-    /// An attempt is over.
-    pub fn end(&mut self, window: &Window, answer: &Answer, now: Instant) {
-        let index = self.camera_of(window);
-        self.camera_runs[index] = false;
-        if answer.streams {
-            self.running[self.fleet.cameras[index].recorder] -= 1;
-        }
-        if answer.outcome == Outcome::Archived {
-            self.night.archived_seconds += window.range.seconds();
-            self.night.makespan = now.since(Instant::from(BEGIN)).as_millis() as i64;
-        }
-    }
-
-    /// How many downloads a recorder really takes now: what only an oracle knows.
-    pub fn true_room(&self, recorder: usize, now: Instant) -> usize {
-        let at = now.since(Instant::from(BEGIN)).as_millis() as i64;
-        let truth = &self.fleet.recorders[recorder];
-        if Recorder::is_in(&truth.offline, at) || Recorder::is_in(&truth.overloaded, at) {
-            return 0;
-        }
-        truth.channels_at(at).saturating_sub(self.running[recorder])
-    }
-
-    fn count_call(&mut self, at: i64) {
-        self.night.calls += 1;
-        let second = at / 1000;
-        self.second = if self.second.0 == second { (second, self.second.1 + 1) } else { (second, 1) };
-        self.night.peak_calls = self.night.peak_calls.max(self.second.1);
-    }
-}
-
 impl Camera {
     /// How many seconds of a range are not there: holes, and what is older than `gone`.
-    fn holes_in(&self, range: TimeRange, gone: Option<UtcSecond>) -> i64 {
+    pub fn holes_in(&self, range: TimeRange, gone: Option<UtcSecond>) -> i64 {
         let mut missing = self.holes.intersect(&range.into());
         if let Some(old) = gone.and_then(|gone| TimeRange::new(range.start(), gone.min(range.end()))) {
             missing.insert(old);
         }
         missing.seconds()
     }
+}
+
+/// A number that follows from the seed and the window.
+pub fn chance(seed: u64, window: &Window) -> u64 {
+    let mut hash = seed ^ (window.device.get() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^= (window.range.start().get() as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash >> 40
 }

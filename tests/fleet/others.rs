@@ -2,7 +2,7 @@
 //! and an oracle that knows what no platform tells, which cannot be beaten by much.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use archive::backoff::Delays;
@@ -11,17 +11,16 @@ use archive::outcome::Outcome;
 use archive::time_range::TimeRange;
 use archive::window::Window;
 
-use super::model::{Answer, BEGIN, Fleet, Night, World};
+use super::model::{BEGIN, Fleet};
+use super::world::{Happening, Night, World};
 
 /// A camera's windows, oldest first.
 type Windows = Box<dyn Iterator<Item = TimeRange>>;
 
-/// A worker at work: at which camera's window, with what answer (nothing while it sleeps), after how many refusals.
-struct Worker {
+/// What a worker has in hand: a camera with what is left of it, and how often it was refused.
+struct InHand {
     camera: usize,
     windows: Windows,
-    window: Window,
-    answer: Option<Answer>,
     refusals: u32,
 }
 
@@ -36,39 +35,41 @@ pub fn pool(fleet: &Fleet, workers: usize, delays: Delays) -> Night {
         .enumerate()
         .map(|(index, camera)| (index, Box::new(camera.asked.cut_on_grid()) as Windows))
         .collect();
-    let (mut idle, mut now, mut order) = (workers, Instant::from(BEGIN), 0u64);
-    let mut due: BinaryHeap<Reverse<(Instant, u64)>> = BinaryHeap::new();
-    let mut busy: HashMap<u64, Worker> = HashMap::new();
+    let (mut idle, mut now) = (workers, Instant::from(BEGIN));
+    let mut busy: BTreeMap<Window, InHand> = BTreeMap::new();
+    let mut asleep: BinaryHeap<Reverse<(Instant, Window)>> = BinaryHeap::new();
     loop {
         while idle > 0 {
             let Some((camera, mut windows)) = cameras.pop_front() else { break };
             let Some(range) = windows.next() else { continue };
             let window = Window { device: fleet.cameras[camera].device, range };
-            let answer = world.ask(&window, now);
-            order += 1;
-            due.push(Reverse((answer.ends, order)));
-            busy.insert(order, Worker { camera, windows, window, answer: Some(answer), refusals: 0 });
+            world.ask(&window, now);
+            busy.insert(window, InHand { camera, windows, refusals: 0 });
             idle -= 1;
         }
-        let Some(Reverse((at, key))) = due.pop() else { return world.night };
-        now = at;
-        order += 1;
-        let worker = busy.remove(&key).expect("what is due is busy");
-        let Some(answer) = worker.answer else {
-            // It has slept, and asks again.
-            let answer = world.ask(&worker.window, now);
-            due.push(Reverse((answer.ends, order)));
-            busy.insert(order, Worker { answer: Some(answer), ..worker });
-            continue;
-        };
-        world.end(&worker.window, &answer, now);
-        if matches!(answer.outcome, Outcome::Missed(_)) {
-            let refusals = worker.refusals + 1;
-            due.push(Reverse((now + delays.after(refusals, 0.5), order)));
-            busy.insert(order, Worker { answer: None, refusals, ..worker });
-        } else {
-            idle += 1;
-            cameras.push_back((worker.camera, worker.windows));
+        let wakes = asleep.peek().map(|&Reverse((at, _))| at);
+        match (world.next(), wakes) {
+            (None, None) => return world.night,
+            (Some(at), wakes) if wakes.is_none_or(|wakes| at <= wakes) => {
+                let Some((at, happening)) = world.happen() else { continue };
+                now = at;
+                let Happening::Ended(window, outcome) = happening else { continue };
+                let in_hand = busy.remove(&window).expect("what ends is in hand");
+                if matches!(outcome, Outcome::Missed(_)) {
+                    let refusals = in_hand.refusals + 1;
+                    asleep.push(Reverse((now + delays.after(refusals, 0.5), window)));
+                    busy.insert(window, InHand { refusals, ..in_hand });
+                } else {
+                    idle += 1;
+                    cameras.push_back((in_hand.camera, in_hand.windows));
+                }
+            }
+            (_, Some(_)) => {
+                let Some(Reverse((at, window))) = asleep.pop() else { continue };
+                now = at;
+                world.ask(&window, now);
+            }
+            (Some(_), None) => unreachable!("the arm above takes it"),
         }
     }
 }
@@ -88,9 +89,9 @@ pub fn oracle(fleet: &Fleet, streams: usize) -> Night {
         changes.extend(recorder.channels.iter().map(|&(from, _)| Reverse(from)).filter(|Reverse(from)| *from > 0));
         changes.extend(recorder.offline.iter().chain(&recorder.overloaded).map(|stretch| Reverse(stretch.to)));
     }
-    let mut due: BinaryHeap<Reverse<(Instant, u64)>> = BinaryHeap::new();
-    let mut busy: HashMap<u64, (usize, Window, Answer)> = HashMap::new();
-    let (mut now, mut order, mut running) = (begin, 0u64, 0usize);
+    let by_device: BTreeMap<_, _> =
+        fleet.cameras.iter().enumerate().map(|(index, camera)| (camera.device, index)).collect();
+    let (mut now, mut running) = (begin, 0usize);
     let mut woken: BTreeSet<usize> = (0..fleet.recorders.len()).collect();
     loop {
         for recorder in std::mem::take(&mut woken) {
@@ -101,27 +102,22 @@ pub fn oracle(fleet: &Fleet, streams: usize) -> Night {
                 let there = TimeRange::new(gone.map_or(range.start(), |gone| gone.max(range.start())), range.end());
                 let Some((first, rest)) = there.map(TimeRange::split_at_grid) else { continue };
                 left[index] = rest;
-                let window = Window { device: fleet.cameras[index].device, range: first };
-                let answer = world.ask(&window, now);
-                order += 1;
+                world.ask(&Window { device: fleet.cameras[index].device, range: first }, now);
                 running += 1;
-                due.push(Reverse((answer.ends, order)));
-                busy.insert(order, (index, window, answer));
             }
             if running >= streams {
                 woken.insert(recorder);
             }
         }
-        let ends = due.peek().map(|&Reverse((at, _))| at);
         let change = changes.peek().map(|&Reverse(at)| begin + Duration::from_millis(at.unsigned_abs()));
-        match (ends, change) {
+        match (world.next(), change) {
             (None, None) => return world.night,
-            (Some(ends), change) if change.is_none_or(|change| ends <= change) => {
-                let Some(Reverse((_, key))) = due.pop() else { return world.night };
-                let (index, window, answer) = busy.remove(&key).expect("what is due is busy");
-                now = ends;
+            (Some(next), change) if change.is_none_or(|change| next <= change) => {
+                let Some((at, happening)) = world.happen() else { continue };
+                now = at;
+                let Happening::Ended(window, _) = happening else { continue };
+                let index = by_device[&window.device];
                 running -= 1;
-                world.end(&window, &answer, now);
                 if let Some(rest) = left[index] {
                     ready[fleet.cameras[index].recorder].insert((Reverse(rest.seconds()), index));
                 }

@@ -1,7 +1,6 @@
-//! A night of the real scheduler against the model.
+//! Our scheduler against the model: a whole night in virtual time.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use archive::device::NvrId;
@@ -10,7 +9,8 @@ use archive::report::Learned;
 use archive::scheduler::{Policy, Scheduler, Step};
 use archive::window::Window;
 
-use super::model::{Answer, BEGIN, Fleet, Night, Recorder, World};
+use super::model::{BEGIN, Fleet, Recorder};
+use super::world::{Happening, Night, World};
 
 /// What happened, and what the next night starts with.
 pub struct Played {
@@ -18,16 +18,6 @@ pub struct Played {
     pub learned: BTreeMap<NvrId, Learned>,
     /// Seconds that were given up, by whatever cause.
     pub given_up_seconds: i64,
-}
-
-/// Something that happens at a moment: a stream that begins, or an attempt that ends. Ordered by moment, then by order of
-/// arrival, so that the same seed gives the same night.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
-    at: Instant,
-    order: u64,
-    attempt: usize,
-    begins: bool,
 }
 
 /// Plays a whole night. `watch` sees every start, for what must always be true.
@@ -39,32 +29,13 @@ pub fn play(
 ) -> Played {
     let mut world = World::new(fleet);
     let mut now = Instant::from(BEGIN);
-    let keeps = |(index, recorder): (usize, &Recorder)| {
-        Some((fleet.nvr(index), Duration::from_secs(recorder.keeps_seconds?.unsigned_abs())))
-    };
-    let footage = fleet.recorders.iter().enumerate().filter_map(keeps).collect();
-    let policy = Policy { learned, footage, ..policy };
-    let mut scheduler = Scheduler::new(fleet.work(), policy, fleet.seed, now);
-    let mut due: BinaryHeap<Reverse<Due>> = BinaryHeap::new();
-    let mut attempts: Vec<Option<(Window, Answer)>> = Vec::new();
-    let mut free: Vec<usize> = Vec::new();
-    let mut order = 0;
+    let mut scheduler = Scheduler::new(fleet.work(), told(fleet, policy, learned), fleet.seed, now);
     let mut given_up_seconds = 0;
     loop {
         let wake = match scheduler.poll(now) {
             Step::Start(window) => {
                 watch(&window, now);
-                let answer = world.ask(&window, now);
-                let attempt = free.pop().unwrap_or_else(|| {
-                    attempts.push(None);
-                    attempts.len() - 1
-                });
-                order += 2;
-                if answer.streams {
-                    due.push(Reverse(Due { at: answer.begins, order, attempt, begins: true }));
-                }
-                due.push(Reverse(Due { at: answer.ends, order: order + 1, attempt, begins: false }));
-                attempts[attempt] = Some((window, answer));
+                world.ask(&window, now);
                 continue;
             }
             Step::Lost(lost) => {
@@ -72,32 +43,38 @@ pub fn play(
                 continue;
             }
             Step::Finished => break,
-            Step::WaitUntil(at) => Some(at),
+            Step::WaitUntil(at) => {
+                assert!(at > now, "seed {}: a wait must end later than it begins", fleet.seed);
+                Some(at)
+            }
             Step::AwaitCompletion => None,
         };
-        match (due.peek().map(|Reverse(first)| first.at), wake) {
+        match (world.next(), wake) {
             (Some(at), wake) if wake.is_none_or(|wake| at <= wake) => {
-                let Reverse(first) = due.pop().expect("it was looked at");
-                now = first.at;
-                if first.begins {
-                    let (window, _) = attempts[first.attempt].as_ref().expect("it has not ended");
-                    scheduler.streaming(window, now);
-                    continue;
-                }
-                let (window, answer) = attempts[first.attempt].take().expect("it ends once");
-                free.push(first.attempt);
-                world.end(&window, &answer, now);
-                for given_up in scheduler.complete(&window, &answer.outcome, now) {
-                    given_up_seconds += given_up.ranges.seconds();
+                let Some((at, happening)) = world.happen() else { continue };
+                now = at;
+                match happening {
+                    Happening::Began(window) => scheduler.streaming(&window, now),
+                    Happening::Ended(window, outcome) => {
+                        let given_up = scheduler.complete(&window, &outcome, now);
+                        given_up_seconds += given_up.iter().map(|given_up| given_up.ranges.seconds()).sum::<i64>();
+                    }
                 }
             }
-            (_, Some(wake)) => {
-                assert!(wake > now, "a wait must end later than it begins");
-                now = wake;
-            }
+            (_, Some(wake)) => now = wake,
             (_, None) => panic!("seed {}: it waits for an ending, and nothing runs", fleet.seed),
         }
     }
-    assert!(due.is_empty(), "seed {}: finished while something runs", fleet.seed);
+    assert!(world.next().is_none(), "seed {}: finished while something runs", fleet.seed);
     Played { night: world.night, learned: scheduler.learned().into_iter().collect(), given_up_seconds }
+}
+
+/// What the settings and the ledger would say of a fleet.
+fn told(fleet: &Fleet, policy: Policy, learned: BTreeMap<NvrId, Learned>) -> Policy {
+    let keeps = |(index, recorder): (usize, &Recorder)| {
+        Some((fleet.nvr(index), Duration::from_secs(recorder.keeps_seconds?.unsigned_abs())))
+    };
+    let stores = (0..fleet.recorders.len()).map(|index| (fleet.nvr(index), fleet.store_of(index).to_string()));
+    let footage = fleet.recorders.iter().enumerate().filter_map(keeps).collect();
+    Policy { learned, footage, stores: stores.collect(), ..policy }
 }
