@@ -44,6 +44,7 @@ fn policy() -> Policy {
         delays: DELAYS,
         attempts: 6,
         busy_attempts: 400,
+        refused_share: 0.5,
         recheck_after: Duration::from_secs(300),
         tolerance_seconds: 5,
     }

@@ -126,8 +126,23 @@ pub struct Summary {
     pub attempts: u64,
     /// What is missing, by cause, in seconds.
     pub missing: Vec<(Cause, i64)>,
+    /// NVRs that refused so much that they were left alone for a while.
+    pub refusing: Vec<Refusing>,
     /// Why it ended before its work did, when it did.
     pub stopped: Option<StopReason>,
+}
+
+/// An NVR that refused more than a run puts up with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusing {
+    /// Which.
+    pub nvr: NvrId,
+    /// How often it was asked for a recording.
+    pub calls: u64,
+    /// How many of those it refused.
+    pub refused: u64,
+    /// How often it was left alone for that.
+    pub left_alone: u64,
 }
 
 impl Summary {

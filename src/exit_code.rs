@@ -55,6 +55,7 @@ mod tests {
             recordings: 1,
             bytes: 1,
             attempts: 1,
+            refusing: Vec::new(),
             missing: Vec::new(),
             stopped,
         };

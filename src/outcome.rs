@@ -130,6 +130,15 @@ impl Outcome {
         }
     }
 
+    /// Whether footage of the window came, kept or not.
+    pub const fn brought_footage(&self) -> bool {
+        match self {
+            Self::Archived | Self::Prefix { .. } | Self::Broken => true,
+            Self::Short { media_seconds } => *media_seconds > 0,
+            Self::Empty | Self::Unusable | Self::Missed(_) | Self::Cancelled => false,
+        }
+    }
+
     /// Whether the platform gave a URL for the attempt, as far as the outcome tells.
     pub const fn had_a_url(&self) -> bool {
         match self {

@@ -78,13 +78,23 @@ pub fn summary(summary: &Summary) -> String {
         wording::count(summary.attempts, "attempt"),
     );
     text.push_str(&causes(summary.missing.iter().map(|&(cause, seconds)| (cause, seconds))));
+    for nvr in &summary.refusing {
+        // OK to ignore: writing to a String cannot fail, here and below.
+        let _ = writeln!(
+            text,
+            "  nvr {} refused {} of {}, and was left alone {}",
+            nvr.nvr,
+            nvr.refused,
+            wording::count(nvr.calls, "call"),
+            wording::count(nvr.left_alone, "time"),
+        );
+    }
     if let Some(reason) = &summary.stopped {
         let why = match reason {
             StopReason::Signal => "a signal asked for it",
             StopReason::StopAt => "its time to stop came",
             StopReason::AccountRefused(why) | StopReason::DiskFull(why) | StopReason::Broken(why) => why,
         };
-        // OK to ignore: writing to a String cannot fail, here and below.
         let _ = writeln!(text, "stopped early: {why}");
     }
     text

@@ -20,14 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adopt::{self, Orphan};
 use crate::calendar;
-use crate::device::{DeviceId, NvrMap};
-use crate::event::{Event, Recovery, StopReason, Summary};
+use crate::device::{DeviceId, NvrId, NvrMap};
+use crate::event::{Event, Recovery, Refusing, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::fetch::{self, Fetched, Fetcher};
 use crate::ledger::{Ledger, LedgerError};
 use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
-use crate::report::{DeviceFacts, RunCounts, RunEnd, RunId, RunStart};
+use crate::report::{DeviceFacts, Learned, RunCounts, RunEnd, RunId, RunStart};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{ALL_TIME, TimeRange};
 use crate::vault::{Vault, VaultError};
@@ -99,8 +99,17 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
     let begun = clock.now().to_utc_second();
     let begun = tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone() }).await?;
     let cut = tools.stop.child_token();
-    let mut run =
-        Run { id: begun.id, clock, counts: RunCounts::default(), stopped: None, signalled: false, cut, job, tools };
+    let mut run = Run {
+        id: begun.id,
+        clock,
+        counts: RunCounts::default(),
+        refusing: Vec::new(),
+        stopped: None,
+        signalled: false,
+        cut,
+        job,
+        tools,
+    };
     // Until the end, since two runs with two ledgers must not sweep each other's streams.
     let hold = match run.tools.vault.hold() {
         Ok(hold) => hold,
@@ -124,6 +133,8 @@ struct Run {
     tools: Tools,
     /// What it has done so far.
     counts: RunCounts,
+    /// NVRs that it left alone because they refused too much.
+    refusing: Vec<Refusing>,
     /// The first reason to end early.
     stopped: Option<StopReason>,
     /// Whether somebody asked for the end.
@@ -158,8 +169,10 @@ impl Run {
         let policy = Policy { learned, ..self.job.policy.clone() };
         let mut scheduler = Scheduler::new(plan.work(), policy, self.job.seed, self.clock.now());
         let worked = self.work_through(&mut scheduler).await;
+        let learned = scheduler.learned();
+        self.refusing = learned.iter().filter(|(_, learned)| learned.left_alone > 0).map(refusing).collect();
         let now = self.clock.now().to_utc_second();
-        let learned = self.tools.ledger.learn_limits(self.id, scheduler.learned(), now).await;
+        let learned = self.tools.ledger.learn_limits(self.id, learned, now).await;
         // What went wrong first is what a person must hear of.
         worked?;
         Ok(learned?)
@@ -415,9 +428,15 @@ impl Run {
             bytes: self.counts.bytes,
             attempts: self.counts.attempts,
             missing: missing.into_iter().collect(),
+            refusing: self.refusing.clone(),
             stopped: self.stopped.clone(),
         })
     }
+}
+
+fn refusing((nvr, learned): &(NvrId, Learned)) -> Refusing {
+    let &Learned { calls, refused, left_alone, .. } = learned;
+    Refusing { nvr: nvr.clone(), calls, refused, left_alone }
 }
 
 /// One attempt, and its row in the ledger.

@@ -3,13 +3,18 @@
 //! Time and randomness come in as arguments, decisions come out. It never sleeps, so a busy answer never holds a worker:
 //! the window goes back with a time, and another NVR's window takes the place. [`crate::run`] does what it says.
 //!
-//! Its parts: `queue` holds what one camera still has to fetch, cut lazily; `nvr` what one recorder can take;
-//! `verdict` what an outcome asks for; `halving` how a hole is closed in on. This file joins them: who is ready, who waits until when.
+//! Its parts: `queue` holds what one camera still has to fetch, cut lazily; `nvr` what one recorder can take, `refusals` whether
+//! it is better left alone, `horizon` what it is about to overwrite; `line` who goes first; `verdict` what an outcome asks
+//! for; `halving` how a hole is closed in on. This file joins them: what starts, what an outcome changes, who waits until
+//! when.
 
 mod camera;
 mod halving;
+mod horizon;
+mod line;
 mod nvr;
 mod queue;
+mod refusals;
 mod verdict;
 
 use std::cmp::Reverse;
@@ -29,7 +34,7 @@ use crate::window::{Cause, Window};
 
 use camera::Camera;
 use halving::Settled;
-use nvr::Nvr;
+use line::{NvrLine, StoreLine, StoreRank};
 use verdict::Next;
 
 pub use queue::Stretch;
@@ -43,7 +48,7 @@ pub struct Policy {
     pub per_nvr: usize,
     /// The most downloads at once that an NVR may be asked for, where the settings say it.
     pub channels: BTreeMap<NvrId, usize>,
-    /// How long an NVR keeps footage, where the settings say it.
+    /// How long an NVR keeps footage, where the settings say it: what is older is lost.
     pub footage: BTreeMap<NvrId, Duration>,
     /// The store that an NVR stands in, where it is known; others count as alone in theirs.
     pub stores: BTreeMap<NvrId, String>,
@@ -58,6 +63,9 @@ pub struct Policy {
     /// How often in a row a camera or an NVR may want to be left alone, without a stream in between, before what is left of
     /// it is given up for this run.
     pub busy_attempts: u32,
+    /// An NVR that refuses more than this share of its calls while it is online (0 to 1) is left alone for the longest
+    /// delay.
+    pub refused_share: f64,
     /// How long after an empty or a short answer the same is asked again.
     pub recheck_after: Duration,
     /// Two short answers that differ by no more than this are as short as each other, in seconds.
@@ -119,11 +127,9 @@ pub struct NvrState {
 enum Wake {
     Camera(usize),
     Nvr(usize),
+    /// What this camera waits for comes into danger of being overwritten.
+    Danger(usize),
 }
-
-/// How an NVR, or a camera within its NVR, stands in line: the one with the most work left first, so that no single
-/// camera is the tail of the night; by position in the plan among equals, so that the same plan gives the same night.
-type Rank = (Reverse<i64>, usize);
 
 /// The scheduler. See the module's documentation.
 #[derive(Debug)]
@@ -133,29 +139,15 @@ pub struct Scheduler {
     cameras: Vec<Camera>,
     by_device: BTreeMap<DeviceId, usize>,
     nvrs: Vec<NvrLine>,
-    /// NVRs with room and with a camera that is ready.
-    open: BTreeSet<Rank>,
+    stores: Vec<StoreLine>,
+    /// Stores with an NVR that has room, and a camera that is ready.
+    open: BTreeSet<StoreRank>,
     wakes: BinaryHeap<Reverse<(Instant, Wake)>>,
     /// Nothing starts before this moment: the platform itself fails.
     platform_held: Option<Instant>,
     platform_failures: u32,
     running: usize,
     draining: bool,
-}
-
-/// An NVR with the cameras that stand ready in front of it.
-#[derive(Debug)]
-struct NvrLine {
-    id: NvrId,
-    nvr: Nvr,
-    /// How long it keeps footage, when that is known.
-    keeps: Option<Duration>,
-    cameras: Vec<usize>,
-    ready: BTreeSet<Rank>,
-    /// Under which rank it stands in `open`.
-    open_as: Option<Rank>,
-    /// The earliest wake that is set for it.
-    wake_at: Option<Instant>,
 }
 
 /// What is this close to being overwritten is gone before it has been streamed.
@@ -169,12 +161,21 @@ impl Scheduler {
     /// A scheduler for `work`. The same work, policy, seed, moments and outcomes give the same decisions.
     pub fn new(work: Vec<Work>, policy: Policy, seed: u64, now: Instant) -> Self {
         let mut nvrs: Vec<NvrLine> = Vec::new();
-        let mut nvr_index: BTreeMap<NvrId, usize> = BTreeMap::new();
+        let mut stores: Vec<StoreLine> = Vec::new();
+        let (mut nvr_index, mut store_index) = (BTreeMap::new(), BTreeMap::new());
         let mut cameras = Vec::with_capacity(work.len());
         let mut by_device = BTreeMap::new();
         for item in work {
             let nvr = *nvr_index.entry(item.nvr.clone()).or_insert_with(|| {
-                nvrs.push(NvrLine::new(item.nvr.clone(), &policy, now));
+                let mut new_store = || {
+                    stores.push(StoreLine::default());
+                    stores.len() - 1
+                };
+                let store = match policy.stores.get(&item.nvr) {
+                    Some(name) => *store_index.entry(name.clone()).or_insert_with(new_store),
+                    None => new_store(),
+                };
+                nvrs.push(NvrLine::new(item.nvr.clone(), store, &policy, now));
                 nvrs.len() - 1
             });
             nvrs[nvr].cameras.push(cameras.len());
@@ -187,6 +188,7 @@ impl Scheduler {
             cameras,
             by_device,
             nvrs,
+            stores,
             open: BTreeSet::new(),
             wakes: BinaryHeap::new(),
             platform_held: None,
@@ -205,10 +207,10 @@ impl Scheduler {
         self.wake(now);
         // OK to loop: a round that starts nothing takes a camera out of the line.
         while self.may_start(now) {
-            let Some(&(_, nvr)) = self.open.first() else {
+            let Some(&(_, (_, _, store))) = self.open.first() else {
                 break;
             };
-            if let Some(step) = self.start(nvr, now) {
+            if let Some(step) = self.start(store, now) {
                 return step;
             }
         }
@@ -233,12 +235,17 @@ impl Scheduler {
             return Vec::new();
         };
         let nvr = self.cameras[index].nvr;
+        let store = self.nvrs[nvr].store;
         self.running -= 1;
+        self.stores[store].running -= 1;
         self.nvrs[nvr].nvr.ended(attempt.streams);
         self.note_platform(outcome, now);
 
         let random = self.random.random::<f64>();
         self.nvrs[nvr].note(outcome, attempt.asked_with, now, &self.policy.delays, random);
+        if outcome.brought_footage() {
+            self.nvrs[nvr].horizon.footage(attempt.task.range, now);
+        }
         let next = verdict::next(attempt.task, outcome, &self.policy);
         let mut given_up = self.carry_out(index, next, now);
         given_up.extend(self.give_up_nvr(nvr));
@@ -266,7 +273,8 @@ impl Scheduler {
 
     /// What was learned of each NVR: the next night starts with it.
     pub fn learned(&self) -> Vec<(NvrId, Learned)> {
-        self.nvrs.iter().map(|line| (line.id.clone(), line.nvr.learned())).collect()
+        let learned = |line: &NvrLine| Learned { keeps: line.horizon.learned(), ..line.nvr.learned() };
+        self.nvrs.iter().map(|line| (line.id.clone(), learned(line))).collect()
     }
 
     /// Starts nothing more; what runs is awaited.
@@ -294,22 +302,26 @@ impl Scheduler {
         !self.draining && self.running < self.policy.streams.max(1) && !self.platform_is_held(now)
     }
 
-    /// Starts the first camera in an NVR's line. Nothing when that camera's time to stop came while it stood there: it is
-    /// then out of the line.
-    fn start(&mut self, nvr: usize, now: Instant) -> Option<Step> {
-        let &(_, index) = self.nvrs[nvr].ready.first()?;
-        if let Some(keeps) = self.nvrs[nvr].keeps {
-            let ranges = self.cameras[index].lose((now - keeps).to_utc_second() + OVERWRITING_SECONDS);
+    /// Starts what is first in a store's line. Nothing when that camera's time to stop came while it stood there: it is then
+    /// out of the line.
+    fn start(&mut self, store: usize, now: Instant) -> Option<Step> {
+        let &(_, _, nvr) = self.stores[store].open.first()?;
+        let line = &mut self.nvrs[nvr];
+        let &(_, _, index) = line.ready.first()?;
+        let camera = &mut self.cameras[index];
+        if let Some(keeps) = line.horizon.loses() {
+            let ranges = camera.lose((now - keeps).to_utc_second() + OVERWRITING_SECONDS);
             if !ranges.is_empty() {
+                let device = camera.device;
                 self.refresh_camera(index, now);
-                return Some(Step::Lost(GivenUp { device: self.cameras[index].device, ranges, cause: Cause::Lost }));
+                return Some(Step::Lost(GivenUp { device, ranges, cause: Cause::Lost }));
             }
         }
-        let asked_with = self.nvrs[nvr].nvr.streaming();
-        let window = self.cameras[index].begin_attempt(now, self.policy.settle, asked_with);
+        let window = camera.begin_attempt(now, self.policy.settle, line.nvr.streaming());
         if window.is_some() {
-            self.nvrs[nvr].nvr.started();
+            line.nvr.started();
             self.running += 1;
+            self.stores[store].running += 1;
         }
         self.refresh_camera(index, now);
         window.map(Step::Start)
@@ -350,6 +362,9 @@ impl Scheduler {
             Next::Recheck(task) => camera.retry(task, now + self.policy.recheck_after),
             Next::Halve { task, media } => {
                 if !camera.halve(task, media) {
+                    if media == 0 {
+                        self.nvrs[camera.nvr].horizon.none(task.range);
+                    }
                     given_up.push(GivenUp { device, ranges: task.range.into(), cause: Cause::NoFootage });
                 }
             }
@@ -430,6 +445,10 @@ impl Scheduler {
                 self.nvrs[nvr].wake_at = None;
                 self.refresh_nvr(nvr, now);
             }
+            Some(Reverse((_, Wake::Danger(camera)))) => {
+                self.cameras[camera].danger_at = None;
+                self.refresh_camera(camera, now);
+            }
             None => {}
         }
     }
@@ -441,6 +460,7 @@ impl Scheduler {
             let needed = match wake {
                 Wake::Camera(camera) => self.cameras[camera].due(self.policy.settle) == Some(at),
                 Wake::Nvr(nvr) => !self.nvrs[nvr].ready.is_empty() && self.nvrs[nvr].nvr.opens_at(now) == Some(at),
+                Wake::Danger(camera) => self.cameras[camera].ready_as.is_some(),
             };
             if needed {
                 break;
@@ -452,70 +472,6 @@ impl Scheduler {
         match (waiting, held) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
-        }
-    }
-
-    /// Puts a camera where it belongs now: into its NVR's line, or to bed until something is due.
-    fn refresh_camera(&mut self, index: usize, now: Instant) {
-        let camera = &mut self.cameras[index];
-        let line = &mut self.nvrs[camera.nvr];
-        if let Some(rank) = camera.ready_as.take() {
-            line.ready.remove(&rank);
-        }
-        camera.drop_stopped(now);
-        match camera.due(self.policy.settle) {
-            Some(due) if due <= now => {
-                let rank = (Reverse(camera.remaining_seconds()), index);
-                camera.ready_as = Some(rank);
-                line.ready.insert(rank);
-            }
-            Some(due) if camera.wake_at.is_none_or(|set| due < set) => {
-                camera.wake_at = Some(due);
-                self.wakes.push(Reverse((due, Wake::Camera(index))));
-            }
-            Some(_) | None => {}
-        }
-        let nvr = camera.nvr;
-        self.refresh_nvr(nvr, now);
-    }
-
-    /// Puts an NVR where it belongs now: among those that may start something, or to bed until it may.
-    fn refresh_nvr(&mut self, nvr: usize, now: Instant) {
-        let line = &mut self.nvrs[nvr];
-        if let Some(rank) = line.open_as.take() {
-            self.open.remove(&rank);
-        }
-        let Some(&(remaining, _)) = line.ready.first() else {
-            return;
-        };
-        if line.nvr.has_room(now) {
-            line.open_as = Some((remaining, nvr));
-            self.open.insert((remaining, nvr));
-        } else if let Some(at) = line.nvr.opens_at(now).filter(|&at| line.wake_at.is_none_or(|set| at < set)) {
-            line.wake_at = Some(at);
-            self.wakes.push(Reverse((at, Wake::Nvr(nvr))));
-        }
-    }
-}
-
-impl NvrLine {
-    fn new(id: NvrId, policy: &Policy, now: Instant) -> Self {
-        let (cap, learned) = (policy.channels.get(&id).copied(), policy.learned.get(&id).copied());
-        let nvr = Nvr::new(policy.per_nvr, cap, learned, now);
-        let keeps = policy.footage.get(&id).copied();
-        Self { id, nvr, keeps, cameras: Vec::new(), ready: BTreeSet::new(), open_as: None, wake_at: None }
-    }
-
-    /// What an outcome says of the NVR.
-    fn note(&mut self, outcome: &Outcome, asked_with: usize, now: Instant, delays: &Delays, random: f64) {
-        match outcome {
-            Outcome::Missed(Class::NvrFull) => self.nvr.full(asked_with, now, delays, random),
-            Outcome::Missed(Class::NvrOverloaded) => self.nvr.overloaded(now, delays, random),
-            Outcome::Missed(Class::NvrOffline) => self.nvr.went_offline(now, delays, random),
-            Outcome::Missed(Class::MediaTrouble) => self.nvr.media_failed(now, delays, random),
-            // A camera's own trouble, or the platform's, says nothing of the NVR.
-            Outcome::Missed(_) | Outcome::Cancelled => {}
-            _ => self.nvr.media_came(),
         }
     }
 }

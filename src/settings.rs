@@ -184,7 +184,7 @@ pub enum LoginKind {
 }
 
 /// `[retry]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetrySettings {
     /// The delay after a first failure; each further one doubles it. Default: 10 seconds.
     pub first_delay: Duration,
@@ -195,6 +195,9 @@ pub struct RetrySettings {
     /// How often in a row a camera or an NVR may be busy or offline in one run, without a recording in between, before what
     /// is left of it stays a gap. Default: 40.
     pub busy_attempts: u32,
+    /// An NVR that refuses more than this share of its calls while it is online (above 0, up to 1) is left alone for
+    /// `max_delay`, and named in the summary. Default: 0.5.
+    pub refused_share: f64,
     /// How long after an empty or a short answer the same is asked again. Default: 5 minutes.
     pub recheck_after: Duration,
 }

@@ -35,6 +35,7 @@ fn policy() -> Policy {
         delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
         attempts: 6,
         busy_attempts: 200,
+        refused_share: 0.5,
         recheck_after: Duration::from_secs(300),
         tolerance_seconds: 5,
     }

@@ -125,6 +125,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         delays: Delays { first: retry.first_delay, longest: retry.max_delay },
         attempts: retry.attempts,
         busy_attempts: retry.busy_attempts,
+        refused_share: retry.refused_share,
         recheck_after: retry.recheck_after,
         tolerance_seconds: tolerance_seconds(settings),
     }

@@ -9,9 +9,10 @@ use crate::instant::Instant;
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::Window;
 
+use super::Work;
 use super::halving::{Halving, Settled};
-use super::queue::{Queue, Task};
-use super::{Rank, Work};
+use super::line::Rank;
+use super::queue::{Queue, Stretch, Task};
 
 /// An attempt under way.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,11 @@ pub(super) struct Camera {
     pub(super) ready_as: Option<Rank>,
     /// The earliest wake that is set for it.
     pub(super) wake_at: Option<Instant>,
+    /// The wake that is set for when what it waits for comes into danger.
+    pub(super) danger_at: Option<Instant>,
     fresh: Queue,
+    /// What failed by itself in earlier runs, the most often tried last: it comes after what is fresh, later each night.
+    tried: Queue,
     /// What failed, by when it may be tried again. Fresh windows go first: a retry does not jump the queue.
     retries: BTreeMap<(Instant, UtcSecond), Task>,
     halving: Halving,
@@ -47,14 +52,19 @@ pub(super) struct Camera {
 
 impl Camera {
     pub(super) fn new(work: &Work, nvr: usize) -> Self {
-        let fresh = Queue::new(&work.stretches);
+        let mut earlier: Vec<_> = work.stretches.iter().copied().filter(Stretch::failed_before).collect();
+        earlier.sort_by_key(|stretch| (stretch.missing.attempts, stretch.missing.range));
+        let fresh = Queue::new(work.stretches.iter().copied().filter(|stretch| !stretch.failed_before()));
+        let tried = Queue::new(earlier);
         Self {
             device: work.device,
             nvr,
             ready_as: None,
             wake_at: None,
-            remaining: fresh.seconds(),
+            danger_at: None,
+            remaining: fresh.seconds() + tried.seconds(),
             fresh,
+            tried,
             retries: BTreeMap::new(),
             halving: Halving::default(),
             in_flight: None,
@@ -69,14 +79,24 @@ impl Camera {
 
     /// Takes out what was never tried, or put back, and lies before `horizon`.
     pub(super) fn lose(&mut self, horizon: UtcSecond) -> RangeSet {
-        let lost = self.fresh.lose(horizon);
+        let mut lost = self.fresh.lose(horizon);
+        for &range in &self.tried.lose(horizon) {
+            lost.insert(range);
+        }
         self.remaining -= lost.seconds();
         lost
+    }
+
+    /// From when on it waits for footage that nobody tried in vain.
+    pub(super) fn oldest_waiting(&self) -> Option<UtcSecond> {
+        // OK to look at the next only: the earliest is first, and what is put back was taken from there.
+        self.fresh.peek().map(|task| task.range.start())
     }
 
     /// Drops what nothing of may start any more; it still counts as remaining.
     pub(super) fn drop_stopped(&mut self, now: Instant) {
         self.fresh.drop_stopped(now);
+        self.tried.drop_stopped(now);
         self.retries.retain(|_, task| !task.is_stopped(now));
     }
 
@@ -86,21 +106,28 @@ impl Camera {
         if self.in_flight.is_some() {
             return None;
         }
-        let fresh = self.fresh.peek().map(|task| (settled_at(&task, settle), task.stop_at));
+        let waiting = self.fresh.peek().into_iter().chain(self.tried.peek());
+        let waiting = waiting.map(|task| (settled_at(&task, settle), task.stop_at));
         let retry = self.retries.first_key_value().map(|(&(at, _), task)| (at, task.stop_at));
         let held = |at: Instant| self.held_until.map_or(at, |held| held.max(at));
         let due = |(at, stop): (Instant, Option<Instant>)| stop.map_or(held(at), |stop| held(at).min(stop));
-        fresh.map(due).into_iter().chain(retry.map(due)).min()
+        waiting.chain(retry).map(due).min()
     }
 
-    /// Takes the next window that is due: fresh ones before retries. `asked_with` is how many stream from its NVR.
+    /// Takes the next window that is due: fresh ones before what earlier runs tried in vain, that before retries. `asked_with` is how many stream from its NVR.
     pub(super) fn begin_attempt(&mut self, now: Instant, settle: Duration, asked_with: usize) -> Option<Window> {
         self.drop_stopped(now);
         if self.due(settle).is_none_or(|due| due > now) {
             return None;
         }
-        let fresh = self.fresh.peek().is_some_and(|task| settled_at(&task, settle) <= now);
-        let task = if fresh { self.fresh.pop()? } else { self.retries.pop_first()?.1 };
+        let has_settled = |queue: &Queue| queue.peek().is_some_and(|task| settled_at(&task, settle) <= now);
+        let task = if has_settled(&self.fresh) {
+            self.fresh.pop()?
+        } else if has_settled(&self.tried) {
+            self.tried.pop()?
+        } else {
+            self.retries.pop_first()?.1
+        };
         self.in_flight = Some(InFlight { task, streams: false, asked_with });
         Some(Window { device: self.device, range: task.range })
     }
@@ -184,9 +211,10 @@ impl Camera {
     /// Takes out everything that does not run.
     pub(super) fn take_all(&mut self) -> RangeSet {
         let mut all = self.fresh.take_all();
+        let tried = self.tried.take_all();
         let kept_aside = self.halving.take_all();
         let retries = std::mem::take(&mut self.retries).into_values().map(|task| task.range);
-        for range in retries.chain(kept_aside.ranges().iter().copied()) {
+        for range in retries.chain(kept_aside.ranges().iter().chain(tried.ranges()).copied()) {
             all.insert(range);
         }
         self.remaining -= all.seconds();

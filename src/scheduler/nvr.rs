@@ -5,20 +5,30 @@
 //! streams. From then on one more is tried now and then: after two minutes and a few streams at first, ever more rarely
 //! while that is refused, and soon again when it was not, because then somebody else has freed a channel.
 //!
+//! Most limits stand still, and then half an hour between two such probes is often enough. Where somebody else plays
+//! recordings too, the limit moves by itself, and half an hour of too few downloads costs more than a refusal does. So a
+//! recorder whose limit was seen to move is probed every eight minutes at the rarest, until it has long stood still.
+//!
 //! What was learned is handed to the next night as [`Learned`].
 
 use std::time::Duration;
 
 use crate::backoff::Delays;
+use crate::device::NvrId;
 use crate::instant::Instant;
 use crate::report::Learned;
 use crate::window::Cause;
 
+use super::Policy;
+use super::refusals::Refusals;
+
 /// How long after a refusal one more stream than the limit is tried, for the first time and at the most.
 const FIRST_PROBE: Duration = Duration::from_secs(2 * 60);
 const RAREST_PROBE: Duration = Duration::from_secs(30 * 60);
-const RAREST_RESTLESS: Duration = Duration::from_secs(8 * 60);
-const CALM_AGAIN: u32 = 30;
+
+/// The same for a recorder whose limit was seen to move by itself, and how many probes in vain say that it stands still again.
+const RAREST_PROBE_OF_MOVING: Duration = Duration::from_secs(8 * 60);
+const PROBES_UNTIL_STILL: u32 = 30;
 
 /// How many streams begin in a pause at the least: where a window takes as long as it plays, half an hour is only a few
 /// windows, and a refusal for every few of them would be too many.
@@ -45,8 +55,7 @@ pub(super) struct Nvr {
     search: Search,
     /// The most that have streamed at once since the limit last fell.
     proven: usize,
-    /// Probes in vain since the limit was last seen to move by itself, because somebody else took or freed a channel;
-    /// nothing when that was never seen, or long ago.
+    /// Probes in vain since the limit was last seen to move by itself; nothing when it never was, or long ago.
     moved: Option<u32>,
     /// Attempts under way, with or without a stream.
     running: usize,
@@ -63,6 +72,8 @@ pub(super) struct Nvr {
     media_failures: u32,
     calls: u64,
     refused: u64,
+    /// Whether it refuses too much while it is online.
+    refusals: Refusals,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +86,11 @@ enum Search {
 }
 
 impl Nvr {
-    /// `first_limit` is for an NVR of which nothing was learned before.
-    pub(super) fn new(first_limit: usize, cap: Option<usize>, learned: Option<Learned>, now: Instant) -> Self {
-        let cap = cap.unwrap_or(usize::MAX).max(1);
-        let limit = learned.map_or(first_limit, |learned| learned.limit).clamp(1, cap);
+    /// The NVR of that name, as the settings and earlier nights know it.
+    pub(super) fn new(id: &NvrId, policy: &Policy, now: Instant) -> Self {
+        let cap = policy.channels.get(id).copied().unwrap_or(usize::MAX).max(1);
+        let learned = policy.learned.get(id);
+        let limit = learned.map_or(policy.per_nvr, |learned| learned.limit).clamp(1, cap);
         let search = match learned.and_then(|learned| learned.probe_pause) {
             Some(pause) => Search::Known { at: now + pause, pause, begun: 0 },
             None => Search::Growing { begun: 0 },
@@ -99,6 +111,7 @@ impl Nvr {
             media_failures: 0,
             calls: 0,
             refused: 0,
+            refusals: Refusals::new(policy.refused_share),
         }
     }
 
@@ -109,7 +122,14 @@ impl Nvr {
             Search::Known { pause, .. } => Some(pause),
         };
         let limit = self.before_storm.unwrap_or(self.limit).max(self.limit);
-        Learned { limit, probe_pause, keeps: None, calls: self.calls, refused: self.refused, left_alone: 0 }
+        Learned {
+            limit,
+            probe_pause,
+            keeps: None,
+            calls: self.calls,
+            refused: self.refused,
+            left_alone: self.refusals.left_alone(),
+        }
     }
 
     /// Whether one more attempt may start now.
@@ -210,11 +230,12 @@ impl Nvr {
         let pause = match self.search {
             // One more than the limit was tried in vain.
             Search::Known { at, pause, .. } if at <= now && streamed >= self.limit => {
-                self.moved = self.moved.map(|probes| probes + 1).filter(|&probes| probes < CALM_AGAIN);
-                (pause * 2).min(if self.moved.is_some() { RAREST_RESTLESS } else { RAREST_PROBE })
+                self.moved = self.moved.map(|probes| probes + 1).filter(|&probes| probes < PROBES_UNTIL_STILL);
+                (pause * 2).min(if self.moved.is_some() { RAREST_PROBE_OF_MOVING } else { RAREST_PROBE })
             }
             _ => {
                 if streamed < self.proven {
+                    // So many ran together a while ago.
                     self.moved = Some(0);
                 }
                 FIRST_PROBE
@@ -227,6 +248,7 @@ impl Nvr {
         if streamed == 0 {
             self.hold(Cause::NvrBusy, now, delays, random);
         }
+        self.answered(true, now, delays);
     }
 
     /// Its CPU is too busy (-5): half as much, after a pause that doubles when it says so again.
@@ -238,6 +260,7 @@ impl Nvr {
             self.before_storm = Some(self.before_storm.unwrap_or(self.limit));
             self.limit = (self.limit / 2).max(1);
         }
+        self.answered(true, now, delays);
     }
 
     /// It is not online (1): one attempt at a time from now on, ever more rarely, until it answers.
@@ -245,6 +268,14 @@ impl Nvr {
         self.refused += 1;
         self.offline = true;
         self.hold(Cause::NvrOffline, now, delays, random);
+    }
+
+    /// It was asked while it was online, and refused or not. Refusals without end are nothing that a limit explains.
+    fn answered(&mut self, refused: bool, now: Instant, delays: &Delays) {
+        if self.refusals.answered(refused) {
+            let alone = now + delays.longest;
+            self.held_until = Some(self.held_until.map_or(alone, |until| until.max(alone)));
+        }
     }
 
     /// It gave a URL, and nobody answers there: its media server is down.
@@ -256,8 +287,9 @@ impl Nvr {
     }
 
     /// A stream of it came, whatever it was worth.
-    pub(super) fn media_came(&mut self) {
+    pub(super) fn media_came(&mut self, now: Instant, delays: &Delays) {
         self.media_failures = 0;
+        self.answered(false, now, delays);
     }
 
     /// Why nothing more of it is asked for in this run: it was held so often in a row without anything to show for it.

@@ -34,6 +34,14 @@ pub struct Stretch {
     pub stop_at: Option<Instant>,
 }
 
+impl Stretch {
+    /// Whether earlier runs tried it, and it failed by itself, not because its NVR was busy or away.
+    pub fn failed_before(&self) -> bool {
+        let Missing { cause, attempts, .. } = self.missing;
+        attempts > 0 && matches!(cause, Cause::NoFootage | Cause::CutShort | Cause::Failed | Cause::Refused)
+    }
+}
+
 impl Task {
     /// A range of which nothing is known.
     pub fn new(range: TimeRange) -> Self {
@@ -51,7 +59,7 @@ impl Task {
     }
 }
 
-/// One camera's ranges, earliest first.
+/// Ranges of one camera, in the order in which they are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     tasks: VecDeque<Task>,
@@ -59,13 +67,13 @@ pub struct Queue {
 
 impl Queue {
     /// The queue of what is missing. A stretch that an earlier run found empty needs only one more answer.
-    pub fn new(stretches: &[Stretch]) -> Self {
-        let task = |stretch: &Stretch| Task {
+    pub fn new(stretches: impl IntoIterator<Item = Stretch>) -> Self {
+        let task = |stretch: Stretch| Task {
             confirmed: stretch.missing.cause == Cause::NoFootage,
             stop_at: stretch.stop_at,
             ..Task::new(stretch.missing.range)
         };
-        Self { tasks: stretches.iter().map(task).collect() }
+        Self { tasks: stretches.into_iter().map(task).collect() }
     }
 
     /// Seconds of footage in it.
@@ -78,16 +86,11 @@ impl Queue {
         self.tasks.front().map(|task| task.with_range(task.range.split_at_grid().0))
     }
 
-    /// Takes out what lies before `horizon`.
+    /// Takes out what lies before `horizon`, as far as it is the next: what is behind it is looked at when its turn comes.
     pub fn lose(&mut self, horizon: UtcSecond) -> RangeSet {
         let mut lost = RangeSet::new();
         while let Some(task) = self.tasks.front().filter(|task| task.range.start() < horizon).copied() {
             self.tasks.pop_front();
-            // OK to look at the front only: what is put back there is what was taken from there.
-            if task.range.end() <= horizon {
-                lost.insert(task.range);
-                continue;
-            }
             let (gone, rest) = task.range.split_at(horizon);
             lost.insert(gone);
             if let Some(rest) = rest {

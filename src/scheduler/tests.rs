@@ -1,5 +1,7 @@
 //! The scheduler against small models of a night, in virtual time.
 
+mod order;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -36,6 +38,7 @@ fn policy() -> Policy {
         delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
         attempts: 6,
         busy_attempts: 40,
+        refused_share: 0.5,
         recheck_after: Duration::from_secs(300),
         tolerance_seconds: 5,
     }
@@ -54,6 +57,7 @@ struct Night {
     archived: BTreeMap<DeviceId, RangeSet>,
     /// The most that ran at once, per device and per NVR and in all.
     most: BTreeMap<String, usize>,
+    learned: BTreeMap<NvrId, Learned>,
     ended: Option<Instant>,
 }
 
@@ -103,6 +107,7 @@ fn play(
             Step::Finished => {
                 assert!(running.is_empty(), "finished while something runs");
                 night.ended = Some(now);
+                night.learned = scheduler.learned().into_iter().collect();
                 return night;
             }
         };

@@ -214,7 +214,7 @@ from = "2026-11-20"
     jobs.toml:17:13: tolerance: is a minute or more; write less, such as "5s"
     jobs.toml:18:8: root: "s3://bucket" is a URL; write the path of a local file or folder
     jobs.toml:20:1: [retry]: first_delay is longer than max_delay; raise max_delay
-    jobs.toml:22:9: [retry]: there is no setting "speed"; the keys here are first_delay, max_delay, attempts, busy_attempts, recheck_after
+    jobs.toml:22:9: [retry]: there is no setting "speed"; the keys here are first_delay, max_delay, attempts, busy_attempts, refused_share, recheck_after
     jobs.toml:30:11: devices: "12-10" ends before it starts; write the smaller number first
     jobs.toml:32:1: [[nvr]] "two": the name is taken; give each its own
     jobs.toml:32:1: [[nvr]] "two": device 5 is also at "one"; a device has one NVR

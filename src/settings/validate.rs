@@ -234,6 +234,7 @@ fn read_retry(reader: &mut Reader, mut section: Section) -> RetrySettings {
         max_delay: reader.read(here, "max_delay", values::positive_duration).unwrap_or(seconds(600)),
         attempts: reader.read(here, "attempts", values::count(MOST_ATTEMPTS)).unwrap_or(6),
         busy_attempts: reader.read(here, "busy_attempts", values::count(MOST_ATTEMPTS)).unwrap_or(40),
+        refused_share: reader.read(here, "refused_share", values::share).unwrap_or(0.5),
         recheck_after: reader.read(here, "recheck_after", values::duration).unwrap_or(seconds(300)),
     };
     if retry.first_delay > retry.max_delay {

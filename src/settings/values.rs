@@ -91,6 +91,13 @@ pub(super) fn rate(value: &Value) -> Read<f64> {
     number.ok_or_else(|| format!("{written:?} is not a number above 0"))
 }
 
+/// A share, above 0 and at most 1.
+pub(super) fn share(value: &Value) -> Read<f64> {
+    let written = number(value)?;
+    let number = written.trim().parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    number.ok_or_else(|| format!("{written:?} is not a share above 0 and at most 1; write for example 0.5"))
+}
+
 pub(super) fn zone(value: &Value) -> Read<Tz> {
     let name = text(value)?;
     let unknown = |_| format!("{name:?} is not a time zone; write for example \"Asia/Shanghai\" or \"UTC\"");

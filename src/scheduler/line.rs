@@ -1,0 +1,167 @@
+//! Who stands in line: ready cameras in front of their NVR, NVRs with room in front of their store, stores in front of the
+//! run.
+//!
+//! Within a store what is about to be overwritten goes first, whatever is soonest; then the camera with the most work left,
+//! so that no single camera is the tail of the night. Between stores it is fair: each has a share of the streams that goes
+//! by how many downloads its NVRs take, so that a store whose streams crawl does not end up with all of them. A store
+//! whose footage is in danger counts for more, and yet takes nobody's share whole.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use crate::backoff::Delays;
+use crate::device::NvrId;
+use crate::instant::Instant;
+use crate::outcome::{Class, Outcome};
+
+use super::horizon::{Horizon, Hurry};
+use super::nvr::Nvr;
+use super::{Policy, Scheduler, Wake};
+
+/// How many times its share a store gets while footage of it is in danger.
+const SHARE_IN_DANGER: usize = 4;
+
+/// How a camera stands in front of its NVR, and an NVR (as its first camera) in front of its store: what hurries, then what
+/// has the most seconds left, then by position, so that the same plan gives the same night.
+pub(super) type Rank = (Hurry, Reverse<i64>, usize);
+
+/// How a store stands in front of the run: the one with the smallest part of its share first, then as its first NVR.
+pub(super) type StoreRank = (usize, Rank);
+
+/// An NVR with the cameras that stand ready in front of it.
+#[derive(Debug)]
+pub(super) struct NvrLine {
+    pub(super) id: NvrId,
+    pub(super) nvr: Nvr,
+    pub(super) horizon: Horizon,
+    /// Its store's position.
+    pub(super) store: usize,
+    pub(super) cameras: Vec<usize>,
+    pub(super) ready: BTreeSet<Rank>,
+    /// Under which rank it stands in front of its store.
+    open_as: Option<Rank>,
+    /// How many downloads it counts for in its store's share.
+    width: usize,
+    /// The earliest wake that is set for it.
+    pub(super) wake_at: Option<Instant>,
+}
+
+/// A store with those of its NVRs that have room, and a camera that is ready.
+#[derive(Debug, Default)]
+pub(super) struct StoreLine {
+    pub(super) open: BTreeSet<Rank>,
+    /// Attempts under way at its cameras.
+    pub(super) running: usize,
+    /// How many downloads its NVRs take together.
+    width: usize,
+    /// Under which rank it stands in front of the run.
+    open_as: Option<StoreRank>,
+}
+
+impl NvrLine {
+    pub(super) fn new(id: NvrId, store: usize, policy: &Policy, now: Instant) -> Self {
+        let remembered = policy.learned.get(&id).and_then(|learned| learned.keeps);
+        Self {
+            nvr: Nvr::new(&id, policy, now),
+            horizon: Horizon::new(policy.footage.get(&id).copied(), remembered),
+            id,
+            store,
+            cameras: Vec::new(),
+            ready: BTreeSet::new(),
+            open_as: None,
+            width: 0,
+            wake_at: None,
+        }
+    }
+
+    /// What an outcome says of the NVR. `asked_with` is how many of its downloads streamed when the attempt began.
+    pub(super) fn note(&mut self, outcome: &Outcome, asked_with: usize, now: Instant, delays: &Delays, random: f64) {
+        match outcome {
+            Outcome::Missed(Class::NvrFull) => self.nvr.full(asked_with, now, delays, random),
+            Outcome::Missed(Class::NvrOverloaded) => self.nvr.overloaded(now, delays, random),
+            Outcome::Missed(Class::NvrOffline) => self.nvr.went_offline(now, delays, random),
+            Outcome::Missed(Class::MediaTrouble) => self.nvr.media_failed(now, delays, random),
+            // A camera's own trouble, or the platform's, says nothing of the NVR.
+            Outcome::Missed(_) | Outcome::Cancelled => {}
+            _ => self.nvr.media_came(now, delays),
+        }
+    }
+}
+
+impl StoreLine {
+    /// How much of its share it has, in thousandths; less in danger, so that it goes before others.
+    fn load(&self, hurry: Hurry) -> usize {
+        let share = self.width.max(1) * if hurry == Hurry::None { 1 } else { SHARE_IN_DANGER };
+        self.running * 1_000 / share
+    }
+}
+
+impl Scheduler {
+    /// Puts a camera where it belongs now: into its NVR's line, or to bed until something is due.
+    pub(super) fn refresh_camera(&mut self, index: usize, now: Instant) {
+        let camera = &mut self.cameras[index];
+        let line = &mut self.nvrs[camera.nvr];
+        if let Some(rank) = camera.ready_as.take() {
+            line.ready.remove(&rank);
+        }
+        camera.drop_stopped(now);
+        match camera.due(self.policy.settle) {
+            Some(due) if due <= now => {
+                let oldest = camera.oldest_waiting();
+                let hurry = oldest.map_or(Hurry::None, |oldest| line.horizon.hurry(oldest, now));
+                let rank = (hurry, Reverse(camera.remaining_seconds()), index);
+                camera.ready_as = Some(rank);
+                line.ready.insert(rank);
+                let danger = oldest.and_then(|oldest| line.horizon.in_danger_from(oldest)).filter(|&at| at > now);
+                if let Some(at) = danger.filter(|&at| camera.danger_at.is_none_or(|set| at < set)) {
+                    camera.danger_at = Some(at);
+                    self.wakes.push(Reverse((at, Wake::Danger(index))));
+                }
+            }
+            Some(due) if camera.wake_at.is_none_or(|set| due < set) => {
+                camera.wake_at = Some(due);
+                self.wakes.push(Reverse((due, Wake::Camera(index))));
+            }
+            Some(_) | None => {}
+        }
+        let nvr = camera.nvr;
+        self.refresh_nvr(nvr, now);
+    }
+
+    /// Puts an NVR where it belongs now: among those of its store that may start something, or to bed until it may.
+    pub(super) fn refresh_nvr(&mut self, index: usize, now: Instant) {
+        let line = &mut self.nvrs[index];
+        let store = &mut self.stores[line.store];
+        if let Some(rank) = line.open_as.take() {
+            store.open.remove(&rank);
+        }
+        let width = line.nvr.limit().min(line.cameras.len());
+        store.width = store.width + width - line.width;
+        line.width = width;
+        if let Some(&(hurry, remaining, _)) = line.ready.first() {
+            if line.nvr.has_room(now) {
+                let rank = (hurry, remaining, index);
+                line.open_as = Some(rank);
+                store.open.insert(rank);
+            } else if let Some(at) = line.nvr.opens_at(now).filter(|&at| line.wake_at.is_none_or(|set| at < set)) {
+                line.wake_at = Some(at);
+                self.wakes.push(Reverse((at, Wake::Nvr(index))));
+            }
+        }
+        let store = line.store;
+        self.refresh_store(store);
+    }
+
+    /// Puts a store where it belongs now: in front of the run, if something of it may start.
+    fn refresh_store(&mut self, index: usize) {
+        let store = &mut self.stores[index];
+        if let Some(rank) = store.open_as.take() {
+            self.open.remove(&rank);
+        }
+        if let Some(&(hurry, remaining, _)) = store.open.first() {
+            let rank = (store.load(hurry), (hurry, remaining, index));
+            store.open_as = Some(rank);
+            self.open.insert(rank);
+        }
+    }
+}
