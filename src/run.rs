@@ -261,7 +261,7 @@ impl Run {
                     self.begin(window, &mut attempts, scheduler, &url_given);
                     continue;
                 }
-                Step::Lost(lost) => {
+                Step::GiveUp(lost) => {
                     if let Err(error) = self.give_up(lost).await {
                         self.stop(scheduler, stop_reason(&error));
                         failure.get_or_insert(error);
@@ -361,10 +361,7 @@ impl Run {
                 self.stop(scheduler, StopReason::AccountRefused(why));
             }
         }
-        for given_up in given_up {
-            self.give_up(given_up).await?;
-        }
-        Ok(())
+        self.give_up(given_up).await
     }
 
     fn tell_of_held_nvr(&self, scheduler: &Scheduler, device: DeviceId, class: Class) {
@@ -376,12 +373,13 @@ impl Run {
 
     /// Writes down what is left to the next run, or lost. What an attempt came to is in the ledger already, unless the
     /// answer has by now been confirmed: then the cause is a better one.
-    async fn give_up(&self, given_up: GivenUp) -> Result<(), RunError> {
-        let GivenUp { device, ranges, cause } = given_up;
+    async fn give_up(&self, given_up: Vec<GivenUp>) -> Result<(), RunError> {
         let now = self.clock.now().to_utc_second();
-        self.tools.ledger.mark_missing(device, ranges.clone(), cause, now).await?;
-        for &range in &ranges {
-            self.emit(Event::GivenUp { window: Window { device, range }, cause });
+        for GivenUp { device, ranges, cause } in given_up {
+            self.tools.ledger.mark_missing(device, ranges.clone(), cause, now).await?;
+            for &range in &ranges {
+                self.emit(Event::GivenUp { window: Window { device, range }, cause });
+            }
         }
         Ok(())
     }

@@ -88,8 +88,8 @@ pub struct Work {
 pub enum Step {
     /// Begin an attempt at this window, and call [`Scheduler::complete`] when it has ended.
     Start(Window),
-    /// This time is older than what its NVR keeps, and will not be asked for.
-    Lost(GivenUp),
+    /// This time is older than what its NVR keeps, or hangs on such time, and will not be asked for.
+    GiveUp(Vec<GivenUp>),
     /// Nothing may start before this moment, unless an attempt ends earlier.
     WaitUntil(Instant),
     /// Nothing may start before an attempt ends.
@@ -247,7 +247,7 @@ impl Scheduler {
             self.nvrs[nvr].horizon.footage(attempt.task.range, now);
         }
         let next = verdict::next(attempt.task, outcome, &self.policy);
-        let mut given_up = self.carry_out(index, next, now);
+        let mut given_up = self.carry_out(index, vec![next], now);
         given_up.extend(self.give_up_nvr(nvr));
 
         self.refresh_camera(index, now);
@@ -310,11 +310,17 @@ impl Scheduler {
         let &(_, _, index) = line.ready.first()?;
         let camera = &mut self.cameras[index];
         if let Some(keeps) = line.horizon.loses() {
-            let ranges = camera.lose((now - keeps).to_utc_second() + OVERWRITING_SECONDS);
+            let horizon = (now - keeps).to_utc_second() + OVERWRITING_SECONDS;
+            let (ranges, settled) = camera.lose(horizon, self.policy.tolerance_seconds);
             if !ranges.is_empty() {
-                let device = camera.device;
+                let mut given_up = vec![GivenUp { device: camera.device, ranges, cause: Cause::Lost }];
+                given_up.extend(self.carry_out(
+                    index,
+                    settled.into_iter().map(|half| self.next_of(half)).collect(),
+                    now,
+                ));
                 self.refresh_camera(index, now);
-                return Some(Step::Lost(GivenUp { device, ranges, cause: Cause::Lost }));
+                return Some(Step::GiveUp(given_up));
             }
         }
         let window = camera.begin_attempt(now, self.policy.settle, line.nvr.streaming());
@@ -327,18 +333,22 @@ impl Scheduler {
         window.map(Step::Start)
     }
 
-    /// Does with a window what its outcome asks for. A half whose pair is complete by that is done with in turn.
-    fn carry_out(&mut self, index: usize, next: Next, now: Instant) -> Vec<GivenUp> {
+    /// Does with windows what their outcomes ask for. A half whose pair is complete by that is done with in turn.
+    fn carry_out(&mut self, index: usize, mut todo: Vec<Next>, now: Instant) -> Vec<GivenUp> {
         let mut given_up = Vec::new();
-        let mut todo = vec![next];
         while let Some(next) = todo.pop() {
             let settled = self.carry_out_one(index, next, now, &mut given_up);
-            todo.extend(settled.into_iter().map(|half| match half.confirmed {
-                true => Next::Halve { task: half.task, media: half.media },
-                false => verdict::unconfirmed(half.task, half.media, &self.policy),
-            }));
+            todo.extend(settled.into_iter().map(|half| self.next_of(half)));
         }
         given_up
+    }
+
+    /// What a half asks for whose pair is complete.
+    fn next_of(&self, half: Settled) -> Next {
+        match half.confirmed {
+            true => Next::Halve { task: half.task, media: half.media },
+            false => verdict::unconfirmed(half.task, half.media, &self.policy),
+        }
     }
 
     fn carry_out_one(&mut self, index: usize, next: Next, now: Instant, given_up: &mut Vec<GivenUp>) -> Vec<Settled> {

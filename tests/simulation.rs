@@ -1,6 +1,7 @@
 //! The scheduler against a model of recorders, in virtual time, from a seed: no sockets, no waiting.
 //!
-//! A failure prints its seed; `SIMULATION_SEED` plays that one again. Found bugs become named scenarios.
+//! A failure prints its seed; `SIMULATION_SEED` plays that one again, `SIMULATION_SEEDS` says how many are played. Found bugs
+//! become named scenarios, here or in the scheduler's own tests.
 
 #[allow(dead_code, reason = "the bench uses the rest")]
 #[path = "fleet/model.rs"]
@@ -21,7 +22,7 @@ use archive::time_range::{RangeSet, TimeRange};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use model::{BEGIN, Fleet, Recorder, Span, fleet};
+use model::{BEGIN, Fleet, NarrowUplink, Recorder, Span, fleet};
 
 fn policy() -> Policy {
     Policy {
@@ -53,7 +54,14 @@ fn any_fleet(seed: u64) -> Fleet {
         recorder.offline = vec![Span { from, to: from + minutes(&mut random, 60) }];
         let from = minutes(&mut random, 300);
         recorder.overloaded = vec![Span { from, to: from + minutes(&mut random, 20) }];
+        recorder.drops_per_mille = random.random_range(0..100);
+        recorder.busy_after_drop = minutes(&mut random, 5);
+        recorder.keeps_seconds = random.random_bool(0.3).then(|| random.random_range(3_600..30_000));
         recorders.push(recorder);
+    }
+    if random.random_bool(0.5) {
+        let narrow = NarrowUplink { store: 0, streams: random.random_range(1..4) };
+        recorders.iter_mut().step_by(2).for_each(|recorder| recorder.uplink = Some(narrow));
     }
     let mut fleet = fleet(seed, recorders, random.random_range(1..10), random.random_range(600..20_000));
     for camera in &mut fleet.cameras {
@@ -66,7 +74,10 @@ fn any_fleet(seed: u64) -> Fleet {
 fn seeds() -> Vec<u64> {
     match std::env::var("SIMULATION_SEED") {
         Ok(seed) => vec![seed.parse().expect("SIMULATION_SEED is a number")],
-        Err(_) => (0..300).collect(),
+        Err(_) => {
+            let most = std::env::var("SIMULATION_SEEDS").map_or(300, |most| most.parse().expect("a number of seeds"));
+            (0..most).collect()
+        }
     }
 }
 
@@ -85,6 +96,50 @@ fn whatever_happens_every_second_is_archived_or_given_up() {
         let second = ours::play(&fleet, policy(), BTreeMap::new(), |window, now| again.push((*window, now)));
         assert_eq!((starts, first.night, first.learned), (again, second.night, second.learned), "seed {seed}");
     }
+}
+
+/// No window waits for ever while its NVR answers: a recorder that is online, not overloaded, and has work left is asked
+/// again after the longest delay, a camera's own delay on top of it.
+#[test]
+fn a_recorder_that_answers_is_never_forgotten() {
+    for seed in seeds() {
+        println!("SIMULATION_SEED={seed}");
+        let played = ours::play(&any_fleet(seed), policy(), BTreeMap::new(), |_, _| {});
+        let most = 2 * policy().delays.longest.as_millis() as i64 * 5 / 4;
+        let idle = played.night.longest_idle;
+        assert!(idle <= most, "seed {seed}: a recorder was not asked for {} s", idle / 1000);
+    }
+}
+
+/// Somebody else takes three of four channels for two hours: both ends of it are noticed soon, and cost few refusals.
+#[test]
+fn a_limit_that_moves_is_followed_within_minutes() {
+    let mut fleet = fleet(1, vec![Recorder::plain(4)], 8, 86_400);
+    let hour = 3_600_000;
+    fleet.recorders[0].channels = vec![(i64::MIN, 4), (hour, 1), (3 * hour, 4), (4 * hour, 1), (6 * hour, 4)];
+    let mut starts = Vec::new();
+    let at = |now: Instant| now.since(Instant::from(BEGIN)).as_millis() as i64;
+    let played = ours::play(&fleet, policy(), BTreeMap::new(), |_, now| starts.push(at(now)));
+    // Windows take 75 s, so four channels begin 16 streams in five minutes. All of them are used within half an hour of the
+    // second rise: the first one has shown that the limit moves.
+    let in_the_minutes = |from: i64, to: i64| {
+        let range = 6 * hour + from * 60_000..6 * hour + to * 60_000;
+        starts.iter().filter(|&&at| range.contains(&at)).count()
+    };
+    assert!(in_the_minutes(30, 35) >= 14, "{} starts", in_the_minutes(30, 35));
+    assert!(played.night.refused <= 60, "{} refusals", played.night.refused);
+}
+
+/// Cameras that share a narrow uplink are slow together, and none of them waits for ever.
+#[test]
+fn a_narrow_uplink_is_kept_full_and_nothing_is_lost() {
+    let narrow = NarrowUplink { store: 0, streams: 2 };
+    let recorder = Recorder { uplink: Some(narrow), ..Recorder::plain(4) };
+    let fleet = fleet(1, vec![recorder.clone(), recorder], 8, 43_200);
+    let played = ours::play(&fleet, policy(), BTreeMap::new(), |_, _| {});
+    let bound = fleet.lower_bound(1_000);
+    assert!(played.night.makespan * 100 <= bound * 103, "{} ms of {bound} ms", played.night.makespan);
+    assert_eq!(played.given_up_seconds, 0);
 }
 
 /// What is not there is known to the minute: what is given up is the holes, and at most two minutes around each.

@@ -77,14 +77,22 @@ impl Camera {
         self.remaining
     }
 
-    /// Takes out what was never tried, or put back, and lies before `horizon`.
-    pub(super) fn lose(&mut self, horizon: UtcSecond) -> RangeSet {
+    /// Takes out what would be the next and lies before `horizon`. A half that is lost says nothing of the other one: gives
+    /// what is settled by that.
+    pub(super) fn lose(&mut self, horizon: UtcSecond, tolerance: i64) -> (RangeSet, Vec<Settled>) {
         let mut lost = self.fresh.lose(horizon);
-        for &range in &self.tried.lose(horizon) {
-            lost.insert(range);
+        lost.extend(self.tried.lose(horizon));
+        while let Some(retry) = self.retries.first_entry().filter(|retry| retry.get().range.start() < horizon) {
+            let (&(at, _), task) = (retry.key(), *retry.get());
+            retry.remove();
+            let (gone, rest) = task.lose(horizon);
+            lost.push(gone);
+            self.retries.extend(rest.map(|rest| ((at, rest.range.start()), rest)));
         }
-        self.remaining -= lost.seconds();
-        lost
+        let ranges: RangeSet = lost.iter().map(|task| task.range).collect();
+        self.remaining -= ranges.seconds();
+        let settled = lost.into_iter().flat_map(|half| self.half_is_unknown(half, tolerance)).collect();
+        (ranges, settled)
     }
 
     /// From when on it waits for footage that nobody tried in vain.

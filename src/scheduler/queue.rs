@@ -53,6 +53,12 @@ impl Task {
         self.stop_at.is_some_and(|stop| stop <= now)
     }
 
+    /// What of it lies before `horizon`, and the rest. What is left of a half is none any more.
+    pub fn lose(self, horizon: UtcSecond) -> (Self, Option<Self>) {
+        let (gone, rest) = self.range.split_at(horizon);
+        (self.with_range(gone), rest.map(|rest| Self { pair: None, ..self.with_range(rest) }))
+    }
+
     /// The same knowledge about another range.
     pub fn with_range(self, range: TimeRange) -> Self {
         Self { range, ..self }
@@ -87,14 +93,14 @@ impl Queue {
     }
 
     /// Takes out what lies before `horizon`, as far as it is the next: what is behind it is looked at when its turn comes.
-    pub fn lose(&mut self, horizon: UtcSecond) -> RangeSet {
-        let mut lost = RangeSet::new();
+    pub fn lose(&mut self, horizon: UtcSecond) -> Vec<Task> {
+        let mut lost = Vec::new();
         while let Some(task) = self.tasks.front().filter(|task| task.range.start() < horizon).copied() {
             self.tasks.pop_front();
-            let (gone, rest) = task.range.split_at(horizon);
-            lost.insert(gone);
+            let (gone, rest) = task.lose(horizon);
+            lost.push(gone);
             if let Some(rest) = rest {
-                self.tasks.push_front(task.with_range(rest));
+                self.tasks.push_front(rest);
             }
         }
         lost

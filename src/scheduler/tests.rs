@@ -95,8 +95,8 @@ fn play(
                 count_running(&mut night.most, &running, &nvr_of);
                 continue;
             }
-            Step::Lost(lost) => {
-                night.given_up.push(lost);
+            Step::GiveUp(lost) => {
+                night.given_up.extend(lost);
                 continue;
             }
             Step::WaitUntil(at) => {

@@ -38,8 +38,8 @@ pub fn play(
                 world.ask(&window, now);
                 continue;
             }
-            Step::Lost(lost) => {
-                given_up_seconds += lost.ranges.seconds();
+            Step::GiveUp(lost) => {
+                given_up_seconds += lost.iter().map(|given_up| given_up.ranges.seconds()).sum::<i64>();
                 continue;
             }
             Step::Finished => break,

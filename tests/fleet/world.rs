@@ -24,6 +24,8 @@ pub struct Night {
     pub archived_seconds: i64,
     /// The most calls that began within one second.
     pub peak_calls: u64,
+    /// The longest that a recorder with work left, online and not overloaded, was not asked for anything, in milliseconds.
+    pub longest_idle: i64,
 }
 
 /// Something that happens in the course of a night, in the order in which it does.
@@ -42,6 +44,8 @@ pub struct World<'a> {
     by_device: BTreeMap<DeviceId, usize>,
     /// Streams of each recorder, from the call on.
     running: Vec<usize>,
+    /// Attempts of each recorder, and since when there are none.
+    attempts: Vec<(usize, i64)>,
     cameras: Vec<Busy>,
     uplinks: Vec<Uplink>,
     due: BTreeSet<(i64, u64, Due)>,
@@ -117,6 +121,7 @@ impl<'a> World<'a> {
             night: Night::default(),
             by_device: fleet.cameras.iter().enumerate().map(|(index, camera)| (camera.device, index)).collect(),
             running: vec![0; fleet.recorders.len()],
+            attempts: vec![(0, 0); fleet.recorders.len()],
             cameras: vec![Busy::default(); fleet.cameras.len()],
             uplinks,
             due: BTreeSet::new(),
@@ -132,6 +137,7 @@ impl<'a> World<'a> {
         let index = self.by_device[&window.device];
         assert!(self.cameras[index].attempt.is_none(), "{window}: its camera has a download already");
         let recorder = self.fleet.cameras[index].recorder;
+        self.count_idle(recorder, at);
         let (outcome, work) = match self.refusal(index, at) {
             Some(class) => {
                 self.night.refused += 1;
@@ -188,6 +194,7 @@ impl<'a> World<'a> {
         let Attempt { window, outcome, work } = self.cameras[index].attempt.take().expect("what ends has begun");
         let recorder = self.fleet.cameras[index].recorder;
         self.running[recorder] -= usize::from(work.is_some());
+        self.attempts[recorder] = (self.attempts[recorder].0 - 1, at);
         let archived = match outcome {
             Outcome::Archived => window.range.seconds(),
             Outcome::Prefix { until } => until - window.range.start(),
@@ -265,6 +272,17 @@ impl<'a> World<'a> {
             self.due.remove(&(at, order, Due::Stream(store)));
         }
         self.uplinks[store].noted = self.uplinks[store].next().map(|at| self.note(at, Due::Stream(store)));
+    }
+
+    fn count_idle(&mut self, recorder: usize, at: i64) {
+        let (attempts, since) = self.attempts[recorder];
+        self.attempts[recorder].0 += 1;
+        if attempts == 0 {
+            let truth = &self.fleet.recorders[recorder];
+            let excused = truth.offline.iter().chain(&truth.overloaded);
+            let excused: i64 = excused.map(|span| (span.to.min(at) - span.from.max(since)).max(0)).sum();
+            self.night.longest_idle = self.night.longest_idle.max(at - since - excused);
+        }
     }
 
     fn count_call(&mut self, at: i64) {

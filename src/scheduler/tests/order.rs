@@ -143,3 +143,21 @@ fn a_refusal_is_not_taken_for_fewer_channels_when_a_stream_ended_meanwhile() {
     assert!(probe.is_some(), "one more than the limit was tried");
     assert_eq!(scheduler.nvr_state(device(0)).expect("it is known").limit, 2);
 }
+
+/// Found by seed 15 of the simulation: the other half waited for it for ever, in no state.
+#[test]
+fn a_half_that_is_overwritten_lets_the_other_one_go() {
+    let fleet = vec![work(1, "a", range(NINE, NINE + 600))];
+    // The window can be asked for twice; while its first half streams, its second one begins to go.
+    let keeps = Duration::from_secs(48 * 3600 + 380);
+    let policy = Policy { footage: BTreeMap::from([(NvrId::new("a"), keeps)]), ..policy() };
+    let night = play(fleet, policy, later(), |window, _, _| {
+        let takes = if window.range.seconds() == 600 { 1 } else { 400 };
+        (Outcome::Short { media_seconds: window.range.seconds() / 3 }, Duration::from_secs(takes))
+    });
+    let halves = night.starts.iter().filter(|(_, window)| window.range.seconds() <= 300).count();
+    assert!(halves >= 1, "{:?}", night.starts);
+    let given_up: RangeSet = night.given_up.iter().flat_map(|lost| lost.ranges.ranges()).copied().collect();
+    assert_eq!(given_up, RangeSet::from(range(NINE, NINE + 600)));
+    assert!(night.given_up(Cause::Lost).covers(&range(NINE, NINE + 300)));
+}
