@@ -3,7 +3,8 @@
 //! An NVR never says how many playback channels it has; it only refuses when they are full (-4). So the limit is found.
 //! Until a refusal shows one, it grows by one after each round without a refusal. A refusal brings it down to what really
 //! streams. From then on one more is tried now and then: after two minutes and a few streams at first, ever more rarely
-//! while that is refused, and soon again when it was not, because then somebody else has freed a channel.
+//! while that is refused. When it is not, somebody else has freed a channel, and perhaps more than one: it grows again, until
+//! the next refusal.
 //!
 //! Most limits stand still, and then half an hour between two such probes is often enough. Where somebody else plays
 //! recordings too, the limit moves by itself, and half an hour of too few downloads costs more than a refusal does. So a
@@ -33,7 +34,7 @@ const PROBES_UNTIL_STILL: u32 = 30;
 /// How many streams begin in a pause at the least: where a window takes as long as it plays, half an hour is only a few
 /// windows, and a refusal for every few of them would be too many.
 fn enough_for(pause: Duration) -> u32 {
-    const STREAMS_IN_TWO_MINUTES: u32 = 5;
+    const STREAMS_IN_TWO_MINUTES: u32 = 4;
     u32::try_from(pause.as_secs() / FIRST_PROBE.as_secs()).unwrap_or(u32::MAX).saturating_mul(STREAMS_IN_TWO_MINUTES)
 }
 
@@ -208,13 +209,13 @@ impl Nvr {
                     *begun = 0;
                 }
             }
-            search @ Search::Known { .. } if self.streaming > self.limit => {
+            Search::Known { pause, .. } if self.streaming > self.limit => {
                 self.limit = self.streaming.min(self.cap);
-                if matches!(*search, Search::Known { pause, .. } if pause > FIRST_PROBE) {
+                if *pause > FIRST_PROBE {
                     // It was refused before, and is not now.
                     self.moved = Some(0);
                 }
-                *search = Search::Known { at: now + FIRST_PROBE, pause: FIRST_PROBE, begun: 0 };
+                self.search = Search::Growing { begun: 0 };
             }
             Search::Known { begun, .. } => *begun = begun.saturating_add(1),
         }
