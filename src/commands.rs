@@ -5,6 +5,7 @@ mod gaps;
 mod logging;
 mod one_off;
 mod plan;
+mod recorders;
 mod rehearse;
 mod requests;
 mod run;
