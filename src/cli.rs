@@ -117,6 +117,8 @@ pub enum Command {
     Gaps(GapsArgs),
     /// Print how the archive stands: the last runs, coverage, what is missing by cause.
     Status(StatusArgs),
+    /// Print the cameras: stores, NVRs and how each NVR is known; --refresh asks the platform first.
+    Devices(DevicesArgs),
     /// Run the main job against the simulated platform: needs no account.
     Rehearse(RehearseArgs),
     /// Serve the simulated platform.
@@ -174,6 +176,20 @@ pub struct StatusArgs {
     /// How many runs to show.
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub runs: u32,
+    /// How.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `archive devices`
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    /// Only this store, by its number.
+    #[arg(long, value_name = "N")]
+    pub store: Option<i64>,
+    /// Ask the platform for its list first, and keep the answer in the ledger.
+    #[arg(long)]
+    pub refresh: bool,
     /// How.
     #[command(flatten)]
     pub common: Common,

@@ -1,10 +1,13 @@
 //! What each subcommand does: one file each. The only place where errors become words for a person, and an exit code.
 
 mod context;
+mod devices;
 mod gaps;
 mod logging;
 mod one_off;
 mod plan;
+mod recorders;
+mod refresh;
 mod rehearse;
 mod requests;
 mod run;
@@ -19,6 +22,8 @@ use std::io::Write as _;
 use crate::cli::{Cli, Command, Common};
 use crate::exit_code::ExitCode;
 use crate::ledger::LedgerError;
+use crate::outcome::Class;
+use crate::platform::client::CallError;
 use crate::run::RunError;
 use crate::settings::SettingsErrors;
 use crate::sim::SimError;
@@ -52,6 +57,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Plan(args)) => plan::run(args).await,
             Some(Command::Gaps(args)) => gaps::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
+            Some(Command::Devices(args)) => devices::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
         }
@@ -85,6 +91,9 @@ fn exit_code_of(error: &anyhow::Error) -> ExitCode {
         }
         if let Some(SimError::Config(_) | SimError::Read { .. }) = cause.downcast_ref() {
             return ExitCode::Usage;
+        }
+        if cause.downcast_ref().is_some_and(|call: &CallError| call.class() == Class::AccountRefused) {
+            return ExitCode::AccountRefused;
         }
         let run = cause.downcast_ref::<RunError>();
         let ledger = match run {

@@ -45,7 +45,8 @@ impl FromStr for DeviceId {
     }
 }
 
-/// The name of a recorder: from the settings, or the platform's `puid`. Only ever compared and shown.
+/// The name of a recorder: from the settings, the platform's `puid`, or its MAC address. Only ever compared and shown, so
+/// what of it others wrote has been escaped, as [`Untrusted`](crate::untrusted::Untrusted) does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NvrId(Arc<str>);
 
@@ -61,7 +62,9 @@ impl NvrId {
         Self(name.into())
     }
 
-    /// The recorder that stands for one device of which nothing is known: it then shares its limits with nobody.
+    /// The recorder that stands for one device of which nothing is known: it then shares its limits with nobody. Once its
+    /// real one is known, what runs learned under this name is not used any more: it was learned of one camera, and the
+    /// recorder has others.
     pub fn of_device_alone(device: DeviceId) -> Self {
         Self(format!("device {device}").into())
     }
@@ -78,10 +81,11 @@ impl fmt::Display for NvrId {
     }
 }
 
-/// Which NVR serves which device, as far as it is known.
+/// Which NVR serves which device, and in which store an NVR stands, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NvrMap {
     by_device: BTreeMap<DeviceId, NvrId>,
+    stores: BTreeMap<NvrId, String>,
 }
 
 impl NvrMap {
@@ -98,6 +102,26 @@ impl NvrMap {
     /// The NVR of `device`; one of its own when nothing is known.
     pub fn nvr_of(&self, device: DeviceId) -> NvrId {
         self.known(device).cloned().unwrap_or_else(|| NvrId::of_device_alone(device))
+    }
+
+    /// Every device whose NVR is known, with it.
+    pub fn assigned(&self) -> impl Iterator<Item = (DeviceId, &NvrId)> {
+        self.by_device.iter().map(|(&device, nvr)| (device, nvr))
+    }
+
+    /// Says in which store `nvr` stands; what was said before is replaced.
+    pub fn set_store(&mut self, nvr: NvrId, store: String) {
+        self.stores.insert(nvr, store);
+    }
+
+    /// The store of each NVR whose store is known.
+    pub fn stores(&self) -> &BTreeMap<NvrId, String> {
+        &self.stores
+    }
+
+    /// The store of `nvr`, by its number or, without one, its name; nothing when it is not known.
+    pub fn store_of(&self, nvr: &NvrId) -> Option<&str> {
+        self.stores.get(nvr).map(String::as_str)
     }
 }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::calendar;
 use crate::flv;
 use crate::judge::{self, Ending, Judgement};
+use crate::mac::UrlMacs;
 use crate::outcome::{Attempt, Class, Code, Outcome};
 use crate::platform::client::{CallError, Client};
 use crate::platform::media::{MediaClient, MediaError, MediaStream};
@@ -59,6 +60,8 @@ pub struct Fetched {
     pub recording: Option<Recording>,
     /// Where a file went that stood under the recording's name without being in the ledger.
     pub set_aside: Option<PathBuf>,
+    /// The two addresses in the media URL's name, when it gave any.
+    pub macs: Option<UrlMacs>,
 }
 
 /// How attempts are made.
@@ -128,7 +131,8 @@ impl Fetcher {
         progress(Step::UrlGiven);
         let mut staging = self.vault.stage(window.device, window.range)?;
         let streamed = self.stream(&url, &mut staging, window, stop, progress).await?;
-        self.settle(window, zone, staging, streamed, stop.is_cancelled()).await
+        let fetched = self.settle(window, zone, staging, streamed, stop.is_cancelled()).await?;
+        Ok(Fetched { macs: UrlMacs::of_url(&url), ..fetched })
     }
 
     async fn ask(&self, window: Window) -> Result<String, CallError> {
@@ -306,7 +310,7 @@ fn kept_range(window: TimeRange, media_milliseconds: i64, tolerance_seconds: i64
 
 fn nothing(outcome: Outcome, bytes: u64, code: Option<Code>, detail: Option<String>) -> Fetched {
     let attempt = Attempt { started: UtcSecond::new(0), milliseconds: 0, bytes, outcome, code, detail };
-    Fetched { attempt, recording: None, set_aside: None }
+    Fetched { attempt, recording: None, set_aside: None, macs: None }
 }
 
 fn missed(error: &CallError) -> Fetched {

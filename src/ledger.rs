@@ -8,6 +8,7 @@
 //! once that is on disk. Reading goes on beside it, in this process and in others. The ledger never reads a clock.
 
 mod changes;
+mod devices;
 mod error;
 mod limits;
 mod lock;
@@ -37,11 +38,12 @@ use self::lock::RunLock;
 use self::ranges::Merged;
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
+use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
 use crate::recording::Recording;
 use crate::report::{
     BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, NvrNight, RunEnd, RunId,
-    RunRow, RunStart, Totals,
+    RunRow, RunStart, ServedBy, Totals,
 };
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing, Window};
@@ -115,9 +117,21 @@ impl Ledger {
 
     // Devices.
 
-    /// Notes what is known of devices and of the NVRs that they hang off.
+    /// Notes what the platform's list says of devices. Safe beside a run, of this process or another: what it changes are
+    /// columns that a run reads once, before it begins, and never writes.
     pub async fn know_devices(&self, devices: Vec<DeviceFacts>) -> Result<(), LedgerError> {
-        self.write(move |connection| devices.iter().try_for_each(|facts| changes::know_device(connection, facts))).await
+        self.write(move |connection| devices.iter().try_for_each(|facts| devices::know(connection, facts))).await
+    }
+
+    /// Notes by which NVRs a run takes devices to be served: for people and for history. What the next run takes is decided
+    /// anew.
+    pub async fn serve_devices(&self, served: Vec<ServedBy>) -> Result<(), LedgerError> {
+        self.write(move |connection| served.iter().try_for_each(|one| devices::serve(connection, one))).await
+    }
+
+    /// Notes the two addresses in the name of a device's media URL.
+    pub async fn learn_macs(&self, device: DeviceId, macs: UrlMacs, at: UtcSecond) -> Result<(), LedgerError> {
+        self.write(move |connection| devices::learn_macs(connection, device, macs, at)).await
     }
 
     /// Says in which time zone devices are. Until then it is `Asia/Shanghai`.
@@ -131,7 +145,7 @@ impl Ledger {
 
     /// Every device that the ledger has heard of.
     pub async fn devices(&self) -> Result<Vec<DeviceRow>, LedgerError> {
-        self.read(queries::devices).await
+        self.read(devices::all).await
     }
 
     /// Keeps what a run learned of how much NVRs can take; its calls and refusals are added to those of earlier runs.

@@ -12,8 +12,8 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
-//! | decisions | [`calendar`], [`coverage`], [`backoff`], [`scheduler`], [`plan`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
+//! | decisions | [`calendar`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
 //! | assembly | [`fetch`], [`adopt`], [`run`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
@@ -33,6 +33,8 @@ pub mod flv;
 pub mod instant;
 pub mod judge;
 pub mod ledger;
+pub mod mac;
+pub mod nvrs;
 pub mod outcome;
 pub mod plan;
 pub mod platform;

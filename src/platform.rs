@@ -4,9 +4,10 @@
 //! seen in production, **\[unknown\]** nobody wrote it down.
 //!
 //! [`wire`] holds names, answers and the table of codes; [`sign`] the signature; [`client`] calls the gateway;
-//! [`media`] opens the URLs that it hands out.
+//! [`listing`] asks for stores and their cameras; [`media`] opens the URLs that it hands out.
 
 pub mod client;
+pub mod listing;
 pub mod media;
 mod pace;
 pub mod sign;

@@ -1,5 +1,7 @@
 //! Answers as text for people. JSON is the same values, serialized.
 
+mod devices;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -14,6 +16,8 @@ use crate::plan::{DevicePlan, Forecast};
 use crate::report::{Gap, RunRow, Totals};
 use crate::window::Cause;
 use crate::wording;
+
+pub use devices::{DeviceLine, devices};
 
 /// What a run would do.
 #[derive(Clone, Debug, Serialize)]
@@ -226,6 +230,7 @@ fn table(header: &[&str]) -> Table {
             *name,
             "device"
                 | "devices"
+                | "channel"
                 | "attempts"
                 | "windows"
                 | "run"

@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::device::{DeviceId, NvrId};
+use crate::mac::UrlMacs;
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::untrusted::Untrusted;
 use crate::window::Cause;
@@ -96,31 +97,71 @@ pub struct RunRow {
     pub host: String,
 }
 
-/// What is known of a device. What a field leaves open stays as the ledger has it.
+/// What the platform's list says of a device. What a field leaves open stays as the ledger has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeviceFacts {
     /// The camera.
     pub device: DeviceId,
     /// Its name.
     pub name: Option<Untrusted>,
+    /// Its store's number.
+    pub store_number: Option<i64>,
     /// Its store's name.
     pub store: Option<Untrusted>,
     /// The recorder that it hangs off.
-    pub nvr: Option<NvrId>,
+    pub puid: Option<Untrusted>,
     /// Its channel there.
     pub channel: Option<i64>,
+    /// Whether it was online when it was listed.
+    pub online: Option<bool>,
     /// When the platform last listed it.
     pub seen: Option<UtcSecond>,
+}
+
+impl DeviceFacts {
+    /// A device of which nothing is known.
+    pub fn unknown(device: DeviceId) -> Self {
+        Self {
+            device,
+            name: None,
+            store_number: None,
+            store: None,
+            puid: None,
+            channel: None,
+            online: None,
+            seen: None,
+        }
+    }
+
+    /// Its store as [`NvrMap::store_of`](crate::device::NvrMap::store_of) names stores: by number or, without one, by name.
+    pub fn store_identity(&self) -> Option<String> {
+        self.store_number.map(|number| number.to_string()).or_else(|| self.store.as_ref().map(ToString::to_string))
+    }
 }
 
 /// One device as the ledger knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeviceRow {
-    /// What is known of it.
+    /// What the platform's list said of it.
     #[serde(flatten)]
     pub facts: DeviceFacts,
+    /// The two addresses in the name of a media URL of it, when any was seen.
+    pub macs: Option<UrlMacs>,
     /// Its time zone's IANA name.
     pub zone: String,
+    /// Whether anything of it was ever asked for.
+    pub asked: bool,
+}
+
+/// By which NVR a run took a device to be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedBy {
+    /// The camera.
+    pub device: DeviceId,
+    /// Its NVR; nothing when nobody knew it.
+    pub nvr: Option<NvrId>,
+    /// The NVR's store, by its number or its name.
+    pub store: Option<String>,
 }
 
 /// Which gaps are wanted; the default is all.
@@ -193,7 +234,7 @@ pub struct Totals {
 pub struct DeviceHistory {
     /// The camera.
     pub device: DeviceId,
-    /// The recorder that it hangs off, when known.
+    /// The recorder that the last run took it to hang off, when known.
     pub nvr: Option<NvrId>,
     /// Downloads of whole windows that this is drawn from.
     pub attempts: u64,

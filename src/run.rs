@@ -25,9 +25,10 @@ use crate::event::{Event, Recovery, Refusing, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::fetch::{self, Fetched, Fetcher};
 use crate::ledger::{Ledger, LedgerError};
+use crate::mac::UrlMacs;
 use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
-use crate::report::{DeviceFacts, Learned, RunCounts, RunEnd, RunId, RunStart};
+use crate::report::{Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{ALL_TIME, TimeRange};
 use crate::vault::{Vault, VaultError};
@@ -107,6 +108,7 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
         stopped: None,
         signalled: false,
         cut,
+        macs: BTreeMap::new(),
         job,
         tools,
     };
@@ -141,6 +143,8 @@ struct Run {
     signalled: bool,
     /// Cancelled when streams must end too, not only starts; a signal cancels it.
     cut: CancellationToken,
+    /// What the ledger has of the addresses in media URLs.
+    macs: BTreeMap<DeviceId, UrlMacs>,
 }
 
 /// An attempt that has ended, and is in the ledger.
@@ -162,6 +166,8 @@ impl Run {
             self.adopt().await?;
             self.tools.ledger.recovered(self.id).await?;
         }
+        let known = self.tools.ledger.devices().await?;
+        self.macs = known.into_iter().filter_map(|row| Some((row.facts.device, row.macs?))).collect();
         let plan = self.plan().await?;
         self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
         self.warn_of_ambiguous_labels(&plan);
@@ -188,15 +194,12 @@ impl Run {
         for (zone, devices) in by_zone.into_values() {
             ledger.set_zone(devices, zone).await?;
         }
-        let facts = |&device: &DeviceId| DeviceFacts {
-            device,
-            name: None,
-            store: None,
-            nvr: job.nvrs.known(device).cloned(),
-            channel: None,
-            seen: None,
+        let served = |&device: &DeviceId| {
+            let nvr = job.nvrs.known(device).cloned();
+            let store = nvr.as_ref().and_then(|nvr| job.nvrs.store_of(nvr)).map(str::to_owned);
+            ServedBy { device, nvr, store }
         };
-        ledger.know_devices(job.asked.keys().map(facts).collect()).await?;
+        ledger.serve_devices(job.asked.keys().map(served).collect()).await?;
         ledger.ask(job.asked.iter().map(|(&device, request)| (device, request.ranges())).collect()).await?;
         Ok(())
     }
@@ -341,7 +344,7 @@ impl Run {
 
     /// Tells the scheduler and everybody else of an attempt that has ended.
     async fn complete(&mut self, scheduler: &mut Scheduler, window: Window, fetched: Fetched) -> Result<(), RunError> {
-        let Fetched { attempt, recording, set_aside } = fetched;
+        let Fetched { attempt, recording, set_aside, macs } = fetched;
         let now = self.clock.now();
         if let Some(recording) = recording {
             self.counts.recordings += 1;
@@ -361,7 +364,20 @@ impl Run {
                 self.stop(scheduler, StopReason::AccountRefused(why));
             }
         }
-        self.give_up(given_up).await
+        self.give_up(given_up).await?;
+        match macs {
+            Some(macs) => self.learn_macs(window.device, macs).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down the addresses of a device's media URL, where the ledger has others. They are for the next run: in this
+    /// one every device keeps its NVR.
+    async fn learn_macs(&mut self, device: DeviceId, macs: UrlMacs) -> Result<(), RunError> {
+        if self.macs.insert(device, macs) == Some(macs) {
+            return Ok(());
+        }
+        Ok(self.tools.ledger.learn_macs(device, macs, self.clock.now().to_utc_second()).await?)
     }
 
     fn tell_of_held_nvr(&self, scheduler: &Scheduler, device: DeviceId, class: Class) {

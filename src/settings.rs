@@ -58,10 +58,13 @@ impl Settings {
         validate::load_with_credentials(flags, environment)
     }
 
-    /// Which of the file's recorders serves which device.
+    /// Which of the file's recorders serves which device, and where they stand.
     pub fn nvr_map(&self) -> NvrMap {
         let mut map = NvrMap::default();
         for nvr in &self.nvrs {
+            if let Some(store) = &nvr.store {
+                map.set_store(nvr.name.clone(), store.clone());
+            }
             for &device in &nvr.devices {
                 map.assign(device, nvr.name.clone());
             }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use crate::backoff::Delays;
 use crate::cli::Common;
+use crate::device::NvrMap;
 use crate::fetch::{Fetcher, Manner};
 use crate::platform::client::{Account, Client, LoginAccount, LoginKind};
 use crate::platform::media::{MediaClient, Patience};
@@ -18,6 +19,8 @@ use crate::vault::Vault;
 
 /// How long a file that ended too early is given to grow.
 const GROWTH_PAUSE: Duration = Duration::from_secs(2);
+
+const NO_TLS: &str = "cannot read this machine's TLS certificates";
 
 /// The flags as the settings take them.
 pub(super) fn flags(common: &Common) -> Flags {
@@ -59,16 +62,20 @@ fn warn(settings: &Settings) {
     }
 }
 
+/// What calls the platform.
+pub(super) fn client(settings: &Settings, credentials: Credentials) -> anyhow::Result<Client> {
+    Client::new(account(settings, credentials)).context(NO_TLS)
+}
+
 /// What makes attempts.
 pub(super) fn fetcher(settings: &Settings, credentials: Credentials, vault: Vault) -> anyhow::Result<Arc<Fetcher>> {
-    let tls = "cannot read this machine's TLS certificates";
-    let client = Client::new(account(settings, credentials)).context(tls)?;
+    let client = client(settings, credentials)?;
     let patience = Patience {
         connect: settings.platform.connect_timeout,
         first_byte: settings.archive.first_byte_timeout,
         stall: settings.archive.stall_timeout,
     };
-    let media = MediaClient::new(patience).context(tls)?;
+    let media = MediaClient::new(patience).context(NO_TLS)?;
     let manner = Manner { tolerance_seconds: tolerance_seconds(settings), growth_pause: GROWTH_PAUSE };
     Ok(Arc::new(Fetcher::new(client, media, vault, manner)))
 }
@@ -111,7 +118,7 @@ fn account(settings: &Settings, credentials: Credentials) -> Account {
 }
 
 /// What the scheduler keeps to.
-pub(super) fn policy(settings: &Settings) -> Policy {
+pub(super) fn policy(settings: &Settings, nvrs: &NvrMap) -> Policy {
     let (archive, retry) = (&settings.archive, &settings.retry);
     let channels = settings.nvrs.iter().filter_map(|nvr| Some((nvr.name.clone(), nvr.channels?)));
     Policy {
@@ -119,7 +126,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         per_nvr: archive.per_nvr,
         channels: channels.collect(),
         footage: settings.nvrs.iter().filter_map(|nvr| Some((nvr.name.clone(), nvr.footage?))).collect(),
-        stores: settings.nvrs.iter().filter_map(|nvr| Some((nvr.name.clone(), nvr.store.clone()?))).collect(),
+        stores: nvrs.stores().clone(),
         learned: BTreeMap::new(),
         settle: archive.settle,
         delays: Delays { first: retry.first_delay, longest: retry.max_delay },

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 
 use super::requests::{self, Requests};
 use super::zones::Zones;
-use super::{context, logging, print_result};
+use super::{context, logging, print_result, recorders};
 
 /// From how many of the newest attempts a forecast is made.
 const HISTORY_ATTEMPTS: u32 = 20_000;
@@ -38,12 +38,12 @@ pub(super) async fn show_jobs(jobs: &[String], common: &Common) -> anyhow::Resul
 }
 
 async fn show(common: &Common, settings: &Settings, requests: Requests) -> anyhow::Result<ExitCode> {
-    let nvrs = settings.nvr_map();
     let (plan, history) = if settings.archive.ledger.try_exists()? {
         let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
+        let nvrs = recorders::read(settings, &ledger).await?.map;
         (planning::plan(&ledger, &requests.asked, &nvrs).await?, history(&ledger).await?)
     } else {
-        (Plan::new(&requests.asked, &BTreeMap::new(), &nvrs), History::default())
+        (Plan::new(&requests.asked, &BTreeMap::new(), &settings.nvr_map()), History::default())
     };
     let width = Width { streams: settings.archive.streams, per_nvr: settings.archive.per_nvr };
     let report = PlanReport {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Common;
+use crate::device::NvrMap;
 use crate::display::{self, Style};
 use crate::event::Summary;
 use crate::exit_code::ExitCode;
@@ -18,7 +19,7 @@ use crate::settings::{Credentials, Settings};
 use crate::vault::Vault;
 
 use super::requests::Requests;
-use super::{context, print_result};
+use super::{context, print_result, recorders};
 
 /// Runs what is asked and prints the summary.
 pub(super) async fn work(
@@ -45,6 +46,8 @@ pub(super) async fn execute(
     }
     let vault = Vault::open(&settings.archive.root)?;
     let ledger = open_ledger(&settings.archive.ledger)?;
+    let nvrs = recorders::read(settings, &ledger).await?.map;
+    recorders::warn_of_unknown(&nvrs, requests.asked.keys());
     let fetcher = context::fetcher(settings, credentials, vault.clone())?;
     let (events, receiver) = mpsc::unbounded_channel();
     let zone = settings.archive.time_zone;
@@ -52,7 +55,7 @@ pub(super) async fn execute(
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
 
-    let job = job(settings, requests);
+    let job = job(settings, requests, nvrs);
     let ran = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
     signals.abort();
     // The sender is gone with the run, so the display comes to its end.
@@ -62,7 +65,8 @@ pub(super) async fn execute(
     Ok(ran?)
 }
 
-fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
+/// The ledger, for a command that writes; made with its folder when there is none.
+pub(super) fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the ledger's folder {}", folder.display()))?;
@@ -70,15 +74,15 @@ fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
     Ok(Ledger::open(path)?)
 }
 
-fn job(settings: &Settings, requests: Requests) -> Job {
+fn job(settings: &Settings, requests: Requests, nvrs: NvrMap) -> Job {
     Job {
         what: requests.what,
         asked: requests.asked,
-        nvrs: settings.nvr_map(),
         zones: requests.zones,
         default_zone: settings.archive.time_zone,
         platform_zone: settings.platform.time_zone,
-        policy: context::policy(settings),
+        policy: context::policy(settings, &nvrs),
+        nvrs,
         tolerance_seconds: context::tolerance_seconds(settings),
         min_free: settings.archive.min_free,
         // Jitter must differ between hosts and nights; nothing else hangs on it.

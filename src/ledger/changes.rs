@@ -7,11 +7,11 @@ use rusqlite::{Connection, params};
 use super::error::{Fault, LedgerError};
 use super::lock::host_name;
 use super::ranges::{Merged, range};
-use super::{media, missing};
+use super::{devices, media, missing};
 use crate::device::DeviceId;
 use crate::outcome::Attempt;
 use crate::recording::Recording;
-use crate::report::{BegunRun, DeviceFacts, RunEnd, RunId, RunStart};
+use crate::report::{BegunRun, RunEnd, RunId, RunStart};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Window};
 
@@ -52,33 +52,8 @@ pub(super) fn end_run(connection: &Connection, run: RunId, end: &RunEnd) -> Resu
     if changed == 0 { Err(LedgerError::NoSuchRun(run.get()).into()) } else { Ok(()) }
 }
 
-pub(super) fn know_device(connection: &Connection, facts: &DeviceFacts) -> Result<(), Fault> {
-    let nvr = facts.nvr.as_ref().map(crate::device::NvrId::as_str);
-    // Escaped here, so that a sqlite3 shell on a terminal is safe too.
-    let name = facts.name.as_ref().map(ToString::to_string);
-    let store = facts.store.as_ref().map(ToString::to_string);
-    let seen = facts.seen.map(UtcSecond::get);
-    if let Some(nvr) = nvr {
-        connection
-            .prepare_cached(
-                "INSERT INTO nvr (nvr, store, seen) VALUES (?1, ?2, ?3) ON CONFLICT (nvr) DO UPDATE SET
-                     store = coalesce(excluded.store, store), seen = coalesce(excluded.seen, seen)",
-            )?
-            .execute(params![nvr, store, seen])?;
-    }
-    connection
-        .prepare_cached(
-            "INSERT INTO device (device, name, store, nvr, channel, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (device) DO UPDATE SET name = coalesce(excluded.name, name),
-                 store = coalesce(excluded.store, store), nvr = coalesce(excluded.nvr, nvr),
-                 channel = coalesce(excluded.channel, channel), seen = coalesce(excluded.seen, seen)",
-        )?
-        .execute(params![facts.device.get(), name, store, nvr, facts.channel, seen])?;
-    Ok(())
-}
-
 pub(super) fn set_zone(connection: &Connection, device: DeviceId, zone: Tz) -> Result<(), Fault> {
-    have_device(connection, device)?;
+    devices::have(connection, device)?;
     let changed = connection
         .prepare_cached("UPDATE device SET zone = ?2 WHERE device = ?1 AND zone <> ?2")?
         .execute(params![device.get(), zone.name()])?;
@@ -86,7 +61,7 @@ pub(super) fn set_zone(connection: &Connection, device: DeviceId, zone: Tz) -> R
 }
 
 pub(super) fn ask(connection: &Connection, device: DeviceId, ranges: &RangeSet) -> Result<(), Fault> {
-    have_device(connection, device)?;
+    devices::have(connection, device)?;
     for &range in ranges {
         let old = Merged::Asked.within(connection, device, range)?;
         let new = RangeSet::from(range).subtract(&old);
@@ -149,7 +124,7 @@ pub(super) fn mark_missing(
 /// Adds the recording's row; its time is archived from now on, and missing no more.
 pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> Result<(), Fault> {
     let Recording { device, range, .. } = *recording;
-    have_device(connection, device)?;
+    devices::have(connection, device)?;
     refuse_overlap(connection, recording)?;
     let (folder, name) = media::split_path(&recording.path);
     connection
@@ -193,7 +168,7 @@ fn refuse_overlap(connection: &Connection, new: &Recording) -> Result<(), Fault>
 }
 
 fn add_attempt(connection: &Connection, run: RunId, window: &Window, attempt: &Attempt) -> Result<(), Fault> {
-    have_device(connection, window.device)?;
+    devices::have(connection, window.device)?;
     connection
         .prepare_cached(
             "INSERT INTO attempt (run, device, start, end, started, milliseconds, bytes, outcome, code, detail)
@@ -211,12 +186,6 @@ fn add_attempt(connection: &Connection, run: RunId, window: &Window, attempt: &A
             attempt.code.map(|code| code.to_string()),
             attempt.detail.as_ref().map(ToString::to_string),
         ])?;
-    Ok(())
-}
-
-/// A device that is asked for before anybody listed it has a row all the same.
-fn have_device(connection: &Connection, device: DeviceId) -> Result<(), Fault> {
-    connection.prepare_cached("INSERT OR IGNORE INTO device (device) VALUES (?1)")?.execute([device.get()])?;
     Ok(())
 }
 

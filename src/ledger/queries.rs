@@ -12,11 +12,8 @@ use super::ranges::{Merged, range};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
 use crate::recording::{ContentHash, MediaFacts, Recording, Source};
-use crate::report::{
-    CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, RunCounts, RunId, RunRow, Totals,
-};
+use crate::report::{CoverageDay, DeviceHistory, Gap, GapQuery, RunCounts, RunId, RunRow, Totals};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
-use crate::untrusted::Untrusted;
 use crate::window::Missing;
 
 pub(super) fn missing(
@@ -170,25 +167,6 @@ fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {
     })
 }
 
-pub(super) fn devices(connection: &Connection) -> Result<Vec<DeviceRow>, Fault> {
-    let select = "SELECT device, name, store, nvr, channel, seen, zone FROM device";
-    let mut devices = Vec::new();
-    each_row(connection, select, None, "device", |row| {
-        let text = |column| Ok::<_, Fault>(row.get::<_, Option<String>>(column)?.as_deref().map(Untrusted::new));
-        let facts = DeviceFacts {
-            device: device(row, 0)?,
-            name: text(1)?,
-            store: text(2)?,
-            nvr: nvr(row, 3)?,
-            channel: row.get(4)?,
-            seen: second(row, 5)?,
-        };
-        devices.push(DeviceRow { facts, zone: row.get(6)? });
-        Ok(())
-    })?;
-    Ok(devices)
-}
-
 pub(super) fn recordings_overlapping(
     connection: &Connection,
     device: DeviceId,
@@ -285,7 +263,7 @@ fn each_row(
     Ok(())
 }
 
-fn device(row: &Row<'_>, column: usize) -> Result<DeviceId, Fault> {
+pub(super) fn device(row: &Row<'_>, column: usize) -> Result<DeviceId, Fault> {
     let number = row.get(column)?;
     DeviceId::new(number).ok_or_else(|| Fault::BadValue(format!("{number} is no device")))
 }
@@ -294,7 +272,7 @@ fn nvr(row: &Row<'_>, column: usize) -> Result<Option<NvrId>, Fault> {
     Ok(row.get::<_, Option<String>>(column)?.as_deref().map(NvrId::new))
 }
 
-fn second(row: &Row<'_>, column: usize) -> Result<Option<UtcSecond>, Fault> {
+pub(super) fn second(row: &Row<'_>, column: usize) -> Result<Option<UtcSecond>, Fault> {
     Ok(row.get::<_, Option<i64>>(column)?.map(UtcSecond::new))
 }
 

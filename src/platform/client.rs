@@ -118,6 +118,14 @@ pub enum CallError {
         /// The method.
         method: &'static str,
     },
+    /// A list that has no end.
+    #[error("{method}: the platform still had something new on page {pages}; no chain has that many stores")]
+    Endless {
+        /// The method.
+        method: &'static str,
+        /// How many pages were read.
+        pages: usize,
+    },
 }
 
 fn named(codename: &Untrusted) -> String {
@@ -135,7 +143,9 @@ impl CallError {
                 Class::Repeated => Class::Transient,
                 other => other,
             },
-            Self::NotThePlatform { .. } | Self::Unreachable { .. } | Self::NoUrl { .. } => Class::Transient,
+            Self::NotThePlatform { .. } | Self::Unreachable { .. } | Self::NoUrl { .. } | Self::Endless { .. } => {
+                Class::Transient
+            }
         }
     }
 
@@ -144,7 +154,7 @@ impl CallError {
         match self {
             Self::Refused { code, .. } => Some(*code),
             Self::NotThePlatform { status, .. } => Some(Code::Http(*status)),
-            Self::Unreachable { .. } | Self::NoUrl { .. } => None,
+            Self::Unreachable { .. } | Self::NoUrl { .. } | Self::Endless { .. } => None,
         }
     }
 }
@@ -254,7 +264,8 @@ impl Client {
         self.call(method::START_PLAY, &business).await
     }
 
-    async fn call<T: DeserializeOwned + Default>(
+    /// One call of a method, with every remedy that the client has.
+    pub(super) async fn call<T: DeserializeOwned + Default>(
         &self,
         method: &'static str,
         business: &[(&str, String)],

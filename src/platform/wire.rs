@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+pub mod lists;
+
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -292,51 +294,6 @@ impl fmt::Debug for Login {
     }
 }
 
-/// `data` of `getVideoDeviceList`: stores with their cameras. **\[sdk\]**
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DeviceList {
-    /// The stores.
-    #[serde(deserialize_with = "lenient")]
-    pub list: Vec<StoreDevices>,
-}
-
-/// One store of a device list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct StoreDevices {
-    /// The store's number.
-    #[serde(deserialize_with = "lenient_number")]
-    pub id: Option<i64>,
-    /// Its name.
-    #[serde(deserialize_with = "lenient_text")]
-    pub name: String,
-    /// Its cameras.
-    #[serde(deserialize_with = "lenient")]
-    pub devices: Vec<VideoDevice>,
-}
-
-/// One camera of a device list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct VideoDevice {
-    /// The device's number, as `startRecReqDown` wants it.
-    #[serde(deserialize_with = "lenient_number")]
-    pub id: Option<i64>,
-    /// Its name.
-    #[serde(deserialize_with = "lenient_text")]
-    pub name: String,
-    /// 1 when it is online.
-    #[serde(deserialize_with = "lenient_number")]
-    pub online: Option<i64>,
-    /// The recorder: devices with the same one hang off the same NVR.
-    #[serde(deserialize_with = "lenient_text")]
-    pub puid: String,
-    /// The camera's channel on it.
-    #[serde(deserialize_with = "lenient_number")]
-    pub channel_id: Option<i64>,
-}
-
 /// A number, or a string that holds one, or nothing. **\[sdk\]**: clients see both for `code`, `systime` and `result`.
 fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
@@ -397,7 +354,6 @@ mod tests {
         }
         assert_eq!(answer("{}").stat.code, None);
         assert_eq!(answer(r#"{"stat":"down"}"#).stat, Stat::default());
-        assert_eq!(answer(r#"{"data":{"list":null}}"#).data::<DeviceList>(), DeviceList::default());
     }
 
     #[test]

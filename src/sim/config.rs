@@ -147,6 +147,8 @@ pub struct Config {
     pub hole: Hole,
     /// Where timestamps begin; at 0.
     pub first_timestamp: FirstTimestamp,
+    /// Whether a URL names the camera's MAC address before its recorder's; false. **\[unknown\]** whether it does.
+    pub camera_mac_first: bool,
     /// The account for the user token; none is wanted.
     pub login: Option<LoginConfig>,
     /// The stores.
@@ -270,6 +272,7 @@ impl Default for Config {
             no_footage: NoFootage::default(),
             hole: Hole::default(),
             first_timestamp: FirstTimestamp::default(),
+            camera_mac_first: false,
             login: None,
             stores: Vec::new(),
         }

@@ -203,7 +203,7 @@ async fn call(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
     }
 }
 
-/// Answers a media URL: `FLV_<recorder>_<camera>_<time>_<number>.flv`.
+/// Answers a media URL: `FLV_<recorder>_<camera>_<time>_<number>.flv`, or with the two addresses the other way round.
 async fn file(State(shared): State<Arc<Shared>>, UrlPath(name): UrlPath<String>, headers: HeaderMap) -> Response {
     let number = name.strip_suffix(".flv").and_then(|name| name.rsplit_once('_')).map(|(_, number)| number);
     // Lease 0 does not exist, and is refused like every other that is unknown.

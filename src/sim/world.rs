@@ -134,7 +134,9 @@ impl World {
             Ok(grant) => {
                 let time = now.to_utc_second().to_datetime().with_timezone(&self.config.zone).format(TIMESTAMP_FORMAT);
                 let Grant { lease, nvr_mac, camera_mac } = grant;
-                Came::Download(0, Some((lease, format!("{origin}/FLV_{nvr_mac}_{camera_mac}_{time}_{lease:08x}.flv"))))
+                let (first, second) =
+                    if self.config.camera_mac_first { (camera_mac, nvr_mac) } else { (nvr_mac, camera_mac) };
+                Came::Download(0, Some((lease, format!("{origin}/FLV_{first}_{second}_{time}_{lease:08x}.flv"))))
             }
             Err(Refusal::Stat(code)) => Came::Stat(code),
             Err(Refusal::Result(result)) => Came::Download(result, None),

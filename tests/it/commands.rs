@@ -273,8 +273,11 @@ async fn an_older_ledger_is_brought_up_to_date_by_a_run() {
     let ledger = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
     ledger
         .execute_batch(
-            "ALTER TABLE run DROP COLUMN recovered;
-             DELETE FROM refinery_schema_history WHERE version = 4;",
+            "DROP TABLE media_mac;
+             ALTER TABLE device DROP COLUMN puid;
+             ALTER TABLE device DROP COLUMN store_number;
+             ALTER TABLE device DROP COLUMN online;
+             DELETE FROM refinery_schema_history WHERE version = 6;",
         )
         .expect("the last step can be undone");
     drop(ledger);

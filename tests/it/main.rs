@@ -2,6 +2,7 @@
 
 mod codes;
 mod commands;
+mod devices;
 mod documents;
 mod flv_oracles;
 mod kill;

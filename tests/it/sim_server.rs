@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use archive::device::DeviceId;
-use archive::platform::wire::{Answer, DeviceList, Download, Login, TOKEN_HEADER, method};
+use archive::platform::wire::lists::DeviceList;
+use archive::platform::wire::{Answer, Download, Login, TOKEN_HEADER, method};
 use archive::sim::signature::{Algorithm, expected};
 use archive::sim::{Config, MediaEvent, MediaFault, Running, Scripted, Speed};
 use archive::time_range::{TimeRange, UtcSecond};
@@ -311,7 +312,7 @@ async fn the_token_is_wanted_once_a_login_is_set() {
     caller.token = Some(login.token);
     assert_eq!(caller.ask(&running, FREE, range).await.1.result, Some(0));
     let list: DeviceList = caller.call(&running, method::DEVICE_LIST, &[("id", "2")]).await.data();
-    assert_eq!(list.list[0].devices.len(), 3);
+    assert_eq!(list.list.read[0].devices.read.len(), 3);
     running.revoke_token();
     assert_eq!(caller.ask(&running, FREE, range).await.0, Some(9_990_001));
     running.shutdown().await;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::{DeviceFacts, GapQuery, LedgerError, RunEnd};
+use super::super::{DeviceFacts, GapQuery, LedgerError, RunEnd, ServedBy};
 use super::*;
 use crate::device::NvrId;
+use crate::mac::{Mac, UrlMacs};
 use crate::report::{Learned, NvrNight, RunCounts};
 use crate::time_range::RangeSet;
 use crate::untrusted::Untrusted;
@@ -152,22 +153,72 @@ async fn history_is_what_whole_windows_took() {
 async fn what_the_platform_says_of_a_device_adds_to_what_is_known_and_reaches_no_terminal_raw() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let facts = |name: Option<&str>, nvr: Option<&str>| DeviceFacts {
-        device: device(5),
-        name: name.map(Untrusted::new),
+    let first = DeviceFacts {
+        name: Some(Untrusted::new("till\u{1b}[2J")),
+        store_number: Some(7),
         store: Some(Untrusted::new("门店一号")),
-        nvr: nvr.map(NvrId::new),
         channel: Some(3),
+        online: Some(true),
         seen: Some(UtcSecond::new(DAY)),
+        ..DeviceFacts::unknown(device(5))
     };
-    ledger.know_devices(vec![facts(Some("till\u{1b}[2J"), None)]).await.unwrap();
-    ledger.know_devices(vec![facts(None, Some("puid-1"))]).await.unwrap();
+    let second = DeviceFacts {
+        puid: Some(Untrusted::new("puid\u{9b}1")),
+        store_number: Some(7),
+        online: Some(false),
+        seen: Some(UtcSecond::new(DAY + 60)),
+        ..DeviceFacts::unknown(device(5))
+    };
+    ledger.know_devices(vec![first.clone()]).await.unwrap();
+    ledger.know_devices(vec![second]).await.unwrap();
     let devices = ledger.devices().await.unwrap();
     assert_eq!(devices.len(), 1);
-    assert_eq!(devices[0].facts.nvr, Some(NvrId::new("puid-1")));
-    assert_eq!(devices[0].zone, "Asia/Shanghai");
-    let name: String = scratch.shell().query_row("SELECT name FROM device", [], |row| row.get(0)).unwrap();
-    assert_eq!(name, "till\\u{1b}[2J");
+    let facts = &devices[0].facts;
+    assert_eq!((facts.store_number, &facts.store, facts.channel), (Some(7), &first.store, Some(3)));
+    assert_eq!((facts.online, facts.seen), (Some(false), Some(UtcSecond::new(DAY + 60))));
+    assert_eq!((devices[0].zone.as_str(), devices[0].asked, devices[0].macs), ("Asia/Shanghai", false, None));
+    let texts: (String, String) =
+        scratch.shell().query_row("SELECT name, puid FROM device", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!(texts, ("till\\u{1b}[2J".to_owned(), "puid\\u{9b}1".to_owned()));
+    let nvr: (String, String, i64) = scratch
+        .shell()
+        .query_row("SELECT nvr, store, seen FROM nvr", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap();
+    assert_eq!(nvr, ("puid\\u{9b}1".to_owned(), "7".to_owned(), DAY + 60));
+}
+
+/// What the settings said of a device's NVR, and the platform's list, are columns of their own: each may be taken back alone.
+#[tokio::test]
+async fn what_a_run_takes_for_a_devices_nvr_replaces_what_the_last_one_took_and_not_what_the_list_says() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open();
+    let listed = DeviceFacts { puid: Some(Untrusted::new("P")), ..DeviceFacts::unknown(device(5)) };
+    ledger.know_devices(vec![listed]).await.unwrap();
+    let columns = || -> (Option<String>, Option<String>) {
+        scratch.shell().query_row("SELECT nvr, puid FROM device", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    for nvr in [Some("mine"), Some("P"), None] {
+        let served = ServedBy { device: device(5), nvr: nvr.map(NvrId::new), store: Some("7".to_owned()) };
+        ledger.serve_devices(vec![served]).await.unwrap();
+        assert_eq!(columns(), (nvr.map(str::to_owned), Some("P".to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_devices_url_are_its_last_ones() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open();
+    let macs = |last| UrlMacs { first: Mac::new([0, 20, 16, 27, 96, last]), second: Mac::new([2; 6]) };
+    for last in [8, 9] {
+        ledger.learn_macs(device(5), macs(last), UtcSecond::new(DAY)).await.unwrap();
+    }
+    ledger.ask(vec![(device(6), range(DAY, DAY + 60).into())]).await.unwrap();
+    let devices = ledger.devices().await.unwrap();
+    let known: Vec<_> = devices.iter().map(|row| (row.facts.device.get(), row.macs, row.asked)).collect();
+    assert_eq!(known, [(5, Some(macs(9)), false), (6, None, true)]);
+    scratch.shell().execute("UPDATE media_mac SET first_mac = 'tampered'", []).unwrap();
+    let error = ledger.devices().await.unwrap_err();
+    assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
 }
 
 /// The documentation's examples are taken from it, so that they cannot rot.

@@ -141,6 +141,19 @@ fn a_growing_file_stays_until_its_last_byte_was_sent_or_nobody_comes() {
 }
 
 #[test]
+fn cameras_of_one_recorder_share_its_address_and_nothing_else() {
+    let mut model = model();
+    let mut addresses = |device| {
+        let grant = model.force(window(device, 10), None, START).expect("a download");
+        (grant.nvr_mac, grant.camera_mac)
+    };
+    let (one, two, loose) = (addresses(1), addresses(2), addresses(9));
+    assert_eq!(one.0, two.0);
+    let all = [&one.0, &one.1, &two.1, &loose.1];
+    assert_eq!(all.into_iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
+}
+
+#[test]
 fn footage_has_holes_a_horizon_and_no_future() {
     let model = model();
     let seconds = |device, before| {

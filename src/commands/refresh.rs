@@ -1,0 +1,197 @@
+//! `archive devices --refresh`: asks the platform for its stores and their cameras, and keeps the answer in the ledger.
+//!
+//! A refresh may go on beside a run, and never keeps one from starting: it does not take the hold that runs take. That is
+//! safe because it writes nothing but what a run reads once, before it begins, and never writes; and because its
+//! transactions are short, so that a run's next row waits for milliseconds.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use chrono::Utc;
+
+use crate::backoff::Delays;
+use crate::cli::Common;
+use crate::device::DeviceId;
+use crate::outcome::Class;
+use crate::platform::client::{CallError, Client};
+use crate::platform::wire::lists::{DeviceList, Store};
+use crate::report::DeviceFacts;
+use crate::settings::{Credentials, Settings};
+use crate::time_range::UtcSecond;
+use crate::untrusted::Untrusted;
+use crate::wording;
+
+use super::{context, work};
+
+/// Somebody waits at a terminal: delays between tries are not longer than these, whatever a night's are.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// How many devices one transaction takes.
+const BATCH: usize = 500;
+
+/// What has come so far.
+#[derive(Default)]
+struct Gathered {
+    devices: Vec<DeviceFacts>,
+    unreadable: u64,
+    /// Stores that were asked and answered.
+    stores: u64,
+    /// Stores that the platform refused to list.
+    refused: u64,
+}
+
+/// Asks, and keeps what comes, of `only` that store or of all. How many stores the platform refused to list; each has been
+/// warned of.
+pub(super) async fn refresh(
+    common: &Common,
+    settings: &Settings,
+    credentials: Credentials,
+    only: Option<i64>,
+) -> anyhow::Result<u64> {
+    let client = context::client(settings, credentials)?;
+    let retry = &settings.retry;
+    let delays = Delays { first: retry.first_delay.min(FIRST_DELAY), longest: retry.max_delay.min(LONGEST_DELAY) };
+    let mut gathered = Gathered::default();
+    let stores = match only {
+        Some(id) => vec![Store { id, name: String::new() }],
+        None => gathered.all_stores(&client, delays).await?,
+    };
+    if !common.quiet {
+        let stores = wording::count(stores.len() as u64, "store");
+        // OK to ignore a closed stderr: it says no more than that somebody has to wait.
+        let _ = writeln!(io::stderr(), "asking the platform for the cameras of {stores}");
+    }
+    let asked = gathered.devices_of(&client, &stores, delays).await;
+    if gathered.unreadable > 0 {
+        let entries = if gathered.unreadable == 1 { "entry" } else { "entries" };
+        tracing::warn!("{} {entries} of the platform's list could not be read", gathered.unreadable);
+    }
+    let Gathered { devices, stores: answered, refused, .. } = gathered;
+    let nothing = devices.is_empty();
+    if !nothing {
+        let ledger = work::open_ledger(&settings.archive.ledger)?;
+        for batch in devices.chunks(BATCH) {
+            ledger.know_devices(batch.to_vec()).await?;
+        }
+    }
+    let kept = format!("; the cameras of {} before it are kept", wording::count(answered, "store"));
+    let kept = if nothing { String::new() } else { kept };
+    asked.map_err(|(store, error)| anyhow::Error::new(error).context(format!("{}{kept}", named(&store))))?;
+    if nothing && refused == 0 {
+        let whose = only.map_or_else(|| "this account".to_owned(), |store| format!("store {store}"));
+        anyhow::bail!(
+            "the platform lists no camera of {whose}: look at the stores of its user on the vendor's main site"
+        );
+    }
+    Ok(refused)
+}
+
+impl Gathered {
+    async fn all_stores(&mut self, client: &Client, delays: Delays) -> Result<Vec<Store>, CallError> {
+        let list = client.stores(delays).await?;
+        let come = list.stores.len() as u64 + list.unreadable;
+        if let Some(total) = list.total.filter(|&total| total > come) {
+            tracing::warn!("the platform says that there are {}, and listed {come}", wording::count(total, "store"));
+        }
+        self.unreadable += list.unreadable;
+        Ok(list.stores)
+    }
+
+    /// Asks store by store. One that the platform refuses by a code costs itself alone; any other failure would be the next
+    /// one's too, and ends it.
+    async fn devices_of(
+        &mut self,
+        client: &Client,
+        stores: &[Store],
+        delays: Delays,
+    ) -> Result<(), (Store, CallError)> {
+        for store in stores {
+            match client.devices_of_store(store.id, delays).await {
+                Ok(list) => {
+                    self.stores += 1;
+                    self.unreadable += list.unreadable();
+                    self.devices.extend(facts(store, list, UtcSecond::floor(Utc::now())));
+                }
+                Err(error @ CallError::Refused { .. }) if error.class() != Class::AccountRefused => {
+                    self.refused += 1;
+                    tracing::warn!("{} is left out: {error}", named(store));
+                }
+                Err(error) => return Err((store.clone(), error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A store for people.
+fn named(store: &Store) -> String {
+    let name = text(&store.name).map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("store {}{name}", store.id)
+}
+
+/// The cameras of a list. A store without a number of its own is the one that was asked for.
+fn facts(asked: &Store, list: DeviceList, seen: UtcSecond) -> Vec<DeviceFacts> {
+    let mut facts = Vec::new();
+    for store in list.list.read {
+        let number = store.id.filter(|&number| number >= 0).unwrap_or(asked.id);
+        let asked_name = || text(&asked.name).filter(|_| number == asked.id);
+        let name = text(&store.name).or_else(asked_name);
+        for camera in store.devices.read {
+            // OK to pass over what is none: a number below 0 has been counted as unreadable.
+            let Some(device) = DeviceId::new(camera.id) else { continue };
+            facts.push(DeviceFacts {
+                device,
+                name: text(&camera.name),
+                store_number: Some(number),
+                store: name.clone(),
+                puid: text(&camera.puid),
+                channel: camera.channel_id,
+                online: camera.online.map(|online| online != 0),
+                seen: Some(seen),
+            });
+        }
+    }
+    facts
+}
+
+/// What the platform wrote; nothing when that is blank.
+fn text(written: &str) -> Option<Untrusted> {
+    let written = written.trim();
+    (!written.is_empty()).then(|| Untrusted::new(written))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_list_leaves_open_is_the_asked_stores_or_open() {
+        let list: DeviceList = serde_json::from_value(json!({ "list": [
+            { "devices": [{ "id": 5, "name": " ", "puid": " P ", "channel_id": "2", "online": true }] },
+            { "id": 8, "devices": [{ "id": 6 }] },
+        ] }))
+        .expect("any list is read");
+        let asked = Store { id: 7, name: "Riverside".to_owned() };
+        let seen = UtcSecond::new(1_795_132_800);
+        let expected = [
+            DeviceFacts {
+                store_number: Some(7),
+                store: Some("Riverside".into()),
+                puid: Some("P".into()),
+                channel: Some(2),
+                online: Some(true),
+                seen: Some(seen),
+                ..DeviceFacts::unknown(DeviceId::new(5).expect("not negative"))
+            },
+            DeviceFacts {
+                store_number: Some(8),
+                seen: Some(seen),
+                ..DeviceFacts::unknown(DeviceId::new(6).expect("not negative"))
+            },
+        ];
+        assert_eq!(facts(&asked, list, seen), expected);
+    }
+}
