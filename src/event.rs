@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::device::NvrId;
+use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::outcome::{Attempt, Class};
 use crate::window::{Cause, Window};
@@ -54,6 +54,13 @@ pub enum Event {
         until: Option<Instant>,
         /// How many downloads it is believed to take at once.
         limit: usize,
+    },
+    /// It was found out which NVR serves a device.
+    NvrLearned {
+        /// The camera.
+        device: DeviceId,
+        /// Its NVR.
+        nvr: NvrId,
     },
     /// Time that this run will not ask for again.
     GivenUp {

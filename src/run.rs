@@ -7,6 +7,7 @@
 //! could take back.
 
 mod clock;
+mod grouping;
 pub mod planning;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use crate::vault::{Vault, VaultError};
 use crate::window::{Missing, Window};
 
 use clock::RunClock;
+use grouping::Grouping;
 
 /// What a run is to do, validated.
 #[derive(Clone, Debug)]
@@ -108,7 +110,7 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
         stopped: None,
         signalled: false,
         cut,
-        macs: BTreeMap::new(),
+        grouping: Grouping::default(),
         job,
         tools,
     };
@@ -143,8 +145,8 @@ struct Run {
     signalled: bool,
     /// Cancelled when streams must end too, not only starts; a signal cancels it.
     cut: CancellationToken,
-    /// What the ledger has of the addresses in media URLs.
-    macs: BTreeMap<DeviceId, UrlMacs>,
+    /// What media URLs tell of NVRs.
+    grouping: Grouping,
 }
 
 /// An attempt that has ended, and is in the ledger.
@@ -166,8 +168,7 @@ impl Run {
             self.adopt().await?;
             self.tools.ledger.recovered(self.id).await?;
         }
-        let known = self.tools.ledger.devices().await?;
-        self.macs = known.into_iter().filter_map(|row| Some((row.facts.device, row.macs?))).collect();
+        self.grouping = Grouping::new(self.tools.ledger.devices().await?);
         let plan = self.plan().await?;
         self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
         self.warn_of_ambiguous_labels(&plan);
@@ -366,18 +367,24 @@ impl Run {
         }
         self.give_up(given_up).await?;
         match macs {
-            Some(macs) => self.learn_macs(window.device, macs).await,
+            Some(macs) => self.learn_macs(scheduler, window.device, macs).await,
             None => Ok(()),
         }
     }
 
-    /// Writes down the addresses of a device's media URL, where the ledger has others. They are for the next run: in this
-    /// one every device keeps its NVR.
-    async fn learn_macs(&mut self, device: DeviceId, macs: UrlMacs) -> Result<(), RunError> {
-        if self.macs.insert(device, macs) == Some(macs) {
-            return Ok(());
+    /// Writes down the addresses of a device's media URL, where the ledger has others, and keeps to what they tell.
+    async fn learn_macs(&mut self, scheduler: &mut Scheduler, device: DeviceId, macs: UrlMacs) -> Result<(), RunError> {
+        let now = self.clock.now();
+        if self.grouping.note(device, macs) {
+            self.tools.ledger.learn_macs(device, macs, now.to_utc_second()).await?;
         }
-        Ok(self.tools.ledger.learn_macs(device, macs, self.clock.now().to_utc_second()).await?)
+        for (device, nvr) in self.grouping.learned(&self.job.nvrs, now) {
+            scheduler.assign(device, &nvr, now);
+            self.tools.ledger.serve_devices(vec![ServedBy { device, nvr: Some(nvr.clone()), store: None }]).await?;
+            self.emit(Event::NvrLearned { device, nvr: nvr.clone() });
+            self.job.nvrs.assign(device, nvr);
+        }
+        Ok(())
     }
 
     fn tell_of_held_nvr(&self, scheduler: &Scheduler, device: DeviceId, class: Class) {

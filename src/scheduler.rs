@@ -139,7 +139,9 @@ pub struct Scheduler {
     cameras: Vec<Camera>,
     by_device: BTreeMap<DeviceId, usize>,
     nvrs: Vec<NvrLine>,
+    by_nvr: BTreeMap<NvrId, usize>,
     stores: Vec<StoreLine>,
+    by_store: BTreeMap<String, usize>,
     /// Stores with an NVR that has room, and a camera that is ready.
     open: BTreeSet<StoreRank>,
     wakes: BinaryHeap<Reverse<(Instant, Wake)>>,
@@ -160,35 +162,15 @@ const PLATFORM_FAILURES: u32 = 4;
 impl Scheduler {
     /// A scheduler for `work`. The same work, policy, seed, moments and outcomes give the same decisions.
     pub fn new(work: Vec<Work>, policy: Policy, seed: u64, now: Instant) -> Self {
-        let mut nvrs: Vec<NvrLine> = Vec::new();
-        let mut stores: Vec<StoreLine> = Vec::new();
-        let (mut nvr_index, mut store_index) = (BTreeMap::new(), BTreeMap::new());
-        let mut cameras = Vec::with_capacity(work.len());
-        let mut by_device = BTreeMap::new();
-        for item in work {
-            let nvr = *nvr_index.entry(item.nvr.clone()).or_insert_with(|| {
-                let mut new_store = || {
-                    stores.push(StoreLine::default());
-                    stores.len() - 1
-                };
-                let store = match policy.stores.get(&item.nvr) {
-                    Some(name) => *store_index.entry(name.clone()).or_insert_with(new_store),
-                    None => new_store(),
-                };
-                nvrs.push(NvrLine::new(item.nvr.clone(), store, &policy, now));
-                nvrs.len() - 1
-            });
-            nvrs[nvr].cameras.push(cameras.len());
-            by_device.insert(item.device, cameras.len());
-            cameras.push(Camera::new(&item, nvr));
-        }
         let mut scheduler = Self {
             policy,
             random: ChaCha8Rng::seed_from_u64(seed),
-            cameras,
-            by_device,
-            nvrs,
-            stores,
+            cameras: Vec::with_capacity(work.len()),
+            by_device: BTreeMap::new(),
+            nvrs: Vec::new(),
+            by_nvr: BTreeMap::new(),
+            stores: Vec::new(),
+            by_store: BTreeMap::new(),
             open: BTreeSet::new(),
             wakes: BinaryHeap::new(),
             platform_held: None,
@@ -196,6 +178,13 @@ impl Scheduler {
             running: 0,
             draining: false,
         };
+        for item in work {
+            let nvr = scheduler.line_of(&item.nvr, now);
+            let index = scheduler.cameras.len();
+            scheduler.nvrs[nvr].cameras.push(index);
+            scheduler.by_device.insert(item.device, index);
+            scheduler.cameras.push(Camera::new(&item, nvr));
+        }
         for camera in 0..scheduler.cameras.len() {
             scheduler.refresh_camera(camera, now);
         }
@@ -250,6 +239,9 @@ impl Scheduler {
         let mut given_up = self.carry_out(index, vec![next], now);
         given_up.extend(self.give_up_nvr(nvr));
 
+        if let Some(nvr) = self.cameras[index].moves_to.take() {
+            self.move_camera(index, nvr, now);
+        }
         self.refresh_camera(index, now);
         for lost in &given_up {
             if let Some(&camera) = self.by_device.get(&lost.device) {
@@ -271,10 +263,25 @@ impl Scheduler {
         }
     }
 
-    /// What was learned of each NVR: the next night starts with it.
+    /// Says that it has been found out which NVR serves a camera: from now on it stands in line with that one's others.
+    pub fn assign(&mut self, device: DeviceId, nvr: &NvrId, now: Instant) {
+        let Some(&index) = self.by_device.get(&device) else {
+            return;
+        };
+        let nvr = self.line_of(nvr, now);
+        if self.cameras[index].is_in_flight() {
+            // What its NVR was asked with is counted there to the end.
+            self.cameras[index].moves_to = Some(nvr);
+        } else {
+            self.move_camera(index, nvr, now);
+        }
+    }
+
+    /// What was learned of each NVR that still serves a camera: the next night starts with it.
     pub fn learned(&self) -> Vec<(NvrId, Learned)> {
         let learned = |line: &NvrLine| Learned { keeps: line.horizon.learned(), ..line.nvr.learned() };
-        self.nvrs.iter().map(|line| (line.id.clone(), learned(line))).collect()
+        let serving = self.nvrs.iter().filter(|line| !line.cameras.is_empty());
+        serving.map(|line| (line.id.clone(), learned(line))).collect()
     }
 
     /// Starts nothing more; what runs is awaited.

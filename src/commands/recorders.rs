@@ -28,7 +28,7 @@ pub(super) fn warn_of_unknown<'a>(nvrs: &NvrMap, devices: impl ExactSizeIterator
         let devices = wording::count(unknown, "device");
         tracing::warn!(
             "nobody knows which NVR serves {devices}, so each counts as its own: ask the platform with \
-             \"archive devices --refresh\", or name them in an [[nvr]]; what media URLs tell is used from the next run on"
+             \"archive devices --refresh\", or name them in an [[nvr]]; until then, what media URLs tell is used"
         );
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
             });
             quiet(format!("nvr {nvr}: {}{until}; at most {limit} at once", held(*class)))
         }
+        Event::NvrLearned { device, nvr } => quiet(format!("device {device} hangs off nvr {nvr}, as media URLs tell")),
         Event::GivenUp { window, cause } => quiet(format!("{}  gap: {cause}", named(window, zone))),
         Event::AmbiguousLabel { window } => important(format!(
             "{}  this local time exists twice: the platform may answer with the other hour",

@@ -30,6 +30,8 @@ pub(super) struct Camera {
     pub(super) device: DeviceId,
     /// Its NVR's position.
     pub(super) nvr: usize,
+    /// The position of the NVR that it turned out to hang off, while an attempt is under way that counts for the old one.
+    pub(super) moves_to: Option<usize>,
     /// Under which rank it stands in its NVR's line.
     pub(super) ready_as: Option<Rank>,
     /// The earliest wake that is set for it.
@@ -59,6 +61,7 @@ impl Camera {
         Self {
             device: work.device,
             nvr,
+            moves_to: None,
             ready_as: None,
             wake_at: None,
             danger_at: None,
@@ -71,6 +74,10 @@ impl Camera {
             held_until: None,
             streak: 0,
         }
+    }
+
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
     }
 
     pub(super) fn remaining_seconds(&self) -> i64 {

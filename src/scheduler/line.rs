@@ -97,6 +97,37 @@ impl StoreLine {
 }
 
 impl Scheduler {
+    /// The position of the line in front of an NVR, which begins with the first camera that is known to hang off it.
+    pub(super) fn line_of(&mut self, nvr: &NvrId, now: Instant) -> usize {
+        if let Some(&known) = self.by_nvr.get(nvr) {
+            return known;
+        }
+        let new = self.stores.len();
+        let store = match self.policy.stores.get(nvr) {
+            Some(store) => *self.by_store.entry(store.clone()).or_insert(new),
+            None => new,
+        };
+        if store == new {
+            self.stores.push(StoreLine::default());
+        }
+        self.by_nvr.insert(nvr.clone(), self.nvrs.len());
+        self.nvrs.push(NvrLine::new(nvr.clone(), store, &self.policy, now));
+        self.nvrs.len() - 1
+    }
+
+    /// Lets a camera of which nothing is under way stand in front of another NVR.
+    pub(super) fn move_camera(&mut self, index: usize, nvr: usize, now: Instant) {
+        let old = std::mem::replace(&mut self.cameras[index].nvr, nvr);
+        let line = &mut self.nvrs[old];
+        line.cameras.retain(|&camera| camera != index);
+        if let Some(rank) = self.cameras[index].ready_as.take() {
+            line.ready.remove(&rank);
+        }
+        self.nvrs[nvr].cameras.push(index);
+        self.refresh_nvr(old, now);
+        self.refresh_camera(index, now);
+    }
+
     /// Puts a camera where it belongs now: into its NVR's line, or to bed until something is due.
     pub(super) fn refresh_camera(&mut self, index: usize, now: Instant) {
         let camera = &mut self.cameras[index];

@@ -257,12 +257,13 @@ async fn a_run_keeps_to_the_nvrs_of_the_list() {
 
 /// Whichever of the two addresses in a media URL is the recorder's.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_list_the_next_run_knows_what_media_urls_told() {
+async fn without_a_list_a_run_learns_from_media_urls_and_the_next_one_knows() {
     for camera_mac_first in [false, true] {
         let place = Place::new(Config { camera_mac_first, ..fleet(&[(4, &[1, 2]), (4, &[3])]) }).await;
         let first = run(place.fetch("1-3", range(yesterday(), 1200))).await;
         assert_eq!(code(&first), 0, "{}", stderr(&first));
         assert!(stderr(&first).contains("nobody knows which NVR serves 3 devices"), "{}", stderr(&first));
+        assert!(stderr(&first).contains("device 2 hangs off nvr mac 02:"), "{}", stderr(&first));
         let status = answer(place.archive(&["status", "--json"])).await;
         let groups: Vec<_> = status["nvrs"].as_object().into_iter().flatten().collect();
         let counts: Vec<_> = groups.iter().map(|(_, nvr)| nvr["devices"].as_i64()).collect();

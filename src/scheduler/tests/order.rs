@@ -161,3 +161,44 @@ fn a_half_that_is_overwritten_lets_the_other_one_go() {
     assert_eq!(given_up, RangeSet::from(range(NINE, NINE + 600)));
     assert!(night.given_up(Cause::Lost).covers(&range(NINE, NINE + 300)));
 }
+
+/// Two cameras count for themselves until it turns out that they share a recorder, one of them in the middle of a stream.
+#[test]
+fn a_camera_that_turns_out_to_hang_off_an_nvr_keeps_to_its_limit_from_then_on() {
+    let fleet = (1..=3).map(|camera| work(camera, &format!("device {camera}"), range(NINE, NINE + HOUR))).collect();
+    let shared = NvrId::new("shared");
+    let channels = BTreeMap::from([(shared.clone(), 1)]);
+    let mut scheduler = Scheduler::new(fleet, Policy { channels, ..policy() }, 7, later());
+    let mut running = Vec::new();
+    while let Step::Start(window) = scheduler.poll(later()) {
+        scheduler.streaming(&window, later());
+        running.push(window);
+    }
+    assert_eq!(running.len(), 3);
+    let now = later() + Duration::from_secs(60);
+    let ended = running.remove(0);
+    scheduler.complete(&ended, &Outcome::Archived, now);
+    for camera in 1..=3 {
+        scheduler.assign(device(camera), &shared, now);
+    }
+    let mut most = 0;
+    let mut archived = 600;
+    for minute in 0..100 {
+        let now = now + Duration::from_secs(60 * minute);
+        while let Step::Start(window) = scheduler.poll(now) {
+            scheduler.streaming(&window, now);
+            running.push(window);
+        }
+        // Those that streamed before count where they began.
+        most = most.max(if minute > 1 { running.len() } else { 0 });
+        if !running.is_empty() {
+            let window = running.remove(0);
+            archived += window.range.seconds();
+            assert!(scheduler.complete(&window, &Outcome::Archived, now).is_empty());
+        }
+    }
+    assert_eq!(scheduler.poll(now + Duration::from_secs(60_000)), Step::Finished);
+    assert_eq!((archived, most), (3 * HOUR, 1));
+    let names: Vec<_> = scheduler.learned().into_iter().map(|(nvr, _)| nvr).collect();
+    assert_eq!(names, [shared], "nothing is remembered of NVRs that were none");
+}
