@@ -1,5 +1,6 @@
 //! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
+mod bandwidth;
 mod codes;
 mod commands;
 mod documents;
