@@ -3,7 +3,9 @@
 //! Everything that can go wrong with the platform, the network or the stream is an [`Outcome`]; only a disk that fails is
 //! an error, because no other window would fare better.
 
+mod limit;
 mod sink;
+mod throttle;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use chrono::Utc;
 use chrono_tz::Tz;
 use tokio_util::sync::CancellationToken;
 
+use crate::bandwidth::Ceilings;
 use crate::calendar;
 use crate::flv;
 use crate::judge::{self, Ending, Judgement};
@@ -24,12 +27,9 @@ use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Published, Staging, Vault, VaultError, name};
 use crate::window::Window;
 
+use limit::Limit;
 use sink::Sink;
-
-/// A stream that takes longer than so many times its window, and some time to begin, is given up: half of playback speed
-/// is slow, a quarter is nobody's uplink.
-const SLOWEST_PACE: u32 = 4;
-const LONGEST_BEGIN: Duration = Duration::from_secs(120);
+use throttle::Throttle;
 
 /// How many times in a row a file that seems to grow may have grown by nothing, before it counts as complete.
 const IDLE_GROWTH_CHECKS: u32 = 2;
@@ -80,6 +80,7 @@ pub struct Fetcher {
     media: MediaClient,
     vault: Vault,
     manner: Manner,
+    throttle: Throttle,
 }
 
 /// A stream that has ended, one way or another, with what of it is in the staging file.
@@ -91,9 +92,9 @@ struct Streamed {
 }
 
 impl Fetcher {
-    /// Makes attempts through `client` and `media` into `vault`.
-    pub fn new(client: Client, media: MediaClient, vault: Vault, manner: Manner) -> Self {
-        Self { client, media, vault, manner }
+    /// Makes attempts through `client` and `media` into `vault`. All streams together keep to `ceilings`.
+    pub fn new(client: Client, media: MediaClient, vault: Vault, manner: Manner, ceilings: Ceilings) -> Self {
+        Self { client, media, vault, manner, throttle: Throttle::new(ceilings) }
     }
 
     /// One attempt at `window`. `zone` is the device's local time, for the file's name. `progress` is told when the
@@ -150,14 +151,10 @@ impl Fetcher {
         progress: &Progress<'_>,
     ) -> Result<Streamed, VaultError> {
         let mut sink = Sink::new(staging, window.range, progress);
-        let longest = Duration::from_secs(window.range.seconds().unsigned_abs()) * SLOWEST_PACE + LONGEST_BEGIN;
         let pumped = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            pumped = tokio::time::timeout(longest, self.pump(url, &mut sink)) => match pumped {
-                Ok(pumped) => Some(pumped?),
-                Err(_) => Some(Some(MediaError::Endless(longest))),
-            },
+            pumped = self.pump(url, &mut sink, Limit::new(window.range)) => Some(pumped?),
         };
         let (ending, error) = match pumped {
             None => (Ending::Broken, None),
@@ -170,14 +167,18 @@ impl Fetcher {
     /// Moves bytes until a clean end (nothing) or a failure. Some media servers may hand out a file that is still being
     /// written, complete by HTTP's rules and yet too short (**\[unknown\]**); so a file that ends too early is asked for the
     /// rest of it until it stops growing.
-    async fn pump(&self, url: &str, sink: &mut Sink<'_>) -> Result<Option<MediaError>, VaultError> {
+    async fn pump(&self, url: &str, sink: &mut Sink<'_>, mut limit: Limit) -> Result<Option<MediaError>, VaultError> {
         let mut idle = 0;
         loop {
             let before = sink.bytes();
-            match self.media.open(url, before).await {
+            let opened = match limit.wait(self.media.open(url, before)).await {
+                Ok(opened) => opened,
+                Err(endless) => return Ok(Some(endless)),
+            };
+            match opened {
                 Ok(Some(stream)) => {
                     let is_file = stream.is_file;
-                    if let Some(error) = drain(stream, sink).await? {
+                    if let Some(error) = drain(stream, sink, &self.throttle, &mut limit).await? {
                         return Ok(Some(error));
                     }
                     if !is_file {
@@ -194,7 +195,9 @@ impl Fetcher {
             if enough || idle >= IDLE_GROWTH_CHECKS {
                 return Ok(None);
             }
-            tokio::time::sleep(self.manner.growth_pause).await;
+            if let Err(endless) = limit.wait(tokio::time::sleep(self.manner.growth_pause)).await {
+                return Ok(Some(endless));
+            }
         }
     }
 
@@ -270,22 +273,30 @@ pub(crate) fn note(
     notes.join("; ")
 }
 
-/// Moves the bytes of one answer into the sink. A server that takes no ranges sends the file from its beginning again:
-/// what is there already is passed over.
-async fn drain(mut stream: MediaStream, sink: &mut Sink<'_>) -> Result<Option<MediaError>, VaultError> {
+/// Moves the bytes of one answer into the sink, as fast as bandwidth allows. A server that takes no ranges sends the file
+/// from its beginning again: what is there already is passed over, but it came, and so it counts.
+async fn drain(
+    mut stream: MediaStream,
+    sink: &mut Sink<'_>,
+    throttle: &Throttle,
+    limit: &mut Limit,
+) -> Result<Option<MediaError>, VaultError> {
     let mut known = sink.bytes().saturating_sub(stream.offset);
     loop {
-        match stream.next().await {
-            Ok(Some(bytes)) => {
-                let skipped = known.min(bytes.len() as u64);
-                known -= skipped;
-                sink.take(&bytes[skipped as usize..])?;
-                if sink.overlong || sink.is_not_flv() {
-                    return Ok(None);
-                }
-            }
+        let mut bytes = match limit.wait(stream.next()).await.and_then(|next| next) {
+            Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
             Err(error) => return Ok(Some(error)),
+        };
+        while !bytes.is_empty() {
+            let passing = throttle.turn(bytes.len()).await;
+            let part = bytes.split_to(passing);
+            let skipped = known.min(part.len() as u64);
+            known -= skipped;
+            sink.take(&part[skipped as usize..])?;
+            if sink.overlong || sink.is_not_flv() {
+                return Ok(None);
+            }
         }
     }
 }
@@ -358,3 +369,6 @@ impl Streamed {
         self.error.as_ref().map(ToString::to_string)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,13 +13,14 @@
 //! | layer | modules | what they may do |
 //! |---|---|---|
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
-//! | decisions | [`calendar`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
 //! | assembly | [`fetch`], [`adopt`], [`run`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 pub mod adopt;
 pub mod backoff;
+pub mod bandwidth;
 pub mod calendar;
 pub mod cli;
 pub mod commands;

@@ -22,6 +22,7 @@ use url::Url;
 pub use devices::{NotADeviceList, parse_device_list};
 pub use remark::{Place, Remark, SettingsErrors};
 
+use crate::bandwidth::Ceilings;
 use crate::calendar::{Asked, HourSpan};
 use crate::device::{DeviceId, NvrId, NvrMap};
 
@@ -117,6 +118,8 @@ pub struct ArchiveSettings {
     pub stall_timeout: Duration,
     /// How long a stream's first byte may take. Default: 60 seconds.
     pub first_byte_timeout: Duration,
+    /// The most bytes per second over all streams, by the devices' local time. Default: no ceiling.
+    pub bandwidth: Ceilings,
     /// The devices' local time, unless a job says otherwise. Default: Asia/Shanghai.
     pub time_zone: Tz,
     /// Whether anybody said so. If not, what the ledger knows of a device comes before the default.

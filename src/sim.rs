@@ -38,5 +38,5 @@ pub use config::{Config, Speed};
 pub use error::SimError;
 pub use fault::{MediaFault, Profile};
 pub use log::{CallRecord, MediaEvent, MediaRecord};
-pub use script::Scripted;
+pub use script::{Scripted, Trouble};
 pub use server::{Options, Running, serve, start, start_rehearsal};

@@ -4,8 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::NaiveTime;
+use chrono_tz::Tz;
 
 use super::CalendarError;
+use super::local::{clock_change, local_time, next_local_time};
+use crate::time_range::UtcSecond;
 
 /// A span of every day in local time: `09:00-22:00`; over midnight, `22:00-02:00`; the whole day, `00:00-24:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,18 @@ impl HourSpan {
     /// Whether it ends on the day after the one on which it starts; a span to midnight does.
     pub fn ends_next_day(&self) -> bool {
         self.to <= self.from
+    }
+
+    /// Whether the clock of `zone` shows a time within it at `now`: an hour that a clock change repeats counts both times.
+    pub fn holds(&self, now: UtcSecond, zone: Tz) -> bool {
+        let time = local_time(now, zone).time();
+        if self.ends_next_day() { time >= self.from || time < self.to } else { time >= self.from && time < self.to }
+    }
+
+    /// A moment after `now` before which [`Self::holds`] says the same as at `now`.
+    pub fn same_until(&self, now: UtcSecond, zone: Tz) -> UtcSecond {
+        let edge = next_local_time(self.from, zone, now).min(next_local_time(self.to, zone, now));
+        clock_change(now, edge, zone).unwrap_or(edge)
     }
 }
 

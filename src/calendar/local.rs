@@ -50,6 +50,25 @@ fn leap_over(local: NaiveDateTime, zone: Tz) -> UtcSecond {
     after
 }
 
+/// When the clock of `zone` is changed after `from`, if it is by `to`.
+pub(super) fn clock_change(from: UtcSecond, to: UtcSecond, zone: Tz) -> Option<UtcSecond> {
+    let offset = |at: UtcSecond| zone.offset_from_utc_datetime(&at.to_datetime().naive_utc()).fix();
+    // OK for ranges of about a day: no zone changes its clock and changes it back within one.
+    let (mut before, mut after) = (from, to);
+    if offset(before) == offset(after) {
+        return None;
+    }
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        if offset(middle) == offset(from) {
+            before = middle;
+        } else {
+            after = middle;
+        }
+    }
+    Some(after)
+}
+
 /// What the clock of `zone` shows. At the very ends of chrono's calendar, where that cannot be said, UTC.
 pub(super) fn local_time(second: UtcSecond, zone: Tz) -> NaiveDateTime {
     let utc = second.to_datetime().naive_utc();

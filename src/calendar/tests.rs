@@ -61,6 +61,26 @@ fn days_are_those_of_the_devices_clock() {
 }
 
 #[test]
+fn hours_hold_what_the_clock_shows() {
+    let span = |text: &str| hours(&[text])[0];
+    let berlin = Tz::Europe__Berlin;
+    // 03:00 becomes 02:00 at 01:00 UTC.
+    let night = span("02:30-04:00");
+    for (at, holds) in [("00:29", false), ("00:30", true), ("00:59", true), ("01:00", false), ("01:30", true)] {
+        assert_eq!(night.holds(utc(&format!("2026-10-25T{at}:00Z")), berlin), holds, "{at}");
+    }
+    let changes: Vec<String> =
+        std::iter::successors(Some(utc("2026-10-25T00:00:00Z")), |&now| Some(night.same_until(now, berlin)))
+            .skip(1)
+            .take(4)
+            .map(|at| at.to_string())
+            .collect();
+    let expected = ["00:30:00", "01:00:00", "01:30:00", "03:00:00"].map(|time| format!("2026-10-25T{time}Z"));
+    assert_eq!(changes, expected);
+    assert!(span("00:00-24:00").holds(utc("2026-10-25T00:59:59Z"), berlin));
+}
+
+#[test]
 fn a_day_of_a_clock_change_is_an_hour_shorter_or_longer() {
     let length = |zone, date| {
         let day = resolved(Asked::day(date).unwrap(), &[], zone, LATER);

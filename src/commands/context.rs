@@ -77,7 +77,7 @@ pub(super) fn fetcher(settings: &Settings, credentials: Credentials, vault: Vaul
     };
     let media = MediaClient::new(patience).context(NO_TLS)?;
     let manner = Manner { tolerance_seconds: tolerance_seconds(settings), growth_pause: GROWTH_PAUSE };
-    Ok(Arc::new(Fetcher::new(client, media, vault, manner)))
+    Ok(Arc::new(Fetcher::new(client, media, vault, manner, settings.archive.bandwidth.clone())))
 }
 
 /// How much shorter than its window a recording may be.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
+use crate::bandwidth::Ceilings;
 use crate::cli::{Common, RehearseArgs};
 use crate::device::NvrId;
 use crate::exit_code::ExitCode;
@@ -115,6 +116,7 @@ fn own_file(file: &Path, common: &Common, root: &Path) -> anyhow::Result<(Settin
     settings.retry.max_delay = Duration::from_secs(2);
     settings.retry.recheck_after = Duration::from_secs(1);
     settings.platform.calls_per_second = 200.0;
+    settings.archive.bandwidth = Ceilings::None;
     settings.platform.timestamp_zone = settings.platform.time_zone;
     settings.platform.versions.clear();
     let config = Config {

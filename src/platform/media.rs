@@ -121,6 +121,12 @@ impl MediaClient {
 }
 
 impl MediaStream {
+    /// What a server would send, without a server.
+    #[cfg(test)]
+    pub(crate) fn of(body: BoxStream<'static, reqwest::Result<Bytes>>, patience: Patience) -> Self {
+        Self { body, patience, begun: false, offset: 0, is_file: false }
+    }
+
     /// The next bytes; nothing at a clean end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, MediaError> {
         let wait = if self.begun { self.patience.stall } else { self.patience.first_byte };

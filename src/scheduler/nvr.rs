@@ -154,7 +154,8 @@ impl Nvr {
 
     fn room(&self, now: Instant) -> usize {
         if self.offline {
-            return 1;
+            // One call at a time; what still streams from before is none.
+            return self.limit.min(self.streaming + 1);
         }
         match self.search {
             Search::Known { at, pause, begun } if at <= now && begun >= enough_for(pause) && self.may_probe() => {

@@ -260,6 +260,24 @@ fn an_offline_nvr_is_probed_by_one_attempt_at_a_time_until_it_answers() {
     assert!(probes.len() <= 20, "{} probes in an hour", probes.len());
 }
 
+/// A stream that plays on, at playback speed say, does not keep the NVR from being probed.
+#[test]
+fn an_offline_nvr_is_probed_beside_a_stream_from_before() {
+    let fleet = (0..4).map(|number| work(number, "a", range(NINE, NINE + HOUR))).collect();
+    let mut scheduler = Scheduler::new(fleet, policy(), 7, later());
+    let mut started = Vec::new();
+    while let Step::Start(window) = scheduler.poll(later()) {
+        started.push(window);
+    }
+    scheduler.streaming(&started[0], later());
+    for window in &started[1..] {
+        scheduler.complete(window, &Outcome::Missed(Class::NvrOffline), later());
+    }
+    let Step::WaitUntil(at) = scheduler.poll(later()) else { panic!("it waits for the breaker") };
+    assert!(matches!(scheduler.poll(at), Step::Start(_)));
+    assert_eq!(scheduler.poll(at), Step::AwaitCompletion, "one call at a time");
+}
+
 #[test]
 fn an_nvr_that_stays_offline_is_given_up_whole_and_the_run_ends() {
     let fleet: Vec<_> = (0..4).map(|number| work(number, "off", range(NINE, NINE + 24 * HOUR))).collect();

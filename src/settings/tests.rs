@@ -9,7 +9,9 @@ use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use super::*;
+use crate::bandwidth::Ceiling;
 use crate::calendar::When;
+use crate::time_range::UtcSecond;
 
 const EXAMPLE: &str = include_str!("../../jobs.example.toml");
 
@@ -372,6 +374,90 @@ fn a_range_that_can_never_hold_a_second_is_a_mistake_and_one_to_come_is_not() {
     for none in ["", "to = 'now'", "range = 'today'\nlast = '2h'"] {
         assert!(Bench::with_file(&job(none)).mistakes().contains("it must have one range of time"), "{none}");
     }
+}
+
+#[test]
+fn a_bandwidth_is_in_bytes_or_in_bits() {
+    let read = |text: &str| Bench::with_file(&format!("[archive]\nbandwidth = '{text}'")).load();
+    for (text, bytes) in [
+        ("4 MiB/s", 4 << 20),
+        ("4MiB/s", 4 << 20),
+        ("1.5 MB/s", 1_500_000),
+        ("500 kB/s", 500_000),
+        ("1000 B/s", 1000),
+        (" 2 GiB /s ", 2 << 30),
+        ("16 Mbit/s", 2_000_000),
+        ("500 kbit/s", 62_500),
+        ("2.5Gbit/s", 312_500_000),
+        ("1 Mibit/s", 131_072),
+        ("8000 bit/s", 1000),
+    ] {
+        let ceiling = Ceiling::new(bytes).map(Ceilings::Always).expect("not 0");
+        assert_eq!(read(text).map(|settings| settings.archive.bandwidth), Ok(ceiling), "{text}");
+    }
+    for text in
+        ["4 MiB", "4", "4/s", "4 M/s", "16 Mb/s", "16 Mbps", "-4 MiB/s", "fast", "/s", "B/s", "bit/s", "4 MiB/h"]
+    {
+        let said = Bench::with_file(&format!("[archive]\nbandwidth = '{text}'")).mistakes();
+        let place = format!("jobs.toml:2:13: bandwidth: {text:?} is not a bandwidth; write for example \"4 MiB/s\"");
+        assert!(said.starts_with(&place), "{said}");
+    }
+    for text in ["0 MiB/s", "0bit/s", "999 B/s", "4 kbit/s"] {
+        let said = Bench::with_file(&format!("[archive]\nbandwidth = '{text}'")).mistakes();
+        assert!(said.contains("is too little for any recording; write for example"), "{said}");
+    }
+}
+
+#[test]
+fn a_bandwidth_may_have_hours_in_the_devices_time() {
+    let file = "[archive]\ntime_zone = 'Europe/Berlin'\n[archive.bandwidth]\n'09:00-22:00' = '2 MB/s'\n'23:00-01:00' = '8 Mbit/s'";
+    let bandwidth = Bench::with_file(file).load().unwrap().archive.bandwidth;
+    // 2026-11-20, of which Berlin's clock shows an hour more than UTC.
+    let at = |hour: i64| bandwidth.at(UtcSecond::new(1_795_132_800 + hour * 3600)).map(Ceiling::bytes_per_second);
+    assert_eq!(
+        [7, 8, 20, 21, 22, 23, 24].map(at),
+        [None, Some(2_000_000), Some(2_000_000), None, Some(1_000_000), Some(1_000_000), None]
+    );
+    assert_eq!(Bench::with_file("").load().unwrap().archive.bandwidth, Ceilings::None);
+}
+
+#[test]
+fn every_mistake_in_a_bandwidths_hours_is_reported_with_its_line() {
+    let said = Bench::with_file("[archive]\nbandwidth = {}").mistakes();
+    assert!(said.contains("jobs.toml:2:13: bandwidth: is empty; write for example"), "{said}");
+    let said = Bench::with_file(
+        r#"
+[archive.bandwidth]
+"9-22" = "2 MiB/s"
+"09:00-22:00" = "0 MiB/s"
+"22:00-23:00" = 4
+"23:00-24:00" = ["4 MiB/s"]
+"09:00-09:00" = "4 Mb/s"
+"#,
+    )
+    .mistakes();
+    insta::assert_snapshot!(said, @r#"
+    jobs.toml:3:10: bandwidth: "9-22" is not a span of hours; write "09:00-22:00"
+    jobs.toml:4:17: bandwidth: "0 MiB/s" is too little for any recording; write for example "4 MiB/s" or, in bits, "16 Mbit/s", or leave the line out for no ceiling
+    jobs.toml:5:17: bandwidth: 4 has no unit; write for example "4 MiB/s" or, in bits, "16 Mbit/s"
+    jobs.toml:6:17: bandwidth: is a list; write a text in quotes
+    jobs.toml:7:17: bandwidth: "09:00-09:00" is not a span of hours; write "09:00-22:00"
+    jobs.toml:7:17: bandwidth: "4 Mb/s" is not a bandwidth; write for example "4 MiB/s" or, in bits, "16 Mbit/s"
+    "#);
+}
+
+#[test]
+fn the_bandwidths_of_the_example_can_be_copied() {
+    let lines = EXAMPLE
+        .lines()
+        .filter_map(|line| line.trim_start_matches("# or: ").trim_start_matches("# ").strip_prefix("bandwidth = "));
+    let read: Vec<_> = lines
+        .map(|value| {
+            let settings = Bench::with_file(&format!("[archive]\nbandwidth = {value}")).load();
+            settings.expect("the example is right").archive.bandwidth
+        })
+        .collect();
+    assert!(matches!(read[..], [Ceilings::Always(_), Ceilings::ByHour { .. }]), "{read:?}");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use super::{
     ArchiveSettings, Credentials, Flags, JobSettings, Login, LoginKind, NvrSettings, PlatformSettings, RetrySettings,
     Settings, Signature, values,
 };
-use crate::calendar::{self, Asked, When};
+use crate::bandwidth::{Ceiling, Ceilings};
+use crate::calendar::{self, Asked, HourSpan, When};
 use crate::device::{DeviceId, NvrId};
 use crate::time_range::UtcSecond;
 
@@ -215,11 +216,35 @@ fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
         tolerance: reader.read(here, "tolerance", values::below_a_minute).unwrap_or(seconds(5)),
         stall_timeout: reader.read(here, "stall_timeout", values::positive_duration).unwrap_or(seconds(30)),
         first_byte_timeout: reader.read(here, "first_byte_timeout", values::positive_duration).unwrap_or(seconds(60)),
+        bandwidth: read_bandwidth(reader, here, time_zone.unwrap_or(ZONE)),
         time_zone: time_zone.unwrap_or(ZONE),
         time_zone_is_stated: time_zone.is_some(),
     };
     reader.finish(section);
     archive
+}
+
+/// One ceiling, or a table with ceilings for hours in `zone`.
+fn read_bandwidth(reader: &mut Reader, section: &mut Section, zone: Tz) -> Ceilings {
+    const KEY: &str = "bandwidth";
+    let given = match section.take(KEY) {
+        Some(given) => given,
+        None => return Ceilings::None,
+    };
+    let Value::Table(entries) = &given.value else {
+        return reader.check(&given, KEY, values::bandwidth).map_or(Ceilings::None, Ceilings::Always);
+    };
+    if entries.is_empty() {
+        let text = "bandwidth: is empty; write for example { \"09:00-22:00\" = \"2 MiB/s\" }, or leave the line out";
+        reader.mistake(&given.place, text);
+    }
+    let mut hours: Vec<(HourSpan, Ceiling)> = Vec::new();
+    for (span, given) in entries {
+        let span = reader.check(given, KEY, |_| values::hours(&Value::Text(span.clone())));
+        let ceiling = reader.check(given, KEY, values::bandwidth);
+        hours.extend(span.zip(ceiling));
+    }
+    Ceilings::ByHour { zone, hours }
 }
 
 fn read_count(reader: &mut Reader, section: &mut Section, key: &'static str, most: u32) -> Option<usize> {

@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::devices::parse_device_list;
 use super::raw::Value;
+use crate::bandwidth::Ceiling;
 use crate::calendar::{Asked, HourSpan, When, parse_duration};
 use crate::device::DeviceId;
 
@@ -65,6 +66,30 @@ pub(super) fn size(value: &Value) -> Read<u64> {
             let unreadable = |_| format!("{text:?} is not a size; write for example \"5 GiB\" or \"500 MB\"");
             text.parse::<ByteSize>().map(|size| size.as_u64()).map_err(unreadable)
         }
+    }
+}
+
+/// Less than this is a slip of the pen: a single camera sends a hundred times as much.
+const LEAST_BANDWIDTH: u64 = 1000;
+
+/// A size per second, or bits per second as uplinks are sold. `Mb/s`, `Mbps` and `4M/s` are read either way by some, so
+/// they are not read at all.
+pub(super) fn bandwidth(value: &Value) -> Read<Ceiling> {
+    const EXAMPLE: &str = "write for example \"4 MiB/s\" or, in bits, \"16 Mbit/s\"";
+    let text = match value {
+        Value::Number(number) => return Err(format!("{number} has no unit; {EXAMPLE}")),
+        _ => text(value)?,
+    };
+    let unreadable = || format!("{text:?} is not a bandwidth; {EXAMPLE}");
+    let amount = text.trim().strip_suffix("/s").ok_or_else(unreadable)?.trim_end();
+    let size = |text: &str| text.parse::<ByteSize>().ok().map(|size| size.as_u64());
+    let bytes = match amount.strip_suffix("bit") {
+        Some(amount) => size(&format!("{amount}B")).map(|bits| bits / 8),
+        None => size(amount).filter(|_| amount.ends_with('B')),
+    };
+    match bytes.ok_or_else(unreadable)? {
+        bytes @ LEAST_BANDWIDTH.. => Ceiling::new(bytes).ok_or_else(unreadable),
+        _ => Err(format!("{text:?} is too little for any recording; {EXAMPLE}, or leave the line out for no ceiling")),
     }
 }
 

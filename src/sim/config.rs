@@ -134,6 +134,8 @@ pub struct Config {
     pub faults: Profile,
     /// How fast streams are sent; as fast as they are read.
     pub speed: Speed,
+    /// How long the gateway takes to answer; 0. What it answers is settled when the call comes.
+    pub answer_after: Length,
     /// How long a URL that nobody opens is good, and keeps its camera and its channel; 30 s.
     pub url_life: Length,
     /// How long the first byte of a stream waits for the recorder; 0. **\[unknown\]** whether it does.
@@ -266,6 +268,7 @@ impl Default for Config {
             clock_ahead: Length::default(),
             faults: Profile::None,
             speed: Speed::Max,
+            answer_after: Length::default(),
             url_life: Length::seconds(30),
             first_byte_after: Length::default(),
             busy_after_drop: None,

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Serialize, Serializer};
 
-use crate::device::DeviceId;
+use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::sim::error::SimError;
 use crate::sim::fault::MediaFault;
@@ -18,13 +18,18 @@ use crate::time_range::TimeRange;
 /// One call of the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CallRecord {
-    /// When, in milliseconds since 1970 on the platform's clock.
+    /// When it came, in milliseconds since 1970 on the platform's clock.
     #[serde(serialize_with = "millis")]
     pub at: Instant,
+    /// When it was answered, likewise; nothing when it was not.
+    #[serde(serialize_with = "millis_if_any")]
+    pub answered: Option<Instant>,
     /// `_mt`, as it was sent; empty when it was not.
     pub method: String,
     /// The device of a `startRecReqDown`.
     pub device: Option<DeviceId>,
+    /// The recorder of that device; nothing when the set-up has none for it.
+    pub nvr: Option<NvrId>,
     /// Its range; nothing when it was malformed.
     pub range: Option<TimeRange>,
     /// The HTTP status; 0 when no answer was given.
@@ -75,6 +80,10 @@ pub struct MediaRecord {
 
 fn millis<S: Serializer>(at: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_i64(at.as_millis())
+}
+
+fn millis_if_any<S: Serializer>(at: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(Instant::as_millis).serialize(serializer)
 }
 
 /// Everything that happened, in order.

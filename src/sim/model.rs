@@ -12,6 +12,7 @@ use crate::sim::draw::{draw, of_text};
 use crate::sim::fault::{self, Fault, MediaFault, Profile};
 use crate::sim::footage::{Footage, Hole};
 use crate::sim::moment::{Length, Stretch};
+use crate::sim::script::Trouble;
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::Window;
 
@@ -58,6 +59,8 @@ struct Nvr {
     taken: Vec<(u32, Stretch)>,
     offline: Vec<Stretch>,
     overloaded: Vec<Stretch>,
+    /// What a test does to it.
+    trouble: Option<Trouble>,
     keeps: Length,
 }
 
@@ -138,7 +141,19 @@ impl Model {
     /// Whether the device's recorder is online; a camera without one is.
     pub fn is_online(&self, device: DeviceId, now: Instant) -> bool {
         let nvr = self.cameras.get(&device).and_then(|camera| camera.nvr);
-        nvr.is_none_or(|nvr| !any(&self.nvrs[nvr].offline, now))
+        nvr.is_none_or(|nvr| !self.nvrs[nvr].is_offline(now))
+    }
+
+    /// The device's recorder.
+    pub fn nvr_of(&self, device: DeviceId) -> Option<&NvrId> {
+        self.cameras.get(&device)?.nvr.map(|nvr| &self.nvrs[nvr].id)
+    }
+
+    /// Puts a recorder into that trouble, or out of it.
+    pub fn trouble(&mut self, nvr: &NvrId, trouble: Option<Trouble>) {
+        if let Some(nvr) = self.nvrs.iter_mut().find(|candidate| candidate.id == *nvr) {
+            nvr.trouble = trouble;
+        }
     }
 
     /// Asks for a download.
@@ -172,9 +187,9 @@ impl Model {
             return Some(Refusal::Stat(103_064));
         }
         let Some(nvr) = camera.nvr else { return Some(Refusal::Result(-2)) };
-        let result = if any(&self.nvrs[nvr].offline, now) {
+        let result = if self.nvrs[nvr].is_offline(now) {
             1
-        } else if any(&self.nvrs[nvr].overloaded, now) {
+        } else if self.nvrs[nvr].is_overloaded(now) {
             -5
         } else if now < camera.busy_until || self.downloads.values().any(|held| held.play.window.device == device) {
             -3
@@ -305,13 +320,26 @@ impl Nvr {
             taken: config.taken.iter().map(|taken| (taken.channels, taken.during.resolve(start, zone))).collect(),
             offline: resolve(&config.offline),
             overloaded: resolve(&config.overloaded),
+            trouble: None,
             keeps: config.keeps,
         }
     }
 
+    fn is_offline(&self, now: Instant) -> bool {
+        any(&self.offline, now) || self.trouble == Some(Trouble::Offline)
+    }
+
+    fn is_overloaded(&self, now: Instant) -> bool {
+        any(&self.overloaded, now) || self.trouble == Some(Trouble::Overloaded)
+    }
+
     fn free_channels(&self, now: Instant) -> u32 {
-        let taken = self.taken.iter().filter(|(_, during)| during.contains(now));
-        taken.fold(self.channels, |free, (channels, _)| free.saturating_sub(*channels))
+        let taken = self.taken.iter().filter(|(_, during)| during.contains(now)).map(|(channels, _)| *channels);
+        let by_test = match self.trouble {
+            Some(Trouble::Taken(channels)) => channels,
+            _ => 0,
+        };
+        taken.chain([by_test]).fold(self.channels, u32::saturating_sub)
     }
 }
 

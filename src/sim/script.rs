@@ -1,4 +1,4 @@
-//! Answers that a test forces, one by one.
+//! What a test forces: answers, one by one, and a recorder's troubles.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -23,6 +23,17 @@ pub enum Scripted {
     Silence,
     /// What the world answers by itself.
     AsIs,
+}
+
+/// What a test does to a recorder: unlike what a set-up says, it needs no moment at which it begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is not online (1).
+    Offline,
+    /// Its CPU is too busy (-5).
+    Overloaded,
+    /// So many of its channels are taken by somebody else's playback (-4).
+    Taken(u32),
 }
 
 /// What is still to be forced.

@@ -25,7 +25,8 @@ use crate::sim::fault::Profile;
 use crate::sim::log::{CallRecord, Log, MediaEvent, MediaRecord};
 use crate::sim::media;
 use crate::sim::model::{Lease, Play};
-use crate::sim::script::Scripted;
+use crate::sim::moment::Length;
+use crate::sim::script::{Scripted, Trouble};
 use crate::sim::world::World;
 use crate::time_range::{RangeSet, TimeRange};
 
@@ -194,13 +195,17 @@ async fn call(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         shared.log.call(reply.record.clone());
         reply
     };
-    match reply.response {
-        Some(response) => response,
-        None => {
-            shared.stop.cancelled().await;
-            Response::default()
+    let Some(response) = reply.response else {
+        shared.stop.cancelled().await;
+        return Response::default();
+    };
+    if shared.config.answer_after > Length::default() {
+        tokio::select! {
+            () = tokio::time::sleep(shared.config.answer_after.to_duration()) => {}
+            () = shared.stop.cancelled() => {}
         }
     }
+    response
 }
 
 /// Answers a media URL: `FLV_<recorder>_<camera>_<time>_<number>.flv`, or with the two addresses the other way round.
@@ -257,6 +262,11 @@ impl Running {
     /// Forces the next answers to a method, one by one, for whatever it is called.
     pub fn script_method(&self, method: &str, answers: impl IntoIterator<Item = Scripted>) {
         self.shared.world().scripts.add_for_method(method, answers);
+    }
+
+    /// Puts a recorder into that trouble from now on, or out of it; what the set-up says of it goes on beside.
+    pub fn trouble(&self, nvr: &NvrId, trouble: Option<Trouble>) {
+        self.shared.world().model.trouble(nvr, trouble);
     }
 
     /// Ends the user token before its time.

@@ -70,10 +70,13 @@ impl World {
         let parameters = read_form(headers, body);
         let method = parameters.get(param::METHOD).map_or("", String::as_str);
         let window = methods::window(&parameters, self.config.zone).ok();
+        let device = methods::device(&parameters).filter(|_| method == method::START_DOWNLOAD);
         let record = CallRecord {
             at: now,
+            answered: Some(now + self.config.answer_after.to_duration()),
             method: method.to_owned(),
-            device: methods::device(&parameters).filter(|_| method == method::START_DOWNLOAD),
+            device,
+            nvr: device.and_then(|device| self.model.nvr_of(device)).cloned(),
             range: window.map(|window| window.range),
             http: 200,
             stat: None,
@@ -161,6 +164,7 @@ impl World {
             }
             Scripted::Silence => {
                 record.http = 0;
+                record.answered = None;
                 return Reply { response: None, record };
             }
             Scripted::Stream(fault) => Some(fault),

@@ -1,10 +1,13 @@
 //! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
+mod bandwidth;
+mod calls;
 mod codes;
 mod commands;
 mod devices;
 mod documents;
 mod flv_oracles;
+mod hostile;
 mod kill;
 mod outcomes;
 mod sim_footage;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use archive::device::DeviceId;
+use archive::device::{DeviceId, NvrId};
 use archive::platform::wire::lists::DeviceList;
 use archive::platform::wire::{Answer, Download, Login, TOKEN_HEADER, method};
 use archive::sim::signature::{Algorithm, expected};
@@ -293,8 +293,23 @@ async fn no_answer_at_all_can_be_forced() {
         _ = silent => panic!("an answer came"),
         () = logged => {}
     }
-    assert_eq!(running.calls()[0].http, 0);
+    let record = &running.calls()[0];
+    assert_eq!((record.http, record.answered), (0, None));
     running.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_gateway_takes_its_time_and_the_log_says_when_it_answered() {
+    let mut config = Config::rehearsal(rehearsal().await.now());
+    config.answer_after = "50ms".parse().expect("a length");
+    let running = start(config).await;
+    let caller = Caller::new(&running);
+    assert_eq!(caller.ask(&running, FREE, window(&running, 1)).await.1.result, Some(0));
+    let now = running.now();
+    let record = &running.calls()[0];
+    assert_eq!(record.answered, Some(record.at + std::time::Duration::from_millis(50)));
+    assert!(record.answered.is_some_and(|answered| answered <= now), "the answer came before {record:?} says");
+    assert_eq!(record.nvr.as_ref().map(NvrId::as_str), Some("market-nvr"));
 }
 
 #[tokio::test]

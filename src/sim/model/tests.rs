@@ -223,6 +223,22 @@ fn the_most_open_streams_are_counted() {
     assert_eq!(model.most_open_by_nvr().get(&NvrId::new("a")), Some(&2));
 }
 
+#[test]
+fn a_test_puts_a_recorder_into_trouble_and_out_of_it() {
+    let mut model = model();
+    let nvr = NvrId::new("a");
+    for (trouble, result) in [(Trouble::Offline, 1), (Trouble::Overloaded, -5), (Trouble::Taken(2), -4)] {
+        model.trouble(&nvr, Some(trouble));
+        assert_eq!(model.ask(window(1, 10), START).map(|_| ()), Err(Refusal::Result(result)), "{trouble:?}");
+        assert_eq!(model.is_online(DeviceId::new(1).expect("one"), START), trouble != Trouble::Offline);
+    }
+    model.trouble(&nvr, Some(Trouble::Taken(1)));
+    assert!(model.ask(window(1, 10), START).is_ok(), "one of two is free");
+    assert_eq!(model.ask(window(2, 10), START).map(|_| ()), Err(Refusal::Result(-4)));
+    model.trouble(&nvr, None);
+    assert!(model.ask(window(2, 10), START).is_ok());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Ask(i64),
