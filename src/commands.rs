@@ -4,6 +4,7 @@ mod context;
 mod gaps;
 mod logging;
 mod one_off;
+mod past;
 mod plan;
 mod rehearse;
 mod requests;

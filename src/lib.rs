@@ -13,7 +13,7 @@
 //! | layer | modules | what they may do |
 //! |---|---|---|
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
-//! | decisions | [`calendar`], [`coverage`], [`backoff`], [`scheduler`], [`plan`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
+//! | decisions | [`calendar`], [`coverage`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`judge`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
 //! | assembly | [`fetch`], [`adopt`], [`run`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
@@ -30,6 +30,7 @@ pub mod event;
 pub mod exit_code;
 pub mod fetch;
 pub mod flv;
+pub mod forecast;
 pub mod instant;
 pub mod judge;
 pub mod ledger;
