@@ -4,6 +4,7 @@ mod codes;
 mod commands;
 mod documents;
 mod flv_oracles;
+mod forecast;
 mod kill;
 mod outcomes;
 mod sim_footage;
