@@ -111,11 +111,11 @@ pub struct Common {
 pub enum Command {
     /// Run the jobs of a file: what cron calls.
     Run(RunArgs),
-    /// Print what a run would fetch, and no more.
+    /// Print what a run would fetch, what that takes, and what is lost before; fetch nothing.
     Plan(PlanArgs),
     /// Print what is missing, and why.
     Gaps(GapsArgs),
-    /// Print how the archive stands: the last runs, coverage, what is missing by cause.
+    /// Print how the archive stands: coverage, what is missing by cause, what is still to be had of each NVR, the last runs.
     Status(StatusArgs),
     /// Print the cameras: stores, NVRs and how each NVR is known; --refresh asks the platform first.
     Devices(DevicesArgs),

@@ -5,6 +5,7 @@ mod devices;
 mod gaps;
 mod logging;
 mod one_off;
+mod past;
 mod plan;
 mod recorders;
 mod refresh;

@@ -1,4 +1,4 @@
-//! What a run would fetch: asked-for time, minus what is archived, with what it will take.
+//! What a run would fetch: asked-for time, minus what is archived. What that will take is for [`crate::forecast`].
 //!
 //! A plan is a value: a dry run prints it, a run works through it. Windows are cut from its ranges only when they start,
 //! so it grows with cameras and gaps, not with windows.
@@ -80,7 +80,7 @@ pub struct DevicePlan {
     pub coverage: Coverage,
     /// What is to be fetched, earliest first.
     pub missing: Vec<Planned>,
-    /// Request-for time that will not be fetched again: pruned or lost.
+    /// Asked-for time that will not be fetched again: pruned or lost.
     #[serde(skip)]
     pub settled: Vec<Missing>,
 }
@@ -90,42 +90,6 @@ pub struct DevicePlan {
 pub struct Plan {
     /// By device, those without anything to fetch included.
     pub devices: Vec<DevicePlan>,
-}
-
-/// What footage has cost so far.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Rate {
-    /// Bytes per second of footage.
-    pub bytes_per_second: f64,
-    /// Seconds that fetching a second of footage takes.
-    pub fetch_seconds_per_second: f64,
-}
-
-/// What the ledger's history says of costs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct History {
-    /// Over all devices; nothing before the first recording.
-    pub overall: Option<Rate>,
-    /// By device, where there are recordings.
-    pub by_device: BTreeMap<DeviceId, Rate>,
-}
-
-/// What a plan will take, as far as history tells.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Forecast {
-    /// Bytes to be written.
-    pub bytes: u64,
-    /// Seconds from start to end.
-    pub seconds: u64,
-}
-
-/// How many downloads run at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Width {
-    /// Over all NVRs.
-    pub streams: usize,
-    /// Per NVR.
-    pub per_nvr: usize,
 }
 
 impl Plan {
@@ -139,9 +103,10 @@ impl Plan {
                 let (mut planned, mut settled) = (Vec::new(), Vec::new());
                 for part in &asked.parts {
                     for stretch in missing(&part.ranges, known) {
-                        match stretch.cause {
-                            Cause::Pruned | Cause::Lost => settled.push(stretch),
-                            _ => planned.push(Planned { missing: stretch, stop_at: part.stop_at }),
+                        if may_come(&stretch) {
+                            planned.push(Planned { missing: stretch, stop_at: part.stop_at });
+                        } else {
+                            settled.push(stretch);
                         }
                     }
                 }
@@ -156,6 +121,23 @@ impl Plan {
             })
             .collect();
         Self { devices }
+    }
+
+    /// All that is missing and may still come, whoever asked for it: what a run would fetch that began now and was asked
+    /// for everything.
+    pub fn of_backlog(missing: BTreeMap<DeviceId, Vec<Missing>>, nvrs: &NvrMap) -> Self {
+        let plan_of = |(device, stretches): (DeviceId, Vec<Missing>)| {
+            let asked_seconds = stretches.iter().map(|stretch| stretch.range.seconds()).sum();
+            let (open, settled): (Vec<Missing>, Vec<Missing>) = stretches.into_iter().partition(may_come);
+            DevicePlan {
+                device,
+                nvr: nvrs.nvr_of(device),
+                coverage: Coverage { asked_seconds, archived_seconds: 0 },
+                missing: open.into_iter().map(|missing| Planned { missing, stop_at: None }).collect(),
+                settled,
+            }
+        };
+        Self { devices: missing.into_iter().map(plan_of).collect() }
     }
 
     /// How many windows it holds.
@@ -188,30 +170,6 @@ impl Plan {
             })
             .collect()
     }
-
-    /// What it will take; nothing when there is no history to tell from. The time is the largest of three bounds: the
-    /// slowest camera alone, the slowest NVR with its downloads side by side, and everything over all streams.
-    pub fn forecast(&self, history: &History, width: Width) -> Option<Forecast> {
-        let overall = history.overall?;
-        let (mut bytes, mut all, mut longest) = (0.0_f64, 0.0_f64, 0.0_f64);
-        let mut per_nvr: BTreeMap<&NvrId, (f64, usize)> = BTreeMap::new();
-        for plan in self.devices.iter().filter(|plan| !plan.missing.is_empty()) {
-            let rate = history.by_device.get(&plan.device).unwrap_or(&overall);
-            let footage = plan.seconds() as f64;
-            let fetching = footage * rate.fetch_seconds_per_second;
-            bytes += footage * rate.bytes_per_second;
-            all += fetching;
-            longest = longest.max(fetching);
-            let line = per_nvr.entry(&plan.nvr).or_default();
-            line.0 += fetching;
-            line.1 += 1;
-        }
-        for (fetching, cameras) in per_nvr.into_values() {
-            longest = longest.max(fetching / width.per_nvr.min(cameras).max(1) as f64);
-        }
-        let seconds = longest.max(all / width.streams.max(1) as f64);
-        Some(Forecast { bytes: bytes.max(0.0) as u64, seconds: seconds.max(0.0).ceil() as u64 })
-    }
 }
 
 impl DevicePlan {
@@ -226,8 +184,13 @@ impl DevicePlan {
     }
 }
 
+/// Whether a run asks for it again.
+fn may_come(stretch: &Missing) -> bool {
+    !matches!(stretch.cause, Cause::Pruned | Cause::Lost)
+}
+
 /// How many windows a range is cut into.
-fn windows_in(range: &TimeRange) -> u64 {
+pub(crate) fn windows_in(range: &TimeRange) -> u64 {
     let first = range.start().get().div_euclid(GRID_SECONDS);
     let last = (range.end().get() - 1).div_euclid(GRID_SECONDS);
     last.abs_diff(first) + 1
@@ -306,6 +269,22 @@ mod tests {
     }
 
     #[test]
+    fn the_backlog_is_everything_that_may_still_come() {
+        let stretch = |start, cause| Missing { range: range(start, start + 600), cause, attempts: 1 };
+        let missing = vec![
+            stretch(0, Cause::Lost),
+            stretch(600, Cause::NvrBusy),
+            stretch(1200, Cause::Pruned),
+            stretch(1800, Cause::NoFootage),
+        ];
+        let plan = Plan::of_backlog(BTreeMap::from([(device(5), missing.clone())]), &NvrMap::default());
+        let planned: Vec<Missing> = plan.devices[0].missing.iter().map(|planned| planned.missing).collect();
+        assert_eq!(planned, [missing[1], missing[3]]);
+        assert_eq!((plan.seconds(), plan.windows(), plan.devices[0].settled.len()), (1200, 2, 2));
+        assert_eq!(plan.coverage(), Coverage { asked_seconds: 2400, archived_seconds: 0 });
+    }
+
+    #[test]
     fn what_two_jobs_ask_for_is_asked_once_until_the_later_of_their_ends() {
         let (seven, eight) = (Some(UtcSecond::new(7)), Some(UtcSecond::new(8)));
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
@@ -327,21 +306,6 @@ mod tests {
             ];
             assert_eq!(planned, expected);
         }
-    }
-
-    #[test]
-    fn a_forecast_is_the_largest_of_its_bounds() {
-        let rate = Rate { bytes_per_second: 1000.0, fetch_seconds_per_second: 0.5 };
-        let history = History { overall: Some(rate), by_device: BTreeMap::new() };
-        let asked: BTreeMap<_, _> = (1..=8).map(|number| (device(number), request(range(0, 6000).into()))).collect();
-        let mut nvrs = NvrMap::default();
-        for number in 1..=8 {
-            nvrs.assign(device(number), NvrId::new("one"));
-        }
-        let plan = Plan::new(&asked, &BTreeMap::new(), &nvrs);
-        let width = Width { streams: 16, per_nvr: 2 };
-        assert_eq!(plan.forecast(&history, width), Some(Forecast { bytes: 48_000_000, seconds: 12_000 }));
-        assert_eq!(plan.forecast(&History::default(), width), None);
     }
 
     proptest! {

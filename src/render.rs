@@ -1,70 +1,26 @@
 //! Answers as text for people. JSON is the same values, serialized.
 
 mod devices;
+mod outlook;
+mod plan;
+mod status;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use chrono_tz::Tz;
 use comfy_table::{CellAlignment, Table, presets};
-use serde::Serialize;
 
 use crate::coverage::Coverage;
-use crate::device::NvrId;
 use crate::event::{StopReason, Summary};
-use crate::plan::{DevicePlan, Forecast};
-use crate::report::{Gap, RunRow, Totals};
+use crate::report::Gap;
 use crate::window::Cause;
 use crate::wording;
 
 pub use devices::{DeviceLine, devices};
+pub use plan::{PlanReport, plan};
+pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
 
-/// What a run would do.
-#[derive(Clone, Debug, Serialize)]
-pub struct PlanReport {
-    /// How many windows would be asked for.
-    pub windows: u64,
-    /// How much time they cover, in seconds.
-    pub seconds: i64,
-    /// How much of what is asked for is there already.
-    pub coverage: Coverage,
-    /// What it will take, when there is history to tell from.
-    pub forecast: Option<Forecast>,
-    /// Choices that were made for the person.
-    pub notes: Vec<String>,
-    /// Device by device.
-    pub devices: Vec<DevicePlan>,
-}
-
-/// How the archive stands.
-#[derive(Clone, Debug, Serialize)]
-pub struct StatusReport {
-    /// The folder of the recordings.
-    pub root: String,
-    /// The ledger's file.
-    pub ledger: String,
-    /// How many devices anything was ever asked of.
-    pub devices: u64,
-    /// The NVRs that they hang off; a device of which nothing is known counts as its own.
-    pub nvrs: BTreeMap<NvrId, NvrStatus>,
-    /// Over all devices and all time.
-    pub totals: Totals,
-    /// The newest runs, newest first.
-    pub runs: Vec<RunRow>,
-}
-
-/// How one NVR stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct NvrStatus {
-    /// How many devices hang off it.
-    pub devices: u64,
-    /// How many downloads it is known to take at once.
-    pub limit: Option<usize>,
-    /// How often it was asked for a recording, over all runs.
-    pub calls: u64,
-    /// How many of those it refused.
-    pub refused: u64,
-}
+/// How many NVRs or devices a table shows: more than a screen is for `--json`.
+const MOST_ROWS: usize = 20;
 
 /// What a run came to.
 pub fn summary(summary: &Summary) -> String {
@@ -135,92 +91,6 @@ pub fn gaps(gaps: &[Gap], asked_seconds: i64) -> String {
     format!("{table}\n{sum}\n")
 }
 
-/// What a run would do.
-pub fn plan(report: &PlanReport, zone: Tz) -> String {
-    let mut text = String::new();
-    for note in &report.notes {
-        let _ = writeln!(text, "note: {note}");
-    }
-    let mut table = table(&["device", "nvr", "archived", "to fetch", "windows", "from", "to"]);
-    for device in report.devices.iter().filter(|device| !device.missing.is_empty()) {
-        let edge = |second| wording::time(second, zone);
-        table.add_row([
-            device.device.to_string(),
-            device.nvr.to_string(),
-            device.coverage.to_string(),
-            wording::seconds(device.seconds()),
-            device.windows().to_string(),
-            device.missing.first().map(|stretch| edge(stretch.missing.range.start())).unwrap_or_default(),
-            device.missing.last().map(|stretch| edge(stretch.missing.range.end())).unwrap_or_default(),
-        ]);
-    }
-    if report.coverage.asked_seconds == 0 {
-        text.push_str("nothing to fetch: nothing is asked for\n");
-    } else if report.windows == 0 {
-        text.push_str("nothing to fetch: all that is asked for is archived\n");
-    } else {
-        let _ = writeln!(text, "{table}");
-        let windows = wording::count(report.windows, "window");
-        let _ = writeln!(text, "{windows}, {}; {} archived already", wording::seconds(report.seconds), report.coverage);
-    }
-    match report.forecast {
-        Some(forecast) if report.windows > 0 => {
-            let seconds = i64::try_from(forecast.seconds).unwrap_or(i64::MAX);
-            let _ = writeln!(text, "about {} in {}", wording::bytes(forecast.bytes), wording::seconds(seconds));
-        }
-        None if report.windows > 0 => text.push_str("no forecast: the ledger has no finished downloads to tell from\n"),
-        _ => {}
-    }
-    text
-}
-
-/// How the archive stands.
-pub fn status(report: &StatusReport, zone: Tz) -> String {
-    let totals = &report.totals;
-    let coverage = Coverage { asked_seconds: totals.asked_seconds, archived_seconds: totals.archived_seconds };
-    let mut text = format!(
-        "root    {}\nledger  {}\n{} on {}: {} of {} archived ({coverage})\n",
-        report.root,
-        report.ledger,
-        wording::count(report.devices, "device"),
-        wording::count(report.nvrs.len() as u64, "NVR"),
-        wording::seconds(totals.archived_seconds),
-        wording::seconds(totals.asked_seconds),
-    );
-    text.push_str(&causes(totals.missing_seconds.iter().map(|(&cause, &seconds)| (cause, seconds))));
-    if !report.nvrs.is_empty() {
-        let mut nvrs = table(&["nvr", "devices", "at once", "calls", "refused"]);
-        for (nvr, status) in &report.nvrs {
-            nvrs.add_row([
-                nvr.to_string(),
-                status.devices.to_string(),
-                status.limit.map_or_else(|| "not known".to_owned(), |limit| limit.to_string()),
-                status.calls.to_string(),
-                status.refused.to_string(),
-            ]);
-        }
-        let _ = writeln!(text, "{nvrs}\n");
-    }
-    let mut table = table(&["run", "started", "took", "what", "end", "recordings", "bytes", "missing"]);
-    for run in &report.runs {
-        let counts = run.counts.unwrap_or_default();
-        table.add_row([
-            run.run.get().to_string(),
-            wording::time(run.started, zone),
-            run.ended.map(|ended| wording::seconds(ended - run.started)).unwrap_or_default(),
-            run.what.clone(),
-            run.exit.map_or_else(|| run.state.clone(), |exit| format!("exit {exit}")),
-            counts.recordings.to_string(),
-            wording::bytes(counts.bytes),
-            wording::seconds(counts.missing_seconds),
-        ]);
-    }
-    if !report.runs.is_empty() {
-        let _ = writeln!(text, "{table}");
-    }
-    text
-}
-
 /// A table without borders; numbers stand to the right.
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -236,9 +106,16 @@ fn table(header: &[&str]) -> Table {
                 | "run"
                 | "recordings"
                 | "bytes"
-                | "at once"
+                | "cameras"
+                | "footage"
+                | "size"
+                | "takes"
+                | "backlog"
+                | "past horizon"
                 | "calls"
                 | "refused"
+                | "last 7 runs"
+                | "left alone"
         );
         if let Some(column) = table.column_mut(index).filter(|_| is_number) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -238,6 +238,8 @@ pub struct DeviceHistory {
     pub nvr: Option<NvrId>,
     /// Downloads of whole windows that this is drawn from.
     pub attempts: u64,
+    /// Seconds of footage that they asked for.
+    pub footage_seconds: i64,
     /// Bytes that a second of footage takes.
     pub bytes_per_second: f64,
     /// Seconds that the download of a second of footage takes.

@@ -157,9 +157,14 @@ impl Vault {
 
     /// Bytes that this user may still write.
     pub fn free_bytes(&self) -> Result<u64, VaultError> {
-        let stat = rustix::fs::statvfs(&self.root)
-            .map_err(|errno| failed("ask for the free space of", &self.root)(errno.into()))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        free_bytes_of(&self.root)
+    }
+
+    /// Bytes that this user may still write to an archive that need not be there yet: those of the nearest folder above
+    /// that is. Makes nothing.
+    pub fn free_bytes_at(root: &Path) -> Result<u64, VaultError> {
+        let there = root.ancestors().find(|folder| folder.exists());
+        free_bytes_of(there.unwrap_or(Path::new(".")))
     }
 
     /// The local days of which there is a folder of a device's, in order.
@@ -202,6 +207,12 @@ impl Vault {
         }
         unreachable!("a free name is found before the numbers end")
     }
+}
+
+fn free_bytes_of(folder: &Path) -> Result<u64, VaultError> {
+    let stat =
+        rustix::fs::statvfs(folder).map_err(|errno| failed("ask for the free space of", folder)(errno.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// The names in a folder, those that are no text left out: no name of ours is one. None when there is no such folder.

@@ -48,6 +48,23 @@ pub fn seconds(seconds: i64) -> String {
     if parts.is_empty() { "0 s".to_owned() } else { format!("{sign}{}", parts.join(" ")) }
 }
 
+/// A moment as short as somebody can read it who reads it `now`: `04:00`, with its date where that is another one.
+pub fn soon(second: UtcSecond, now: UtcSecond, zone: Tz) -> String {
+    let (time, today) = (second.to_datetime().with_timezone(&zone), now.to_datetime().with_timezone(&zone));
+    let format = if time.date_naive() == today.date_naive() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+    time.format(format).to_string()
+}
+
+/// An amount of footage or of work: `31 h`, `3.5 h`; below an hour as [`seconds`] has it.
+pub fn hours(amount: i64) -> String {
+    match amount {
+        ..3600 => seconds(amount),
+        360_000.. => format!("{} h", amount / 3600),
+        _ if amount % 3600 == 0 => format!("{} h", amount / 3600),
+        _ => format!("{}.{} h", amount / 3600, amount % 3600 / 360),
+    }
+}
+
 /// A number of bytes in binary units: `512 B`, `1.8 MiB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -90,9 +107,18 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_has_its_date_where_that_is_another_one() {
+        let (zone, nine) = (chrono_tz::Asia::Shanghai, UtcSecond::new(1_795_136_400));
+        assert_eq!(soon(nine + 19 * 3600 - 60, nine + 3600, zone), "2026-11-21 03:59");
+        assert_eq!(soon(nine + 59, nine, zone), "09:00");
+    }
+
+    #[test]
     fn durations_and_sizes_are_short() {
         let shown: Vec<_> = [0, 45, 540, 270, 93_600, 273_600, -60].into_iter().map(seconds).collect();
         assert_eq!(shown, ["0 s", "45 s", "9 min", "4 min 30 s", "1 d 2 h", "3 d 4 h", "-1 min"]);
+        let shown: Vec<_> = [0, 3599, 3600, 12_600, 111_600, 359_999, 900_000].into_iter().map(hours).collect();
+        assert_eq!(shown, ["0 s", "59 min 59 s", "1 h", "3.5 h", "31 h", "99.9 h", "250 h"]);
         let shown: Vec<_> = [0, 1023, 1024, 1_900_000, 1 << 30, (1 << 20) - 1].into_iter().map(bytes).collect();
         assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.8 MiB", "1.0 GiB", "1.0 MiB"]);
         assert_eq!((count(1, "window"), count(2, "window")), ("1 window".into(), "2 windows".into()));

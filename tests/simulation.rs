@@ -16,9 +16,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use archive::backoff::Delays;
+use archive::device::{NvrId, NvrMap};
+use archive::forecast::{Basis, Forecast, History, Outlook};
 use archive::instant::Instant;
+use archive::plan::{Plan, Request};
+use archive::report::{DeviceHistory, Learned};
 use archive::scheduler::Policy;
-use archive::time_range::{RangeSet, TimeRange};
+use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -192,4 +196,64 @@ fn the_second_night_starts_where_the_first_ended() {
     assert!(warm.night.refused <= cold.night.refused);
     let bound = fleet.lower_bound(1_000);
     assert!(warm.night.makespan * 100 <= bound * 103, "{} ms, where {bound} ms are the least", warm.night.makespan);
+}
+
+/// What is told of a night before it, from what the night before that has learned and what footage costs on average.
+fn foretold(fleet: &Fleet, policy: Policy, learned: &BTreeMap<NvrId, Learned>) -> Outlook {
+    let (mut nvrs, mut asked, mut costs) = (NvrMap::default(), BTreeMap::<_, Request>::new(), Vec::new());
+    let reply = world::REPLY_MILLISECONDS as f64;
+    for camera in &fleet.cameras {
+        nvrs.assign(camera.device, fleet.nvr(camera.recorder));
+        asked.entry(camera.device).or_default().add(&camera.asked.into(), None);
+        costs.push(DeviceHistory {
+            device: camera.device,
+            nvr: None,
+            attempts: 1,
+            footage_seconds: GRID_SECONDS,
+            bytes_per_second: 0.0,
+            seconds_per_second: (fleet.recorders[camera.recorder].pace as f64 + reply) / 1000.0 / GRID_SECONDS as f64,
+        });
+    }
+    let keeps = |(index, recorder): (usize, &Recorder)| {
+        Some((fleet.nvr(index), Duration::from_secs(recorder.keeps_seconds?.unsigned_abs())))
+    };
+    let footage = fleet.recorders.iter().enumerate().filter_map(keeps).collect();
+    let basis = Basis {
+        policy: &Policy { learned: learned.clone(), footage, ..policy },
+        history: &History::of(&costs, &nvrs),
+        calls_per_second: 1000.0,
+        bytes_per_second: None,
+        now: BEGIN,
+    };
+    Forecast::of(&Plan::new(&asked, &BTreeMap::new(), &nvrs), &basis).all
+}
+
+/// To a twentieth, whether the recorders or the streams set the pace.
+#[test]
+fn a_night_takes_as_long_as_was_foretold() {
+    let fleet = fleet(1, (1..=8).map(Recorder::plain).collect(), 16, 86_400);
+    for streams in [1_000, 5] {
+        let policy = || Policy { streams, ..policy() };
+        let learned = ours::play(&fleet, policy(), BTreeMap::new(), |_, _| {}).learned;
+        let told = foretold(&fleet, policy(), &learned).forecast.expect("costs are known").seconds as i64;
+        let night = ours::play(&fleet, policy(), learned, |_, _| {}).night;
+        let took = night.makespan / 1000;
+        assert!((told - took).abs() * 20 <= took, "{streams} streams: {told} s were foretold, and it took {took} s");
+    }
+}
+
+/// Recorders that overwrite twice as fast as anybody can fetch.
+#[test]
+fn a_night_loses_what_was_foretold() {
+    let recorders = (1..=4).map(|channels| {
+        let pace = channels * 600_000 / 4;
+        Recorder { pace, keeps_seconds: Some(86_400 + 2 * 3600), ..Recorder::plain(channels as usize) }
+    });
+    let fleet = fleet(1, recorders.collect(), 8, 86_400);
+    let asked: i64 = fleet.cameras.iter().map(|camera| camera.asked.seconds()).sum();
+    let learned = ours::play(&fleet, policy(), BTreeMap::new(), |_, _| {}).learned;
+    let told = foretold(&fleet, policy(), &learned).lost.expect("not all can be had").seconds;
+    let lost = ours::play(&fleet, policy(), learned, |_, _| {}).given_up_seconds;
+    assert!(lost * 3 > asked, "{lost} s of {asked} s were lost");
+    assert!((told - lost).abs() * 20 <= lost, "{told} s were foretold, and {lost} s were lost");
 }

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::cli::{Common, PlanArgs, Selection};
 use crate::exit_code::ExitCode;
+use crate::forecast::{Disk, Forecast};
 use crate::ledger::Ledger;
-use crate::plan::{History, Plan, Rate, Width};
+use crate::plan::Plan;
 use crate::render::{self, PlanReport};
 use crate::run::planning;
 use crate::settings::Settings;
+use crate::vault::Vault;
 
+use super::past::Past;
 use super::requests::{self, Requests};
 use super::zones::Zones;
 use super::{context, logging, print_result, recorders};
-
-/// From how many of the newest attempts a forecast is made.
-const HISTORY_ATTEMPTS: u32 = 20_000;
 
 pub(super) async fn run(args: PlanArgs) -> anyhow::Result<ExitCode> {
     logging::start(&args.common);
@@ -38,43 +38,36 @@ pub(super) async fn show_jobs(jobs: &[String], common: &Common) -> anyhow::Resul
 }
 
 async fn show(common: &Common, settings: &Settings, requests: Requests) -> anyhow::Result<ExitCode> {
-    let (plan, history) = if settings.archive.ledger.try_exists()? {
+    let now = requests::now();
+    let (plan, nvrs, past) = if settings.archive.ledger.try_exists()? {
         let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
         let nvrs = recorders::read(settings, &ledger).await?.map;
-        (planning::plan(&ledger, &requests.asked, &nvrs).await?, history(&ledger).await?)
+        (planning::plan(&ledger, &requests.asked, &nvrs).await?, nvrs, Past::read(&ledger).await?)
     } else {
-        (Plan::new(&requests.asked, &BTreeMap::new(), &settings.nvr_map()), History::default())
+        let nvrs = settings.nvr_map();
+        (Plan::new(&requests.asked, &BTreeMap::new(), &nvrs), nvrs, Past::default())
     };
-    let width = Width { streams: settings.archive.streams, per_nvr: settings.archive.per_nvr };
+    let forecast = past.forecast(&plan, settings, &nvrs, now);
     let report = PlanReport {
-        windows: plan.windows(),
-        seconds: plan.seconds(),
+        now,
         coverage: plan.coverage(),
-        forecast: plan.forecast(&history, width),
+        outlook: forecast.all,
+        disk: disk(settings, &forecast),
         notes: requests.notes,
+        nvrs: forecast.nvrs,
         devices: plan.devices,
     };
     print_result(common, &report, || render::plan(&report, settings.archive.time_zone))?;
     Ok(ExitCode::Complete)
 }
 
-async fn history(ledger: &Ledger) -> anyhow::Result<History> {
-    let rows = ledger.history(HISTORY_ATTEMPTS).await?;
-    let by_device: BTreeMap<_, _> = rows
-        .iter()
-        .map(|row| {
-            let rate =
-                Rate { bytes_per_second: row.bytes_per_second, fetch_seconds_per_second: row.seconds_per_second };
-            (row.device, rate)
-        })
-        .collect();
-    let attempts: f64 = rows.iter().map(|row| row.attempts as f64).sum();
-    let mean = |value: fn(&crate::report::DeviceHistory) -> f64| {
-        rows.iter().map(|row| value(row) * row.attempts as f64).sum::<f64>() / attempts
-    };
-    let overall = (attempts > 0.0).then(|| Rate {
-        bytes_per_second: mean(|row| row.bytes_per_second),
-        fetch_seconds_per_second: mean(|row| row.seconds_per_second),
-    });
-    Ok(History { overall, by_device })
+/// Whether the disk holds it. A disk that cannot be asked is no reason to say nothing of the plan.
+fn disk(settings: &Settings, forecast: &Forecast) -> Option<Disk> {
+    match Vault::free_bytes_at(&settings.archive.root) {
+        Ok(free_bytes) => Some(forecast.on_disk(free_bytes, settings.archive.min_free)),
+        Err(error) => {
+            tracing::warn!("nobody can say whether the disk holds it: {error}");
+            None
+        }
+    }
 }

@@ -218,7 +218,7 @@ pub(super) fn history(connection: &Connection, attempts: u32) -> Result<Vec<Devi
     let newest: Option<i64> =
         connection.query_row("SELECT max(attempt) FROM attempt", [], |row| row.get(0)).optional()?.flatten();
     let mut statement = connection.prepare_cached(
-        "SELECT a.device, d.nvr, count(*), 1.0 * sum(bytes) / sum(end - start),
+        "SELECT a.device, d.nvr, count(*), sum(end - start), 1.0 * sum(bytes) / sum(end - start),
              sum(milliseconds) / 1000.0 / sum(end - start)
          FROM attempt AS a JOIN device AS d ON d.device = a.device
          WHERE attempt > ?1 AND outcome = 'archived' GROUP BY a.device ORDER BY a.device",
@@ -230,8 +230,9 @@ pub(super) fn history(connection: &Connection, attempts: u32) -> Result<Vec<Devi
             device: device(row, 0)?,
             nvr: nvr(row, 1)?,
             attempts: unsigned(row, 2)?,
-            bytes_per_second: row.get(3)?,
-            seconds_per_second: row.get(4)?,
+            footage_seconds: row.get(3)?,
+            bytes_per_second: row.get(4)?,
+            seconds_per_second: row.get(5)?,
         });
     }
     Ok(history)

@@ -118,3 +118,12 @@ fn errors_say_what_was_tried_and_with_what() {
     let full = failed("write to", &file)(io::ErrorKind::StorageFull.into());
     assert!(matches!(full, VaultError::Full { .. }));
 }
+
+#[test]
+fn free_space_is_told_of_an_archive_that_is_not_there_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("not").join("there");
+    assert!(Vault::free_bytes_at(&root).unwrap() > 0);
+    assert!(Vault::free_bytes_at(Path::new("no-such-folder-here")).unwrap() > 0);
+    assert!(!folder.path().join("not").exists());
+}

@@ -12,7 +12,7 @@ use archive::window::Window;
 use super::model::{BEGIN, Fleet, Recorder, chance};
 
 /// How long the platform takes to answer a call.
-const REPLY_MILLISECONDS: i64 = 300;
+pub const REPLY_MILLISECONDS: i64 = 300;
 
 /// What happened in a night.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,6 +7,7 @@ mod commands;
 mod devices;
 mod documents;
 mod flv_oracles;
+mod forecast;
 mod hostile;
 mod kill;
 mod outcomes;
