@@ -117,8 +117,8 @@ impl Ledger {
 
     // Devices.
 
-    /// Notes what the platform's list says of devices. Safe beside a run, of this process or another: what it changes are
-    /// columns that a run reads once, before it begins, and never writes.
+    /// Notes what the platform's list says of devices. Safe beside a run, of this process or another: of what it changes a run
+    /// writes no more than an NVR's store, and a run that begins meanwhile takes what it finds.
     pub async fn know_devices(&self, devices: Vec<DeviceFacts>) -> Result<(), LedgerError> {
         self.write(move |connection| devices.iter().try_for_each(|facts| devices::know(connection, facts))).await
     }

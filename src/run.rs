@@ -45,8 +45,10 @@ pub struct Job {
     pub what: String,
     /// What is asked of each device.
     pub asked: BTreeMap<DeviceId, Request>,
-    /// Which NVR serves which device.
+    /// Which NVR serves which device, as far as anything tells.
     pub nvrs: NvrMap,
+    /// What of that the settings say.
+    pub stated_nvrs: NvrMap,
     /// The devices' local time, where it is not `default_zone`.
     pub zones: BTreeMap<DeviceId, Tz>,
     /// The devices' local time otherwise.
@@ -168,7 +170,7 @@ impl Run {
             self.adopt().await?;
             self.tools.ledger.recovered(self.id).await?;
         }
-        self.grouping = Grouping::new(self.tools.ledger.devices().await?);
+        self.grouping = Grouping::new(self.job.stated_nvrs.clone(), self.tools.ledger.devices().await?);
         let plan = self.plan().await?;
         self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
         self.warn_of_ambiguous_labels(&plan);
@@ -378,13 +380,17 @@ impl Run {
         if self.grouping.note(device, macs) {
             self.tools.ledger.learn_macs(device, macs, now.to_utc_second()).await?;
         }
-        for (device, nvr) in self.grouping.learned(&self.job.nvrs, now) {
-            scheduler.assign(device, &nvr, now);
-            self.tools.ledger.serve_devices(vec![ServedBy { device, nvr: Some(nvr.clone()), store: None }]).await?;
-            self.emit(Event::NvrLearned { device, nvr: nvr.clone() });
-            self.job.nvrs.assign(device, nvr);
+        let learned = self.grouping.learned(&self.job.nvrs, now);
+        for ServedBy { device, nvr, store } in &learned {
+            let Some(nvr) = nvr else { continue };
+            scheduler.assign(*device, nvr, store.as_deref(), now);
+            self.emit(Event::NvrLearned { device: *device, nvr: nvr.clone() });
+            self.job.nvrs.assign(*device, nvr.clone());
         }
-        Ok(())
+        match learned.is_empty() {
+            true => Ok(()),
+            false => Ok(self.tools.ledger.serve_devices(learned).await?),
+        }
     }
 
     fn tell_of_held_nvr(&self, scheduler: &Scheduler, device: DeviceId, class: Class) {

@@ -29,11 +29,12 @@ use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::outcome::{Class, Outcome};
 use crate::report::Learned;
-use crate::time_range::RangeSet;
+use crate::time_range::{RangeSet, UtcSecond};
 use crate::window::{Cause, Window};
 
 use camera::Camera;
 use halving::Settled;
+use horizon::Hurry;
 use line::{NvrLine, StoreLine, StoreRank};
 use verdict::Next;
 
@@ -232,6 +233,7 @@ impl Scheduler {
 
         let random = self.random.random::<f64>();
         self.nvrs[nvr].note(outcome, attempt.asked_with, now, &self.policy.delays, random);
+        let known_horizon = self.nvrs[nvr].horizon.learned();
         if outcome.brought_footage() {
             self.nvrs[nvr].horizon.footage(attempt.task.range, now);
         }
@@ -241,6 +243,12 @@ impl Scheduler {
 
         if let Some(nvr) = self.cameras[index].moves_to.take() {
             self.move_camera(index, nvr, now);
+        }
+        if self.nvrs[nvr].horizon.learned() != known_horizon {
+            // What hurries is another now.
+            for camera in self.nvrs[nvr].cameras.clone() {
+                self.refresh_camera(camera, now);
+            }
         }
         self.refresh_camera(index, now);
         for lost in &given_up {
@@ -263,11 +271,15 @@ impl Scheduler {
         }
     }
 
-    /// Says that it has been found out which NVR serves a camera: from now on it stands in line with that one's others.
-    pub fn assign(&mut self, device: DeviceId, nvr: &NvrId, now: Instant) {
+    /// Says that it has been found out which NVR serves a camera, and in which store that one stands: from now on the camera
+    /// stands in line with that NVR's others.
+    pub fn assign(&mut self, device: DeviceId, nvr: &NvrId, store: Option<&str>, now: Instant) {
         let Some(&index) = self.by_device.get(&device) else {
             return;
         };
+        if let Some(store) = store {
+            self.policy.stores.entry(nvr.clone()).or_insert_with(|| store.to_owned());
+        }
         let nvr = self.line_of(nvr, now);
         if self.cameras[index].is_in_flight() {
             // What its NVR was asked with is counted there to the end.
@@ -314,10 +326,12 @@ impl Scheduler {
     fn start(&mut self, store: usize, now: Instant) -> Option<Step> {
         let &(_, _, nvr) = self.stores[store].open.first()?;
         let line = &mut self.nvrs[nvr];
-        let &(_, _, index) = line.ready.first()?;
+        let &(hurry, _, index) = line.ready.first()?;
         let camera = &mut self.cameras[index];
         if let Some(keeps) = line.horizon.loses() {
-            let horizon = (now - keeps).to_utc_second() + OVERWRITING_SECONDS;
+            // In whole minutes, or every start would lose the seconds since the one before it.
+            let horizon = (now - keeps).to_utc_second().get() + OVERWRITING_SECONDS;
+            let horizon = UtcSecond::new((horizon + 59).div_euclid(60) * 60);
             let (ranges, settled) = camera.lose(horizon, self.policy.tolerance_seconds);
             if !ranges.is_empty() {
                 let mut given_up = vec![GivenUp { device: camera.device, ranges, cause: Cause::Lost }];
@@ -330,7 +344,7 @@ impl Scheduler {
                 return Some(Step::GiveUp(given_up));
             }
         }
-        let window = camera.begin_attempt(now, self.policy.settle, line.nvr.streaming());
+        let window = camera.begin_attempt(now, self.policy.settle, hurry != Hurry::None, line.nvr.streaming());
         if window.is_some() {
             line.nvr.started();
             self.running += 1;

@@ -1,8 +1,8 @@
 //! `archive devices --refresh`: asks the platform for its stores and their cameras, and keeps the answer in the ledger.
 //!
 //! A refresh may go on beside a run, and never keeps one from starting: it does not take the hold that runs take. That is
-//! safe because it writes nothing but what a run reads once, before it begins, and never writes; and because its
-//! transactions are short, so that a run's next row waits for milliseconds.
+//! safe because of what it writes a run writes no more than an NVR's store, and reads the rest before its work begins; and
+//! because its transactions are short, so that a run's next row waits for milliseconds.
 
 use std::io::{self, Write as _};
 use std::time::Duration;

@@ -83,6 +83,7 @@ fn job(settings: &Settings, requests: Requests, nvrs: NvrMap) -> Job {
         platform_zone: settings.platform.time_zone,
         policy: context::policy(settings, &nvrs),
         nvrs,
+        stated_nvrs: settings.nvr_map(),
         tolerance_seconds: context::tolerance_seconds(settings),
         min_free: settings.archive.min_free,
         // Jitter must differ between hosts and nights; nothing else hangs on it.

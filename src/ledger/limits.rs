@@ -30,7 +30,7 @@ pub(super) fn learn(
             "INSERT INTO nvr_limit (nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, learned_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (nvr) DO UPDATE SET playbacks = excluded.playbacks, probe_seconds = excluded.probe_seconds,
-                 keeps_seconds = coalesce(excluded.keeps_seconds, keeps_seconds),
+                 keeps_seconds = excluded.keeps_seconds,
                  calls = calls + excluded.calls, refused = refused + excluded.refused, learned_at = excluded.learned_at",
         )?
         .execute(params![

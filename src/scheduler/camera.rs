@@ -24,6 +24,14 @@ pub(super) struct InFlight {
     pub(super) asked_with: usize,
 }
 
+/// Where a window waits.
+#[derive(Clone, Copy)]
+enum Lane {
+    Fresh,
+    Tried,
+    Retry,
+}
+
 /// One camera. At most one attempt runs at a time: the platform answers -3 to a second.
 #[derive(Debug)]
 pub(super) struct Camera {
@@ -48,7 +56,7 @@ pub(super) struct Camera {
     held_until: Option<Instant>,
     /// Holds in a row.
     streak: u32,
-    /// Seconds in `fresh`, `retries`, `halving` and `in_flight`, and of what may not start any more.
+    /// Seconds in `fresh`, `tried`, `retries`, `halving` and `in_flight`, and of what may not start any more.
     remaining: i64,
 }
 
@@ -102,10 +110,10 @@ impl Camera {
         (ranges, settled)
     }
 
-    /// From when on it waits for footage that nobody tried in vain.
+    /// The oldest of what may be the next: from when on footage of it is waited for.
     pub(super) fn oldest_waiting(&self) -> Option<UtcSecond> {
-        // OK to look at the next only: the earliest is first, and what is put back was taken from there.
-        self.fresh.peek().map(|task| task.range.start())
+        let next = self.fresh.peek().into_iter().chain(self.tried.peek()).chain(self.retries.values().next().copied());
+        next.map(|task| task.range.start()).min()
     }
 
     /// Drops what nothing of may start any more; it still counts as remaining.
@@ -129,19 +137,31 @@ impl Camera {
         waiting.chain(retry).map(due).min()
     }
 
-    /// Takes the next window that is due: fresh ones before what earlier runs tried in vain, that before retries. `asked_with` is how many stream from its NVR.
-    pub(super) fn begin_attempt(&mut self, now: Instant, settle: Duration, asked_with: usize) -> Option<Window> {
+    /// Takes the next window that is due: what is fresh first, then what earlier runs tried in vain, and retries last. When
+    /// it `hurries`, whatever is oldest. `asked_with` is how many stream from its NVR.
+    pub(super) fn begin_attempt(
+        &mut self,
+        now: Instant,
+        settle: Duration,
+        hurries: bool,
+        asked_with: usize,
+    ) -> Option<Window> {
         self.drop_stopped(now);
         if self.due(settle).is_none_or(|due| due > now) {
             return None;
         }
-        let has_settled = |queue: &Queue| queue.peek().is_some_and(|task| settled_at(&task, settle) <= now);
-        let task = if has_settled(&self.fresh) {
-            self.fresh.pop()?
-        } else if has_settled(&self.tried) {
-            self.tried.pop()?
-        } else {
-            self.retries.pop_first()?.1
+        let settled = |queue: &Queue| queue.peek().filter(|task| settled_at(task, settle) <= now);
+        let retry = self.retries.first_key_value().filter(|&(&(at, _), _)| at <= now).map(|(_, task)| *task);
+        let mut waiting =
+            [(Lane::Fresh, settled(&self.fresh)), (Lane::Tried, settled(&self.tried)), (Lane::Retry, retry)];
+        if hurries {
+            waiting.sort_by_key(|(_, task)| task.map_or(UtcSecond::new(i64::MAX), |task| task.range.start()));
+        }
+        let (lane, _) = waiting.into_iter().find(|(_, task)| task.is_some())?;
+        let task = match lane {
+            Lane::Fresh => self.fresh.pop()?,
+            Lane::Tried => self.tried.pop()?,
+            Lane::Retry => self.retries.pop_first()?.1,
         };
         self.in_flight = Some(InFlight { task, streams: false, asked_with });
         Some(Window { device: self.device, range: task.range })

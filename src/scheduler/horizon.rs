@@ -80,6 +80,8 @@ impl Horizon {
     /// How soon footage from `oldest` on must be fetched.
     pub(super) fn hurry(&self, oldest: UtcSecond, now: Instant) -> Hurry {
         match self.keeps().map(|keeps| Instant::from(oldest) + keeps) {
+            // What answers say is gone already hurries nobody; only what somebody stated is lost without a call.
+            Some(end) if end <= now && self.stated.is_none() => Hurry::None,
             Some(end) if end <= now + DANGER => Hurry::OverwrittenIn(end.to_utc_second().get().div_euclid(3600)),
             _ => Hurry::None,
         }
@@ -125,8 +127,9 @@ mod tests {
         horizon.footage(ago(176, 1), now());
         assert_eq!(horizon.learned(), Some(Duration::from_secs(176 * 3600)));
         assert_eq!(horizon.loses(), None, "what was learned loses nothing");
-        let hurry = horizon.hurry(ago(176, 1).start(), now());
+        let hurry = horizon.hurry(ago(170, 1).start(), now());
         assert!(matches!(hurry, Hurry::OverwrittenIn(_)));
+        assert_eq!(horizon.hurry(ago(190, 1).start(), now()), Hurry::None, "it is most probably gone");
         assert_eq!(horizon.hurry(ago(100, 1).start(), now()), Hurry::None);
     }
 

@@ -76,6 +76,9 @@ impl NvrLine {
 
     /// What an outcome says of the NVR. `asked_with` is how many of its downloads streamed when the attempt began.
     pub(super) fn note(&mut self, outcome: &Outcome, asked_with: usize, now: Instant, delays: &Delays, random: f64) {
+        if *outcome != Outcome::Cancelled {
+            self.nvr.asked();
+        }
         match outcome {
             Outcome::Missed(Class::NvrFull) => self.nvr.full(asked_with, now, delays, random),
             Outcome::Missed(Class::NvrOverloaded) => self.nvr.overloaded(now, delays, random),

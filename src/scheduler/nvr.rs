@@ -172,6 +172,10 @@ impl Nvr {
 
     pub(super) fn started(&mut self) {
         self.running += 1;
+    }
+
+    /// It was asked for a recording, whatever came of it.
+    pub(super) fn asked(&mut self) {
         self.calls += 1;
     }
 
@@ -191,7 +195,11 @@ impl Nvr {
         self.streaming += 1;
         self.proven = self.proven.max(self.streaming);
         if self.held_until.is_some_and(|until| until > now) {
-            // It was asked before it wanted to be left alone, so it still does.
+            // It was asked before it wanted to be left alone, so it still does. But a refusal may come sooner than the URLs of
+            // calls that were made with it: the limit is at least what streams.
+            if matches!(self.search, Search::Known { .. }) && self.before_storm.is_none() {
+                self.limit = self.limit.max(self.streaming.min(self.cap));
+            }
             return;
         }
         self.offline = false;

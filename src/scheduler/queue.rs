@@ -35,10 +35,11 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// Whether earlier runs tried it, and it failed by itself, not because its NVR was busy or away.
+    /// Whether earlier runs tried it more than once, and it failed by itself, not because its NVR was busy or away. Once is
+    /// little: a run that is told to stop cuts what streams.
     pub fn failed_before(&self) -> bool {
         let Missing { cause, attempts, .. } = self.missing;
-        attempts > 0 && matches!(cause, Cause::NoFootage | Cause::CutShort | Cause::Failed | Cause::Refused)
+        attempts > 1 && matches!(cause, Cause::NoFootage | Cause::CutShort | Cause::Failed | Cause::Refused)
     }
 }
 

@@ -11,8 +11,9 @@ use archive::window::Window;
 
 use super::model::{BEGIN, Fleet, Recorder, chance};
 
-/// How long the platform takes to answer a call.
+/// How long the platform takes to give a URL, on average; and to refuse, which overtakes URLs that were asked for before.
 pub const REPLY_MILLISECONDS: i64 = 300;
+const REFUSAL_MILLISECONDS: i64 = 100;
 
 /// What happened in a night.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -150,7 +151,11 @@ impl<'a> World<'a> {
             }
         };
         self.cameras[index].attempt = Some(Attempt { window: *window, outcome, work });
-        self.note(at + REPLY_MILLISECONDS, Due::Answer(index));
+        let reply = match self.cameras[index].attempt.as_ref().and_then(|attempt| attempt.work) {
+            Some(_) => REPLY_MILLISECONDS / 2 + (chance(self.night.calls, window) % REPLY_MILLISECONDS as u64) as i64,
+            None => REFUSAL_MILLISECONDS,
+        };
+        self.note(at + reply, Due::Answer(index));
     }
 
     /// When something happens next, unless somebody asks for something before.

@@ -179,7 +179,7 @@ fn a_camera_that_turns_out_to_hang_off_an_nvr_keeps_to_its_limit_from_then_on() 
     let ended = running.remove(0);
     scheduler.complete(&ended, &Outcome::Archived, now);
     for camera in 1..=3 {
-        scheduler.assign(device(camera), &shared, now);
+        scheduler.assign(device(camera), &shared, Some("7"), now);
     }
     let mut most = 0;
     let mut archived = 600;
@@ -201,4 +201,34 @@ fn a_camera_that_turns_out_to_hang_off_an_nvr_keeps_to_its_limit_from_then_on() 
     assert_eq!((archived, most), (3 * HOUR, 1));
     let names: Vec<_> = scheduler.learned().into_iter().map(|(nvr, _)| nvr).collect();
     assert_eq!(names, [shared], "nothing is remembered of NVRs that were none");
+}
+
+/// Four are asked for at once, three may play, and the refusal is there before the URLs are.
+#[test]
+fn a_refusal_that_overtakes_the_urls_of_its_batch_does_not_bring_the_limit_below_what_streams() {
+    let fleet: Vec<_> = (0..4).map(|camera| work(camera, "a", range(NINE, NINE + HOUR))).collect();
+    let mut scheduler = Scheduler::new(fleet, policy(), 7, later());
+    let mut started = Vec::new();
+    while let Step::Start(window) = scheduler.poll(later()) {
+        started.push(window);
+    }
+    assert_eq!(started.len(), 4);
+    scheduler.complete(&started[0], &Outcome::Missed(Class::NvrFull), later());
+    for window in &started[1..] {
+        scheduler.streaming(window, later() + Duration::from_secs(2));
+    }
+    assert_eq!(scheduler.nvr_state(device(0)).expect("it is known").limit, 3);
+}
+
+/// What broke once is not left to be overwritten behind everything else of its camera.
+#[test]
+fn a_retry_in_danger_goes_before_younger_footage() {
+    let fleet = vec![work(1, "a", range(NINE, NINE + 40 * HOUR))];
+    let mut first = true;
+    let night = play(fleet, keeping(&[("a", 60)]), later(), |_, _, _| match std::mem::take(&mut first) {
+        true => at_once(Outcome::Broken),
+        false => in_a_minute(Outcome::Archived),
+    });
+    let again = night.starts.iter().skip(1).position(|(_, window)| window.range.start().get() == NINE);
+    assert!(again.is_some_and(|position| position <= 2), "it came after {again:?} others");
 }
