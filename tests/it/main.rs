@@ -6,6 +6,7 @@ mod devices;
 mod documents;
 mod flv_oracles;
 mod kill;
+mod live;
 mod outcomes;
 mod sim_footage;
 mod sim_server;
