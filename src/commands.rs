@@ -6,6 +6,7 @@ mod gaps;
 mod logging;
 mod one_off;
 mod plan;
+mod play;
 mod recorders;
 mod refresh;
 mod rehearse;
@@ -58,6 +59,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Gaps(args)) => gaps::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Devices(args)) => devices::run(args).await,
+            Some(Command::Play(args)) => play::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
         }

@@ -15,7 +15,7 @@ use crate::sim_server::{Caller, device, start};
 use crate::support::{fleet, until};
 
 /// Camera 1 sends H.264, camera 2 H.265, camera 3 is refused; their clocks run sixty times too fast.
-fn cameras() -> Config {
+pub fn cameras() -> Config {
     let set_up = r#"
         live_speed = 60.0
         channel_life = "10m"

@@ -8,6 +8,7 @@ mod flv_oracles;
 mod kill;
 mod live;
 mod outcomes;
+mod play;
 mod sim_footage;
 mod sim_server;
 mod stop;
