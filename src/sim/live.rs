@@ -13,7 +13,7 @@ use crate::instant::Instant;
 use crate::sim::channels::{Channel, Codec};
 use crate::sim::fault::LiveFault;
 use crate::sim::footage::{KEYFRAME_SECONDS, LiveFootage, Picture};
-use crate::sim::hls::{Hls, SEGMENT_SECONDS};
+use crate::sim::hls::{Hls, HlsForm, SEGMENT_SECONDS};
 use crate::sim::log::{LiveForm, LiveRecord, MediaEvent};
 use crate::sim::media::{BEFORE_ABORT, aborted};
 use crate::sim::server::Shared;
@@ -73,7 +73,7 @@ fn may_open(world: &mut World, name: &str, now: Instant) -> Option<Channel> {
 }
 
 /// The channel's HLS as far as it has come. When the channel is opened, one segment is there already.
-fn hls(channel: &Channel, form: crate::sim::hls::HlsForm, now: Instant) -> Option<Hls> {
+fn hls(channel: &Channel, form: HlsForm, now: Instant) -> Option<Hls> {
     let mut seconds = channel.camera_clock(now).since(channel.opened).as_secs();
     let mut changes_at = None;
     match channel.fault {

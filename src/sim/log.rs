@@ -36,7 +36,7 @@ pub struct CallRecord {
     /// The number of the download, when one was accepted.
     pub lease: Option<Lease>,
     /// What a `startNewMediaPlay` asked for; nothing when it was malformed.
-    pub live: Option<LiveCall>,
+    pub play: Option<LiveCall>,
 }
 
 /// What a `startNewMediaPlay` asked for, and came to.

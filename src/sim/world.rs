@@ -78,7 +78,7 @@ impl World {
         let method = parameters.get(param::METHOD).map_or("", String::as_str);
         let window = methods::window(&parameters, self.config.zone).ok();
         let is_live = method == method::START_PLAY;
-        let live = methods::wanted(&parameters).ok().filter(|_| is_live).map(|wanted| LiveCall {
+        let play = methods::wanted(&parameters).ok().filter(|_| is_live).map(|wanted| LiveCall {
             secondary: wanted.secondary,
             permanent: wanted.standing_until.is_some(),
             channel: None,
@@ -96,7 +96,7 @@ impl World {
             stat: None,
             result: None,
             lease: None,
-            live,
+            play,
         };
         if let Err(code) = self.gateway.check(&parameters, now) {
             return self.reply(record, Came::Stat(code), now);
@@ -222,7 +222,7 @@ impl World {
             Came::Stat(code) => (code, None),
             Came::Data(data) => (0, Some(data)),
             Came::Play(number, data) => {
-                record.live = record.live.map(|live| LiveCall { channel: Some(number), ..live });
+                record.play = record.play.map(|play| LiveCall { channel: Some(number), ..play });
                 (0, Some(data))
             }
             Came::Download(result, accepted) => {

@@ -66,9 +66,9 @@ async fn each_code_of_the_vendors_page_is_answered() {
     }
     let calls = running.calls();
     assert_eq!(calls.iter().map(|call| call.device).collect::<Vec<_>>(), [1, 3, 77].map(|n| Some(device(n))));
-    let live = calls[0].live.expect("a right call");
+    let live = calls[0].play.expect("a right call");
     assert_eq!((live.secondary, live.permanent, live.channel), (true, false, Some(1)));
-    assert_eq!(calls[1].live.and_then(|live| live.channel), None);
+    assert_eq!(calls[1].play.and_then(|play| play.channel), None);
     running.shutdown().await;
 }
 

@@ -49,7 +49,7 @@ async fn it_prints_the_urls_and_the_codec() {
         assert!(said.contains(expected), "{expected:?} is not in:\n{said}");
     }
     let calls = place.platform.calls();
-    let secondary: Vec<_> = calls.iter().filter_map(|call| call.live).map(|live| live.secondary).collect();
+    let secondary: Vec<_> = calls.iter().filter_map(|call| call.play).map(|live| live.secondary).collect();
     assert_eq!(secondary, [false, false, true]);
 }
 
@@ -163,7 +163,7 @@ async fn the_client_asks_for_standing_channels_in_the_documents_words() {
     for options in [PlayOptions::default(), standing] {
         client.start_play(device(1), options).await.expect("a live stream");
     }
-    let asked: Vec<_> = platform.calls().iter().filter_map(|call| call.live).collect();
+    let asked: Vec<_> = platform.calls().iter().filter_map(|call| call.play).collect();
     let asked: Vec<_> = asked.iter().map(|live| (live.secondary, live.permanent, live.channel)).collect();
     assert_eq!(asked, [(false, false, Some(1)), (true, true, Some(2))]);
     platform.shutdown().await;
