@@ -1,10 +1,12 @@
 //! Arguments, and nothing else: what they mean is for [`crate::commands`] to find out.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::device::DeviceId;
 use crate::exit_code::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -119,6 +121,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Print the cameras: stores, NVRs and how each NVR is known; --refresh asks the platform first.
     Devices(DevicesArgs),
+    /// Print a camera's live URLs, or start a player on the best of them.
+    Play(PlayArgs),
     /// Run the main job against the simulated platform: needs no account.
     Rehearse(RehearseArgs),
     /// Serve the simulated platform.
@@ -193,6 +197,40 @@ pub struct DevicesArgs {
     /// How.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// `archive play`
+#[derive(Debug, Args)]
+pub struct PlayArgs {
+    /// The camera, by the platform's number.
+    #[arg(long, short = 'd', value_name = "N")]
+    pub device: DeviceId,
+    /// Its secondary stream: smaller pictures.
+    #[arg(long)]
+    pub secondary: bool,
+    /// Take this one of the URLs, instead of the best.
+    #[arg(long, value_enum)]
+    pub protocol: Option<Protocol>,
+    /// Start a player at once, with the URL as its last argument: `--exec mpv --no-audio`. All that follows is the player's, so
+    /// it comes last.
+    #[arg(long, value_name = "PROGRAM [ARGS]", num_args = 1.., allow_hyphen_values = true, conflicts_with = "json")]
+    pub exec: Vec<OsString>,
+    /// How.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How a live stream travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// FLV over HTTP; only for H.264.
+    Flv,
+    /// HLS.
+    Hls,
+    /// RTSP.
+    Rtsp,
+    /// RTMP; only for H.264.
+    Rtmp,
 }
 
 /// `archive rehearse`
@@ -280,6 +318,15 @@ mod tests {
         let cli = Cli::try_parse_from(line).expect("the line is right");
         assert!(cli.command.is_none() && cli.one_off.dry_run);
         assert_eq!(cli.one_off.selection.devices, ["5,7", "9"]);
+    }
+
+    #[test]
+    fn all_that_follows_exec_is_the_players() {
+        let line = ["archive", "play", "-d", "5", "--exec", "mpv", "--json", "-v", "--", "--x"];
+        let Ok(Cli { command: Some(Command::Play(args)), .. }) = Cli::try_parse_from(line) else { panic!("{line:?}") };
+        assert_eq!(args.exec, ["mpv", "--json", "-v", "--", "--x"]);
+        assert!(!args.common.json && args.common.verbose == 0);
+        assert!(Cli::try_parse_from(["archive", "play", "-d", "5", "--json", "--exec", "mpv"]).is_err());
     }
 
     #[test]

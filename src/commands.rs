@@ -7,6 +7,7 @@ mod logging;
 mod one_off;
 mod past;
 mod plan;
+mod play;
 mod recorders;
 mod refresh;
 mod rehearse;
@@ -59,6 +60,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Gaps(args)) => gaps::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Devices(args)) => devices::run(args).await,
+            Some(Command::Play(args)) => play::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
         }

@@ -5,9 +5,12 @@
 //!
 //! An FLV is a header, then tags, and behind each tag its size (PreviousTagSize). Field defects that it lives with:
 //! sizes that do not match, garbage between tags, an end anywhere. What to make of them is for [`crate::judge`].
+//!
+//! A live stream has no end: [`Cutter`] makes pieces of it that have one.
 
 mod amf;
 mod contents;
+mod cut;
 mod picture;
 mod report;
 mod resync;
@@ -17,6 +20,7 @@ mod tests;
 mod timeline;
 
 pub use amf::Claims;
+pub use cut::{Cut, CutError, Cutter};
 pub use report::{Configurations, End, FirstBytes, Garbage, Jumps, Report, Signature, TagCounts, Track};
 
 use contents::Contents;

@@ -4,10 +4,12 @@
 //! seen in production, **\[unknown\]** nobody wrote it down.
 //!
 //! [`wire`] holds names, answers and the table of codes; [`sign`] the signature; [`client`] calls the gateway;
-//! [`listing`] asks for stores and their cameras; [`media`] opens the URLs that it hands out.
+//! [`listing`] asks for stores and their cameras; [`media`] opens the URLs that it hands out; [`live`] chooses among those of a
+//! live stream.
 
 pub mod client;
 pub mod listing;
+pub mod live;
 pub mod media;
 mod pace;
 pub mod sign;

@@ -12,18 +12,23 @@
 //! | [`methods`], [`answer`] | what methods answer, and how it is written |
 //! | [`model`] | who may download what, and when; no clock of its own |
 //! | [`media`], [`footage`] | what a media URL sends |
+//! | [`channels`] | how long a live channel lives; no clock of its own |
+//! | [`live`], [`hls`] | what a live channel's URLs send |
 //! | [`fault`], [`draw`] | what goes wrong, and how it follows from the seed |
 //! | [`script`] | what a test forces |
 //! | [`log`] | what happened |
 //! | [`moment`], [`error`] | times as a set-up writes them; why it cannot start |
 
 pub mod answer;
+pub mod channels;
 pub mod config;
 pub mod draw;
 pub mod error;
 pub mod fault;
 pub mod footage;
 pub mod gateway;
+pub mod hls;
+pub mod live;
 pub mod log;
 pub mod media;
 pub mod methods;
@@ -36,7 +41,7 @@ pub mod world;
 
 pub use config::{Config, Speed};
 pub use error::SimError;
-pub use fault::{MediaFault, Profile};
-pub use log::{CallRecord, MediaEvent, MediaRecord};
+pub use fault::{LiveFault, MediaFault, Profile};
+pub use log::{CallRecord, LiveRecord, MediaEvent, MediaRecord};
 pub use script::{Scripted, Trouble};
 pub use server::{Options, Running, serve, start, start_rehearsal};

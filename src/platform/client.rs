@@ -13,11 +13,13 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
+use super::live;
 use super::pace::Pace;
 use super::sign::{self, Algorithm};
 use super::wire::{self, Answer, Download, method, param};
 use crate::device::DeviceId;
 use crate::outcome::{Class, Code};
+use crate::time_range::UtcSecond;
 use crate::untrusted::Untrusted;
 
 /// An answer longer than this is not one of the gateway's. A device list of 100,000 cameras is 30 MB.
@@ -31,6 +33,19 @@ const TOKEN_LIFE: TimeDelta = TimeDelta::hours(24);
 
 /// Before the same call is made again after -100.
 const REPEAT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a live channel waits for its first viewer, in seconds. **\[doc\]**
+pub const CHANNEL_LIFE_SECONDS: u64 = 10;
+
+/// Which live stream is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlayOptions {
+    /// The secondary stream instead of the main one.
+    pub secondary: bool,
+    /// The end of a standing channel, which is kept without a viewer until then. Without it the channel is closed when its
+    /// last viewer leaves. **\[doc\]**
+    pub standing_until: Option<UtcSecond>,
+}
 
 /// Who calls, and how.
 #[derive(Clone, Debug)]
@@ -258,10 +273,17 @@ impl Client {
         }
     }
 
-    /// Asks for a live stream's URLs; the platform closes the channel when nobody pulls within 10 s. **\[doc\]**
-    pub async fn start_play(&self, device: DeviceId, secondary: bool) -> Result<wire::Play, CallError> {
-        let business = [("deviceId", device.to_string()), ("isSlave", u8::from(secondary).to_string())];
-        self.call(method::START_PLAY, &business).await
+    /// Asks for a live stream's URLs, of which there is at least one. The platform closes the channel when nobody pulls within
+    /// [`CHANNEL_LIFE_SECONDS`]. **\[doc\]** The business parameters go into the form, as the documents have it; a production
+    /// client sends them as a JSON body, with version `v4` **\[sdk\]**, which this one does not.
+    pub async fn start_play(&self, device: DeviceId, options: PlayOptions) -> Result<wire::Play, CallError> {
+        let mut business = vec![("deviceId", device.to_string()), ("isSlave", u8::from(options.secondary).to_string())];
+        if let Some(until) = options.standing_until {
+            business.extend([("permanent", "true".to_owned()), ("timeout", until.get().to_string())]);
+        }
+        let method = method::START_PLAY;
+        let play: wire::Play = self.call(method, &business).await?;
+        if live::offers(&play).is_empty() { Err(CallError::NoUrl { method }) } else { Ok(play) }
     }
 
     /// One call of a method, with every remedy that the client has.

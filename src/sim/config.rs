@@ -7,9 +7,11 @@ use std::str::FromStr;
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer};
 
+use crate::sim::channels::Codec;
 use crate::sim::error::SimError;
 use crate::sim::fault::Profile;
 use crate::sim::footage::Hole;
+use crate::sim::hls::HlsForm;
 use crate::sim::moment::{Length, Period};
 
 mod rehearsal;
@@ -151,6 +153,14 @@ pub struct Config {
     pub first_timestamp: FirstTimestamp,
     /// Whether a URL names the camera's MAC address before its recorder's; false. **\[unknown\]** whether it does.
     pub camera_mac_first: bool,
+    /// How long a live channel waits for its first viewer; 10 s. **\[doc\]**
+    pub channel_life: Length,
+    /// How many times too fast the clocks of live cameras run; 1.
+    pub live_speed: f64,
+    /// In which form HLS comes; MPEG-TS.
+    pub hls: HlsForm,
+    /// Whether `tlsflv` and `tlshls` are given too; false. Nothing here speaks TLS: they are the same http URLs.
+    pub tls_urls: bool,
     /// The account for the user token; none is wanted.
     pub login: Option<LoginConfig>,
     /// The stores.
@@ -227,6 +237,12 @@ pub struct CameraConfig {
     /// Whether this user may not use it (103064).
     #[serde(default)]
     pub refused: bool,
+    /// How its live pictures are coded; H.264. Recordings are H.264 here, whatever it says.
+    #[serde(default)]
+    pub codec: Codec,
+    /// When it is off: it sends nothing live, and there is no footage of it.
+    #[serde(default)]
+    pub offline: Vec<Period>,
 }
 
 fn four() -> u32 {
@@ -276,6 +292,10 @@ impl Default for Config {
             hole: Hole::default(),
             first_timestamp: FirstTimestamp::default(),
             camera_mac_first: false,
+            channel_life: Length::seconds(10),
+            live_speed: 1.0,
+            hls: HlsForm::default(),
+            tls_urls: false,
             login: None,
             stores: Vec::new(),
         }
@@ -318,6 +338,13 @@ impl Config {
         }
         if self.url_life <= Length::default() {
             problems.push("url_life must be longer than 0".into());
+        }
+        if self.channel_life <= Length::default() {
+            problems.push("channel_life must be longer than 0".into());
+        }
+        // A live stream has no end, and so no "max".
+        if !(0.001..=1000.0).contains(&self.live_speed) {
+            problems.push(format!("live_speed: {} is not between 0.001 and 1000", self.live_speed));
         }
         if problems.is_empty() { Ok(()) } else { Err(SimError::Config(problems.join("; "))) }
     }
@@ -371,6 +398,8 @@ mod tests {
             ("seed", "sede", "sede"),
             ("id = 9", "id = 5", "device 5 is there twice"),
             ("\"20\"", "\"fast\"", "is no speed"),
+            ("live_speed = 60.0", "live_speed = 0.0", "live_speed: 0 is not between"),
+            ("\"h265\"", "\"h266\"", "h266"),
             ("id = 9", "id = -1", "device -1"),
         ] {
             let error = Config::from_toml(&EXAMPLE.replacen(from, to, 1)).expect_err(named).to_string();

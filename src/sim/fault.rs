@@ -66,6 +66,22 @@ pub enum MediaFault {
     Http(u16, String),
 }
 
+/// How a live channel goes wrong. Seconds are of media: of a viewer's own stream when it is FLV, since the channel was opened
+/// when it is HLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveFault {
+    /// The URLs are given, and nothing is found there.
+    NotFound,
+    /// The connection is aborted; HLS is not found any longer.
+    DropAfterSeconds(u32),
+    /// No byte more, and the connection stays open; the HLS playlist grows no longer.
+    StallAfterSeconds(u32),
+    /// The pictures have another size from the next keyframe on, which a new sequence header says; HLS changes between H.264
+    /// and H.265, after a discontinuity.
+    ChangeAfterSeconds(u32),
+}
+
 /// What goes wrong with one answer to `startRecReqDown`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {

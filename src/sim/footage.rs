@@ -7,8 +7,14 @@ use std::sync::LazyLock;
 use crate::device::DeviceId;
 use crate::time_range::{RangeSet, TimeRange};
 
-/// How the clip was made is in the README beside it.
+mod live;
+
+pub use live::{KEYFRAME_SECONDS, LiveFootage};
+
+/// How the clips were made is in the README beside them.
 static CLIP: LazyLock<Clip> = LazyLock::new(|| Clip::read(include_bytes!("clip.flv")));
+/// The same pictures in a smaller size, without sound.
+static SMALL_CLIP: LazyLock<Clip> = LazyLock::new(|| Clip::read(include_bytes!("clips/small.flv")));
 
 /// Milliseconds from one picture to the next.
 const PICTURE_MS: u32 = 200;
@@ -31,7 +37,7 @@ const FILE_HEADER: [u8; 13] = [b'F', b'L', b'V', 1, 5, 0, 0, 0, 9, 0, 0, 0, 0];
 /// A keyframe of AVC that says "end of sequence".
 const END_OF_SEQUENCE: [u8; 5] = [0x17, 2, 0, 0, 0];
 
-/// The payloads of the clip's tags.
+/// The payloads of a clip's tags. One without sound has an empty audio configuration.
 struct Clip {
     video_config: &'static [u8],
     audio_config: &'static [u8],
@@ -55,8 +61,9 @@ impl Clip {
         }
         let pictures = video[1..=(CLIP_SECONDS * PICTURES) as usize].to_vec();
         // The first frame after the configuration is the encoder's priming.
-        let sounds = audio[2..2 + CLIP_SOUNDS as usize].to_vec();
-        Self { video_config: video[0], audio_config: audio[0], pictures, sounds }
+        let sounds = audio.get(2..2 + CLIP_SOUNDS as usize).unwrap_or_default().to_vec();
+        let audio_config = audio.first().copied().unwrap_or_default();
+        Self { video_config: video[0], audio_config, pictures, sounds }
     }
 }
 
@@ -75,9 +82,9 @@ pub enum Hole {
 #[derive(Clone, Copy, Debug)]
 struct Second {
     /// Its place on the stream's clock.
-    at: u32,
+    at: u64,
     /// Its place in its stretch of footage, where the clip begins anew.
-    in_stretch: u32,
+    in_stretch: u64,
 }
 
 /// The FLV of one window: piece 0 is the file's header with metadata and configuration, then one piece a second of
@@ -95,7 +102,8 @@ impl Footage {
         let seconds = seconds(stretches, hole);
         let mut preface = FILE_HEADER.to_vec();
         // The claimed duration is what was asked for, whatever there is: such claims are not to be believed.
-        tag(&mut preface, SCRIPT, 0, &metadata(device, asked));
+        let texts = [("device", device.to_string()), ("start", asked.start().to_string())];
+        tag(&mut preface, SCRIPT, 0, &metadata(Some(asked.seconds() as f64), Picture::Large, &texts));
         if !seconds.is_empty() {
             tag(&mut preface, VIDEO, first_timestamp, CLIP.video_config);
             tag(&mut preface, AUDIO, first_timestamp, CLIP.audio_config);
@@ -126,7 +134,7 @@ impl Footage {
         }
         let mut bytes = Vec::new();
         match self.seconds.get(index - 1) {
-            Some(second) => self.write_second(&mut bytes, *second),
+            Some(second) => write_second(&mut bytes, *second, &CLIP, self.first_timestamp),
             None if index + 1 == self.pieces() => tag(&mut bytes, VIDEO, self.end_timestamp(), &END_OF_SEQUENCE),
             None => {}
         }
@@ -140,7 +148,8 @@ impl Footage {
         }
         match self.seconds.get(index - 1) {
             Some(second) => {
-                let pictures: usize = pictures_of(*second).map(|(_, payload)| payload.len() + TAG_OVERHEAD).sum();
+                let pictures: usize =
+                    pictures_of(*second, &CLIP).map(|(_, payload)| payload.len() + TAG_OVERHEAD).sum();
                 let sounds: usize = sounds_of(*second).map(|(_, payload)| payload.len() + TAG_OVERHEAD).sum();
                 pictures + sounds
             }
@@ -154,22 +163,9 @@ impl Footage {
         (0..pieces).map(|index| self.piece_size(index) as u64).sum()
     }
 
-    fn write_second(&self, bytes: &mut Vec<u8>, second: Second) {
-        let mut sounds = sounds_of(second).peekable();
-        for (picture_at, picture) in pictures_of(second) {
-            while let Some((at, sound)) = sounds.next_if(|(at, _)| *at < picture_at) {
-                tag(bytes, AUDIO, self.first_timestamp.wrapping_add(at), sound);
-            }
-            tag(bytes, VIDEO, self.first_timestamp.wrapping_add(picture_at), picture);
-        }
-        for (at, sound) in sounds {
-            tag(bytes, AUDIO, self.first_timestamp.wrapping_add(at), sound);
-        }
-    }
-
     fn end_timestamp(&self) -> u32 {
-        let end = self.seconds.last().map_or(0, |last| (last.at + 1) * 1000);
-        self.first_timestamp.wrapping_add(end)
+        let end = self.seconds.last().map_or(0, |last| last.at + 1);
+        self.first_timestamp.wrapping_add(wrapped(end * 1000))
     }
 }
 
@@ -179,26 +175,47 @@ fn seconds(stretches: &RangeSet, hole: Hole) -> Vec<Second> {
     let mut seconds: Vec<Second> = Vec::new();
     for stretch in stretches {
         let at = match hole {
-            Hole::Squeeze => seconds.len() as u32,
-            // OK to cut to 32 bits here and below: a window has at most 600 seconds.
-            Hole::Jump => (stretch.start() - first) as u32,
+            Hole::Squeeze => seconds.len() as u64,
+            // OK here and below: the ranges of a set come in order, and hold at least a second.
+            Hole::Jump => (stretch.start() - first).unsigned_abs(),
         };
-        seconds.extend((0..stretch.seconds() as u32).map(|in_stretch| Second { at: at + in_stretch, in_stretch }));
+        seconds
+            .extend((0..stretch.seconds().unsigned_abs()).map(|in_stretch| Second { at: at + in_stretch, in_stretch }));
     }
     seconds
 }
 
-/// A second's pictures with their times on the stream's clock.
-fn pictures_of(second: Second) -> impl Iterator<Item = (u32, &'static [u8])> {
-    let first = (second.in_stretch % CLIP_SECONDS) * PICTURES;
-    (0..PICTURES).map(move |n| (second.at * 1000 + n * PICTURE_MS, CLIP.pictures[(first + n) as usize]))
+/// Writes a second's tags in order of time.
+fn write_second(bytes: &mut Vec<u8>, second: Second, clip: &Clip, first_timestamp: u32) {
+    let mut sounds = sounds_of(second).peekable();
+    for (picture_at, picture) in pictures_of(second, clip) {
+        while let Some((at, sound)) = sounds.next_if(|(at, _)| *at < picture_at) {
+            tag(bytes, AUDIO, first_timestamp.wrapping_add(wrapped(at)), sound);
+        }
+        tag(bytes, VIDEO, first_timestamp.wrapping_add(wrapped(picture_at)), picture);
+    }
+    for (at, sound) in sounds {
+        tag(bytes, AUDIO, first_timestamp.wrapping_add(wrapped(at)), sound);
+    }
+}
+
+/// Milliseconds as FLV has them: modulo 2³².
+fn wrapped(milliseconds: u64) -> u32 {
+    (milliseconds & 0xffff_ffff) as u32
+}
+
+/// A second's pictures with their times on the stream's clock, in milliseconds.
+fn pictures_of(second: Second, clip: &Clip) -> impl Iterator<Item = (u64, &'static [u8])> {
+    let first = (second.in_stretch % u64::from(CLIP_SECONDS)) as usize * PICTURES as usize;
+    (0..PICTURES as usize).map(move |n| (second.at * 1000 + n as u64 * u64::from(PICTURE_MS), clip.pictures[first + n]))
 }
 
 /// A second's AAC frames with their times. The sound runs on over holes, since its frames do not begin on seconds.
-fn sounds_of(second: Second) -> impl Iterator<Item = (u32, &'static [u8])> {
-    let first = (second.at * 1000).div_ceil(SOUND_MS);
-    let end = (second.at * 1000 + 1000).div_ceil(SOUND_MS);
-    (first..end).map(|n| (n * SOUND_MS, CLIP.sounds[(n % CLIP_SOUNDS) as usize]))
+fn sounds_of(second: Second) -> impl Iterator<Item = (u64, &'static [u8])> {
+    let sound_ms = u64::from(SOUND_MS);
+    let first = (second.at * 1000).div_ceil(sound_ms);
+    let end = (second.at * 1000 + 1000).div_ceil(sound_ms);
+    (first..end).map(move |n| (n * sound_ms, CLIP.sounds[(n % u64::from(CLIP_SOUNDS)) as usize]))
 }
 
 /// Writes a tag and the PreviousTagSize after it.
@@ -215,21 +232,46 @@ fn tag(bytes: &mut Vec<u8>, kind: u8, timestamp: u32, payload: &[u8]) {
     bytes.extend_from_slice(&(size + 11).to_be_bytes());
 }
 
-/// `onMetaData` in AMF0. The device and the start make one window's bytes differ from another's.
-fn metadata(device: DeviceId, asked: TimeRange) -> Vec<u8> {
+/// In which size the pictures are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// 160×90: recordings, and the main live stream.
+    Large,
+    /// 96×54: the secondary live stream.
+    Small,
+}
+
+impl Picture {
+    fn clip(self) -> &'static Clip {
+        match self {
+            Self::Large => &CLIP,
+            Self::Small => &SMALL_CLIP,
+        }
+    }
+
+    const fn size(self) -> (f64, f64) {
+        match self {
+            Self::Large => (160.0, 90.0),
+            Self::Small => (96.0, 54.0),
+        }
+    }
+}
+
+/// `onMetaData` in AMF0, with a duration where one is claimed. `texts` make one stream's bytes differ from another's.
+fn metadata(duration: Option<f64>, picture: Picture, texts: &[(&str, String)]) -> Vec<u8> {
     const NUMBER: u8 = 0;
     const STRING: u8 = 2;
     const ECMA_ARRAY: u8 = 8;
-    let numbers = [
-        ("duration", asked.seconds() as f64),
-        ("width", 160.0),
-        ("height", 90.0),
+    let (width, height) = picture.size();
+    let mut numbers = vec![
+        ("width", width),
+        ("height", height),
         ("framerate", f64::from(PICTURES)),
         ("videocodecid", 7.0),
         ("audiocodecid", 10.0),
         ("audiosamplerate", 16_000.0),
     ];
-    let texts = [("device", device.to_string()), ("start", asked.start().to_string())];
+    numbers.splice(0..0, duration.map(|seconds| ("duration", seconds)));
 
     let mut bytes = vec![STRING];
     short_text(&mut bytes, "onMetaData");
@@ -243,7 +285,7 @@ fn metadata(device: DeviceId, asked: TimeRange) -> Vec<u8> {
     for (name, text) in texts {
         short_text(&mut bytes, name);
         bytes.push(STRING);
-        short_text(&mut bytes, &text);
+        short_text(&mut bytes, text);
     }
     bytes.extend_from_slice(&[0, 0, 9]);
     bytes

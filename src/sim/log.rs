@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::sim::error::SimError;
-use crate::sim::fault::MediaFault;
+use crate::sim::fault::{LiveFault, MediaFault};
 use crate::sim::model::Lease;
 use crate::time_range::TimeRange;
 
@@ -26,7 +26,7 @@ pub struct CallRecord {
     pub answered: Option<Instant>,
     /// `_mt`, as it was sent; empty when it was not.
     pub method: String,
-    /// The device of a `startRecReqDown`.
+    /// The device of a `startRecReqDown` or a `startNewMediaPlay`.
     pub device: Option<DeviceId>,
     /// The recorder of that device; nothing when the set-up has none for it.
     pub nvr: Option<NvrId>,
@@ -40,6 +40,51 @@ pub struct CallRecord {
     pub result: Option<i64>,
     /// The number of the download, when one was accepted.
     pub lease: Option<Lease>,
+    /// What a `startNewMediaPlay` asked for; nothing when it was malformed.
+    pub play: Option<LiveCall>,
+}
+
+/// What a `startNewMediaPlay` asked for, and came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LiveCall {
+    /// The secondary stream instead of the main one.
+    pub secondary: bool,
+    /// Whether the channel was to be a standing one.
+    pub permanent: bool,
+    /// The number of the channel, when one was opened.
+    pub channel: Option<u64>,
+}
+
+/// In which form a live channel is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveForm {
+    /// HTTP-FLV: one request for as long as it is watched.
+    Flv,
+    /// A playlist, a segment, or what initializes segments: a request each.
+    Hls,
+}
+
+/// One event of a live channel's URLs. A viewer of FLV comes and leaves, which are two; a request of HLS is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LiveRecord {
+    /// When, in milliseconds since 1970 on the platform's clock.
+    #[serde(serialize_with = "millis")]
+    pub at: Instant,
+    /// What. A live stream is never sent whole; one whose camera goes off has failed.
+    pub live: MediaEvent,
+    /// How it is watched.
+    pub form: LiveForm,
+    /// The number of the channel; nothing when it is unknown or closed.
+    pub channel: Option<u64>,
+    /// Its camera.
+    pub device: Option<DeviceId>,
+    /// The seconds, on its camera's clock, whose pictures an FLV has carried so far.
+    pub seconds: Option<TimeRange>,
+    /// What was to go wrong.
+    pub fault: Option<LiveFault>,
+    /// Bytes handed to the connection so far.
+    pub bytes: u64,
 }
 
 /// What happened to a media URL.
@@ -95,6 +140,7 @@ pub struct Log {
 struct Kept {
     calls: Vec<CallRecord>,
     media: Vec<MediaRecord>,
+    live: Vec<LiveRecord>,
     file: Option<File>,
 }
 
@@ -123,6 +169,13 @@ impl Log {
         kept.media.push(record);
     }
 
+    /// Adds an event of a live channel.
+    pub fn live(&self, record: LiveRecord) {
+        let mut kept = self.kept();
+        kept.write(&record);
+        kept.live.push(record);
+    }
+
     /// Every call so far.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.kept().calls.clone()
@@ -131,6 +184,11 @@ impl Log {
     /// Every event of media URLs so far.
     pub fn media_events(&self) -> Vec<MediaRecord> {
         self.kept().media.clone()
+    }
+
+    /// Every event of live channels so far.
+    pub fn live_events(&self) -> Vec<LiveRecord> {
+        self.kept().live.clone()
     }
 
     /// OK to go on after a panic elsewhere: records are only ever added whole.

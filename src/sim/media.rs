@@ -25,7 +25,7 @@ const UNPACED_SECONDS: usize = 16;
 /// A cut after so many bytes of a piece is inside its first tag: a header has 11, and no picture is shorter than 16.
 const INSIDE_FIRST_TAG: usize = 24;
 /// How long an aborted connection lingers, so that what was written before has mostly left the machine.
-const BEFORE_ABORT: Duration = Duration::from_millis(100);
+pub(super) const BEFORE_ABORT: Duration = Duration::from_millis(100);
 const NOISE_BYTES: usize = 5000;
 const PAGE: &str = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n";
 
@@ -238,7 +238,7 @@ impl Playback {
     }
 }
 
-fn aborted() -> io::Error {
+pub(super) fn aborted() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the simulated media server broke off")
 }
 

@@ -1,4 +1,4 @@
-//! What the methods besides the download answer, and how the parameters of a download are read.
+//! What the methods besides the download answer, and how the parameters of downloads and live streams are read.
 
 use chrono::{NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::device::DeviceId;
 use crate::instant::Instant;
-use crate::platform::wire::{LONGEST_DOWNLOAD_SECONDS, TIME_FORMAT};
+use crate::platform::wire::{LONGEST_DOWNLOAD_SECONDS, Play, TIME_FORMAT};
 use crate::sim::answer::{PARAMETER_ERROR, RANGE_ERROR};
+use crate::sim::channels::{Codec, Wanted};
 use crate::sim::config::{CameraConfig, LoginConfig, StoreConfig};
 use crate::sim::draw::{draw, of_text};
 use crate::sim::gateway::Parameters;
@@ -32,6 +33,56 @@ pub fn window(parameters: &Parameters, zone: Tz) -> Result<Window, i64> {
     let range = TimeRange::new(start, start + (to - from).num_seconds());
     let range = range.filter(|range| range.seconds() <= LONGEST_DOWNLOAD_SECONDS);
     range.map(|range| Window { device, range }).ok_or(RANGE_ERROR)
+}
+
+/// The camera that a live stream is asked of.
+pub fn watched_device(parameters: &Parameters) -> Option<DeviceId> {
+    parameters.get("deviceId")?.parse().ok()
+}
+
+/// Which live stream is asked for. The error is a `stat.code`. A standing channel wants a time; a time alone makes none.
+/// **\[doc\]**
+pub fn wanted(parameters: &Parameters) -> Result<Wanted, i64> {
+    let device = watched_device(parameters).ok_or(PARAMETER_ERROR)?;
+    let secondary = match parameters.get("isSlave").map(String::as_str) {
+        Some("0") => false,
+        Some("1") => true,
+        _ => return Err(PARAMETER_ERROR),
+    };
+    let standing = match parameters.get("permanent").map(String::as_str) {
+        None | Some("" | "false") => false,
+        Some("true") => true,
+        Some(_) => return Err(PARAMETER_ERROR),
+    };
+    let timeout: Option<i64> = match parameters.get("timeout").map(String::as_str) {
+        None | Some("") => None,
+        Some(text) => Some(text.parse().map_err(|_no_number| PARAMETER_ERROR)?),
+    };
+    let standing_until = match (standing, timeout) {
+        (false, _) => None,
+        (true, Some(seconds)) => Some(Instant::from(UtcSecond::new(seconds))),
+        (true, None) => return Err(PARAMETER_ERROR),
+    };
+    Ok(Wanted { device, secondary, standing_until })
+}
+
+/// `data` of `startNewMediaPlay`. FLV and RTMP are there for H.264 only. **\[doc\]** Nothing serves the `rtsp` and `rtmp` URLs:
+/// they are only there to be read. `with_tls` adds the URLs for TLS, which are the same ones here.
+pub fn play(origin: &str, channel: &str, codec: Codec, with_tls: bool) -> Play {
+    let host = origin.strip_prefix("http://").unwrap_or(origin);
+    let flv = if codec == Codec::H264 { format!("{origin}/rtsp/{channel}/live.flv") } else { String::new() };
+    let rtmp = if codec == Codec::H264 { format!("rtmp://{host}/rtsp/{channel}") } else { String::new() };
+    let hls = format!("{origin}/rtsp/{channel}/index.m3u8");
+    let tls = |url: &String| if with_tls { url.clone() } else { String::new() };
+    Play {
+        tlsflv: tls(&flv),
+        tlshls: tls(&hls),
+        flv,
+        rtmp,
+        hls,
+        rtsp: format!("rtsp://{host}/rtsp/{channel}"),
+        vencodingname: codec.name().to_owned(),
+    }
 }
 
 /// `data` of `getVideoDeviceList`. The error is a `stat.code`. **\[sdk\]**
@@ -163,6 +214,36 @@ mod tests {
             assert_eq!(window(&asked, chrono_tz::UTC), Err(RANGE_ERROR), "{start} to {end}");
         }
         assert_eq!(window(&parameters(&[("id", "five")]), chrono_tz::UTC), Err(PARAMETER_ERROR));
+    }
+
+    #[test]
+    fn a_live_stream_is_asked_for_in_the_documents_words() {
+        let asked = |pairs: &[(&str, &str)]| wanted(&parameters(pairs));
+        let (device, standing_until) = (DeviceId::new(5).expect("not negative"), None);
+        let main = [("deviceId", "5"), ("isSlave", "0")];
+        assert_eq!(asked(&main), Ok(Wanted { device, secondary: false, standing_until }));
+        assert_eq!(
+            asked(&[("deviceId", "5"), ("isSlave", "1"), ("timeout", "1593097150")]),
+            Ok(Wanted { device, secondary: true, standing_until }),
+            "a time alone makes no standing channel"
+        );
+        let standing = [main[0], main[1], ("permanent", "true"), ("timeout", "1593097150")];
+        let until = Some(Instant::from_millis(1_593_097_150_000));
+        assert_eq!(asked(&standing), Ok(Wanted { device, secondary: false, standing_until: until }));
+        for wrong in [&standing[..3], &[main[0]], &[main[1]], &[main[0], ("isSlave", "2")], &[("id", "5"), main[1]]] {
+            assert_eq!(asked(wrong), Err(PARAMETER_ERROR), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn flv_and_rtmp_are_offered_for_h264_alone() {
+        let offer = play("http://127.0.0.1:8500", "name", Codec::H264, false);
+        assert_eq!(offer.flv, "http://127.0.0.1:8500/rtsp/name/live.flv");
+        assert_eq!(offer.rtmp, "rtmp://127.0.0.1:8500/rtsp/name");
+        assert!(offer.tlsflv.is_empty() && offer.tlshls.is_empty());
+        let offer = play("http://127.0.0.1:8500", "name", Codec::H265, true);
+        assert!(offer.flv.is_empty() && offer.tlsflv.is_empty() && offer.rtmp.is_empty());
+        assert_eq!((&offer.tlshls, offer.vencodingname.as_str()), (&offer.hls, "H265"));
     }
 
     #[test]

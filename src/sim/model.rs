@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
+use crate::sim::channels::Codec;
 use crate::sim::config::{CameraConfig, Config, FirstTimestamp, NoFootage, NvrConfig};
 use crate::sim::draw::{draw, of_text};
 use crate::sim::fault::{self, Fault, MediaFault, Profile};
@@ -69,7 +70,9 @@ struct Camera {
     mac: String,
     holes: RangeSet,
     played: Vec<Stretch>,
+    offline: Vec<Stretch>,
     refused: bool,
+    codec: Codec,
     busy_until: Instant,
     /// How often each window has come as far as the dice, by its start.
     asks: BTreeMap<UtcSecond, u32>,
@@ -233,7 +236,7 @@ impl Model {
         };
         let first = match self.first_timestamp {
             FirstTimestamp::Zero => 0,
-            FirstTimestamp::Uptime => uptime(self.seed, window),
+            FirstTimestamp::Uptime => uptime(self.seed, window.device, window.range.start()),
         };
         let footage = Footage::new(window.device, window.range, &stretches, self.hole, first);
         self.last_lease += 1;
@@ -269,6 +272,30 @@ impl Model {
         let of_nvr: u32 = self.downloads.values().filter(same_nvr).map(|held| held.open).sum();
         let most = self.most_open_by_nvr.entry(self.nvrs[nvr].id.clone()).or_default();
         *most = (*most).max(of_nvr);
+    }
+
+    /// How the device's live pictures are coded, if this user may watch it. The error is a `stat.code`. A camera that is
+    /// off is no reason for a refusal: there is no code for that. **\[doc\]**
+    pub fn may_watch(&self, device: DeviceId) -> Result<Codec, i64> {
+        match self.cameras.get(&device) {
+            None => Err(103_092),
+            Some(camera) if camera.refused => Err(103_064),
+            Some(camera) => Ok(camera.codec),
+        }
+    }
+
+    /// Whether the device sends live: neither it nor its recorder, through which it is reached, is off.
+    pub fn sends_live(&self, device: DeviceId, at: Instant) -> bool {
+        let is_off = |camera: &Camera| any(&camera.offline, at);
+        self.cameras.get(&device).is_some_and(|camera| !is_off(camera)) && self.is_online(device, at)
+    }
+
+    /// The timestamp of the picture that a live stream from `second` begins with.
+    pub fn live_timestamp(&self, device: DeviceId, second: UtcSecond) -> u32 {
+        match self.first_timestamp {
+            FirstTimestamp::Zero => 0,
+            FirstTimestamp::Uptime => uptime(self.seed, device, second),
+        }
     }
 
     /// Says that a request for a download's URL has ended; `whole` when the last byte of the recording was sent.
@@ -346,10 +373,14 @@ impl Nvr {
 impl Camera {
     fn new(config: &CameraConfig, nvr: Option<usize>, start: Instant, zone: Tz) -> Self {
         let seconds = |hole: Stretch| TimeRange::new(hole.from.to_utc_second(), hole.to.to_utc_second());
+        let offline = resolve(&config.offline, start, zone);
+        let holes = resolve(&config.holes, start, zone).into_iter().chain(offline.iter().copied());
         Self {
             nvr,
             mac: mac(draw(&[config.id.cast_unsigned()])),
-            holes: resolve(&config.holes, start, zone).into_iter().filter_map(seconds).collect(),
+            holes: holes.filter_map(seconds).collect(),
+            offline,
+            codec: config.codec,
             played: resolve(&config.played, start, zone),
             refused: config.refused,
             busy_until: Instant::from_millis(i64::MIN),
@@ -371,10 +402,10 @@ fn mac(number: u64) -> String {
     format!("02{:010x}", number & 0xff_ffff_ffff)
 }
 
-/// The camera's uptime in milliseconds at the window's start, as 32 bits.
-fn uptime(seed: u64, window: Window) -> u32 {
-    let booted = draw(&[seed, window.device.get().cast_unsigned()]);
-    let milliseconds = window.range.start().get().cast_unsigned().wrapping_mul(1000);
+/// The camera's uptime in milliseconds at a second, as 32 bits.
+fn uptime(seed: u64, device: DeviceId, second: UtcSecond) -> u32 {
+    let booted = draw(&[seed, device.get().cast_unsigned()]);
+    let milliseconds = second.get().cast_unsigned().wrapping_mul(1000);
     (milliseconds.wrapping_add(booted) & 0xffff_ffff) as u32
 }
 

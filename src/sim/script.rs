@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::device::DeviceId;
-use crate::sim::fault::MediaFault;
+use crate::platform::wire::method::START_PLAY;
+use crate::sim::fault::{LiveFault, MediaFault};
 
 /// One forced answer. It is given to a call whose common parameters are right, and uses nothing of the world except
 /// where it says so.
@@ -11,7 +12,8 @@ use crate::sim::fault::MediaFault;
 pub enum Scripted {
     /// That `stat.code`, with the vendor's name for it.
     Stat(i64),
-    /// `stat.code` 0 and that `data.result`, without a URL.
+    /// `stat.code` 0 and that `data.result`, without a URL. Like the two below it is for downloads: a live stream is answered
+    /// as it is.
     Result(i64),
     /// A URL, whatever the world is like, whose stream goes wrong in that way and no other.
     Stream(MediaFault),
@@ -21,6 +23,8 @@ pub enum Scripted {
     Http(u16, String),
     /// No answer; the connection stays open.
     Silence,
+    /// What the world answers by itself, and a live stream that goes wrong in that way. A download is answered as it is.
+    Live(LiveFault),
     /// What the world answers by itself.
     AsIs,
 }
@@ -40,6 +44,7 @@ pub enum Trouble {
 #[derive(Default)]
 pub struct Scripts {
     by_device: HashMap<DeviceId, VecDeque<Scripted>>,
+    live_by_device: HashMap<DeviceId, VecDeque<Scripted>>,
     by_method: HashMap<String, VecDeque<Scripted>>,
 }
 
@@ -47,6 +52,11 @@ impl Scripts {
     /// Forces the next answers to `startRecReqDown` for `device`, after those already forced.
     pub fn add(&mut self, device: DeviceId, answers: impl IntoIterator<Item = Scripted>) {
         self.by_device.entry(device).or_default().extend(answers);
+    }
+
+    /// The same of `startNewMediaPlay`.
+    pub fn add_live(&mut self, device: DeviceId, answers: impl IntoIterator<Item = Scripted>) {
+        self.live_by_device.entry(device).or_default().extend(answers);
     }
 
     /// Forces the next answers to a method, for whatever it is called.
@@ -57,6 +67,7 @@ impl Scripts {
     /// Takes the next forced answer; the method's come before the device's.
     pub fn next(&mut self, method: &str, device: Option<DeviceId>) -> Option<Scripted> {
         let of_method = self.by_method.get_mut(method).and_then(VecDeque::pop_front);
-        of_method.or_else(|| self.by_device.get_mut(&device?)?.pop_front())
+        let of_device = if method == START_PLAY { &mut self.live_by_device } else { &mut self.by_device };
+        of_method.or_else(|| of_device.get_mut(&device?)?.pop_front())
     }
 }

@@ -22,7 +22,8 @@ use crate::instant::Instant;
 use crate::sim::config::{Config, Hidden, Speed};
 use crate::sim::error::SimError;
 use crate::sim::fault::Profile;
-use crate::sim::log::{CallRecord, Log, MediaEvent, MediaRecord};
+use crate::sim::live;
+use crate::sim::log::{CallRecord, LiveRecord, Log, MediaEvent, MediaRecord};
 use crate::sim::media;
 use crate::sim::model::{Lease, Play};
 use crate::sim::moment::Length;
@@ -101,6 +102,13 @@ impl Shared {
         self.log.media(record);
     }
 
+    /// Looks at the world or changes it, at one moment, and writes down what came of it.
+    pub fn with_world<T>(&self, change: impl FnOnce(&mut World, &Log, Instant) -> T) -> T {
+        let mut world = self.world();
+        let now = self.now();
+        change(&mut world, &self.log, now)
+    }
+
     /// OK to go on after a panic elsewhere: what it holds is a rehearsal's state, and every use leaves it whole.
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -173,7 +181,11 @@ async fn start_logging(config: Config, listen: SocketAddr, log: Option<&Path>) -
         clock,
         config,
     });
-    let router = Router::new().route("/m.api", post(call)).route("/{file}", get(file)).with_state(Arc::clone(&shared));
+    let router = Router::new()
+        .route("/m.api", post(call))
+        .route("/{file}", get(file))
+        .route("/rtsp/{channel}/{file}", get(live_file))
+        .with_state(Arc::clone(&shared));
     let stop = shared.stop.clone();
     let server = tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
@@ -216,6 +228,11 @@ async fn file(State(shared): State<Arc<Shared>>, UrlPath(name): UrlPath<String>,
     media::serve(shared, lease, &headers)
 }
 
+/// Answers a live channel's URL: `live.flv`, `index.m3u8`, or one of the files that the playlist names.
+async fn live_file(State(shared): State<Arc<Shared>>, UrlPath((channel, name)): UrlPath<(String, String)>) -> Response {
+    if name == "live.flv" { live::serve_flv(shared, channel) } else { live::serve_hls(&shared, &channel, &name) }
+}
+
 /// A simulated platform that is running.
 pub struct Running {
     shared: Arc<Shared>,
@@ -248,6 +265,16 @@ impl Running {
         self.shared.log.media_events()
     }
 
+    /// Every event of live channels so far, in order.
+    pub fn live(&self) -> Vec<LiveRecord> {
+        self.shared.log.live_events()
+    }
+
+    /// How many live channels are open.
+    pub fn open_channels(&self) -> usize {
+        self.shared.with_world(|world, _, now| world.channels.count(now))
+    }
+
     /// The seconds of `range` of which footage exists now.
     pub fn truth(&self, device: DeviceId, range: TimeRange) -> RangeSet {
         let now = self.now();
@@ -257,6 +284,11 @@ impl Running {
     /// Forces the next answers to `startRecReqDown` for `device`, one by one.
     pub fn script(&self, device: DeviceId, answers: impl IntoIterator<Item = Scripted>) {
         self.shared.world().scripts.add(device, answers);
+    }
+
+    /// Forces the next answers to `startNewMediaPlay` for `device`, one by one.
+    pub fn script_live(&self, device: DeviceId, answers: impl IntoIterator<Item = Scripted>) {
+        self.shared.world().scripts.add_live(device, answers);
     }
 
     /// Forces the next answers to a method, one by one, for whatever it is called.

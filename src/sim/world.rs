@@ -4,14 +4,16 @@
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::instant::Instant;
 use crate::platform::wire::{CLOUD_TOKEN_HEADER, TIMESTAMP_FORMAT, TOKEN_HEADER, method, param};
 use crate::sim::answer::{answer, download};
+use crate::sim::channels::Channels;
 use crate::sim::config::Config;
+use crate::sim::fault::LiveFault;
 use crate::sim::gateway::{Gateway, Parameters};
-use crate::sim::log::CallRecord;
+use crate::sim::log::{CallRecord, LiveCall};
 use crate::sim::methods::{self, Tokens};
 use crate::sim::model::{Grant, Model, Refusal};
 use crate::sim::script::{Scripted, Scripts};
@@ -20,6 +22,8 @@ use crate::sim::script::{Scripted, Scripts};
 pub struct World {
     /// Recorders, cameras and downloads.
     pub model: Model,
+    /// Live streams.
+    pub channels: Channels,
     /// What tests force.
     pub scripts: Scripts,
     config: Config,
@@ -40,6 +44,8 @@ pub struct Reply {
 enum Came {
     Stat(i64),
     Data(Value),
+    /// A live channel's number, and its URLs.
+    Play(u64, Value),
     /// `data.result`, and the download with its URL.
     Download(i64, Option<(u64, String)>),
 }
@@ -49,6 +55,7 @@ impl World {
     pub fn new(config: &Config, start: Instant) -> Self {
         Self {
             model: Model::new(config, start),
+            channels: Channels::new(config.seed, config.channel_life, config.live_speed),
             scripts: Scripts::default(),
             gateway: Gateway::new(config),
             tokens: config.login.as_ref().map(|login| Tokens::new(config.seed, login)),
@@ -70,7 +77,17 @@ impl World {
         let parameters = read_form(headers, body);
         let method = parameters.get(param::METHOD).map_or("", String::as_str);
         let window = methods::window(&parameters, self.config.zone).ok();
-        let device = methods::device(&parameters).filter(|_| method == method::START_DOWNLOAD);
+        let device = match method {
+            method::START_DOWNLOAD => methods::device(&parameters),
+            method::START_PLAY => methods::watched_device(&parameters),
+            _ => None,
+        };
+        let is_live = method == method::START_PLAY;
+        let play = methods::wanted(&parameters).ok().filter(|_| is_live).map(|wanted| LiveCall {
+            secondary: wanted.secondary,
+            permanent: wanted.standing_until.is_some(),
+            channel: None,
+        });
         let record = CallRecord {
             at: now,
             answered: Some(now + self.config.answer_after.to_duration()),
@@ -82,30 +99,46 @@ impl World {
             stat: None,
             result: None,
             lease: None,
+            play,
         };
         if let Err(code) = self.gateway.check(&parameters, now) {
             return self.reply(record, Came::Stat(code), now);
         }
         match self.scripts.next(method, record.device) {
-            Some(scripted) if scripted != Scripted::AsIs => self.forced(record, scripted, &parameters, origin, now),
-            _ => {
-                let came = self.method(&parameters, headers, origin, now).unwrap_or_else(Came::Stat);
-                self.reply(record, came, now)
+            None | Some(Scripted::AsIs) => self.as_it_is(record, &parameters, headers, origin, None, now),
+            Some(Scripted::Live(fault)) => self.as_it_is(record, &parameters, headers, origin, Some(fault), now),
+            Some(Scripted::Result(_) | Scripted::Stream(_) | Scripted::Whole) if is_live => {
+                self.as_it_is(record, &parameters, headers, origin, None, now)
             }
+            Some(scripted) => self.forced(record, scripted, &parameters, origin, now),
         }
     }
 
-    /// What the method answers by itself. The error is a `stat.code`.
+    fn as_it_is(
+        &mut self,
+        record: CallRecord,
+        parameters: &Parameters,
+        headers: &HeaderMap,
+        origin: &str,
+        fault: Option<LiveFault>,
+        now: Instant,
+    ) -> Reply {
+        let came = self.method(parameters, headers, origin, fault, now).unwrap_or_else(Came::Stat);
+        self.reply(record, came, now)
+    }
+
+    /// What the method answers by itself; `fault` is what goes wrong with a live stream. The error is a `stat.code`.
     fn method(
         &mut self,
         parameters: &Parameters,
         headers: &HeaderMap,
         origin: &str,
+        fault: Option<LiveFault>,
         now: Instant,
     ) -> Result<Came, i64> {
         let name = parameters.get(param::METHOD).map_or("", String::as_str);
         // Only the methods of `open.shopweb.device` want the token here. **[sdk]** for `open.shopweb.*`; a login cannot.
-        if matches!(name, method::START_DOWNLOAD | method::DEVICE_LIST) {
+        if matches!(name, method::START_DOWNLOAD | method::START_PLAY | method::DEVICE_LIST) {
             self.check_token(headers, now)?;
         }
         let tokens = self.tokens.as_mut();
@@ -115,6 +148,13 @@ impl World {
             method::SSO_LOGIN => tokens.ok_or(103_094)?.sso_login(parameters, now).map(Came::Data),
             method::DEVICE_LIST => {
                 methods::device_list(parameters, &self.config.stores, &self.model, now).map(Came::Data)
+            }
+            method::START_PLAY => {
+                let wanted = methods::wanted(parameters)?;
+                let codec = self.model.may_watch(wanted.device)?;
+                let (channel, number) = self.channels.open(wanted, codec, fault, now);
+                let play = methods::play(origin, &channel, codec, self.config.tls_urls);
+                Ok(Came::Play(number, json!(play)))
             }
             method::STORES => Ok(Came::Data(methods::stores(parameters, &self.config.stores))),
             _ => {
@@ -168,7 +208,7 @@ impl World {
                 return Reply { response: None, record };
             }
             Scripted::Stream(fault) => Some(fault),
-            Scripted::Whole | Scripted::AsIs => None,
+            Scripted::Whole | Scripted::AsIs | Scripted::Live(_) => None,
         };
         let came = match methods::window(parameters, self.config.zone) {
             Ok(window) => {
@@ -185,6 +225,10 @@ impl World {
         let (code, data) = match came {
             Came::Stat(code) => (code, None),
             Came::Data(data) => (0, Some(data)),
+            Came::Play(number, data) => {
+                record.play = record.play.map(|play| LiveCall { channel: Some(number), ..play });
+                (0, Some(data))
+            }
             Came::Download(result, accepted) => {
                 record.result = Some(result);
                 record.lease = accepted.as_ref().map(|(lease, _)| *lease);

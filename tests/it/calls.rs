@@ -141,6 +141,7 @@ mod the_checks {
         CallRecord {
             at: at(came),
             answered: Some(at(came + 10)),
+            play: None,
             method: "startRecReqDown".to_owned(),
             device: DeviceId::new(camera),
             nvr: Some(NvrId::new("nvr")),

@@ -66,7 +66,7 @@ const RESULTS: [(i64, Class); 12] = [
     (i64::MIN, Class::Transient),
 ];
 
-fn client(platform: &Running) -> Client {
+pub fn client(platform: &Running) -> Client {
     let account = Account {
         url: platform.url(),
         aid: "S107".to_owned(),

@@ -28,7 +28,7 @@ const SET_UP: &str = r#"
     cameras = [
         { id = 1, holes = [{ from = "2026-11-20 19:41:00", to = "2026-11-20 19:42:30" }] },
         { id = 2, played = [{ from = "7h", to = "8h" }] },
-        { id = 3 },
+        { id = 3, codec = "h265", offline = [{ from = "8h", to = "9h" }] },
         { id = 4, refused = true },
     ]
 "#;
@@ -165,6 +165,27 @@ fn footage_has_holes_a_horizon_and_no_future() {
     assert_eq!(seconds(2, 5), 300, "half of it is still to come");
     assert_eq!(seconds(2, 24 * 60 + 4), 360, "the horizon has passed four minutes of it");
     assert_eq!(seconds(2, 24 * 60 + 10), 0);
+}
+
+#[test]
+fn a_camera_is_watched_by_who_may_and_when_it_and_its_recorder_are_on() {
+    let model = model();
+    let device = |number| DeviceId::new(number).expect("not negative");
+    assert_eq!(model.may_watch(device(77)), Err(103_092));
+    assert_eq!(model.may_watch(device(4)), Err(103_064));
+    assert_eq!((model.may_watch(device(1)), model.may_watch(device(3))), (Ok(Codec::H264), Ok(Codec::H265)));
+    assert!(model.may_watch(device(9)).is_ok(), "without a recorder too");
+    let sends = |number, at| model.sends_live(device(number), at);
+    assert!(sends(1, START - Duration::from_secs(18 * 60)), "a hole is the recorder's");
+    assert!(sends(3, START) && !sends(3, hours(8)) && sends(3, hours(9)));
+    assert!(sends(1, START) && !sends(1, hours(3)), "its recorder is offline");
+    assert!(sends(9, hours(3)) && !sends(77, START));
+}
+
+#[test]
+fn there_is_no_footage_of_a_camera_that_was_off() {
+    let window = window(3, -8 * 60);
+    assert_eq!(model().truth(window.device, window.range, hours(10)).seconds(), 0);
 }
 
 #[test]

@@ -1,0 +1,266 @@
+//! Cuts an FLV that has no end into pieces that are each an FLV of their own.
+//!
+//! A piece begins at the first keyframe at or after a mark. It opens with a file header, the latest metadata, and the latest
+//! configurations, and its timestamps begin at zero. Every frame of the input is in exactly one piece, in its order and byte
+//! for byte; what is written anew is around the frames.
+//!
+//! What is held is the tag that is coming in, and the latest of the three kinds of tag that a piece opens with.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use super::tag::{Content, HEAD, HEADER, Kind, PREVIOUS_SIZE, TagHeader, content};
+use super::{FILE_HEADER, LONGEST_FILE_HEADER};
+
+/// A track's step back by more than this, in milliseconds, is a restart of its clock; less is disorder. As in the judge's
+/// timeline.
+const DISORDER: i64 = 500;
+/// How far apart the tracks' clocks may be when the second one begins, in milliseconds; beyond it they are not one clock.
+const ONE_CLOCK: i64 = 20_000;
+
+/// What comes out, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut<'a> {
+    /// A new piece begins. Its first frame is so many milliseconds after the input's first frame: zero for the first piece.
+    Begins {
+        /// Milliseconds of media.
+        milliseconds: i64,
+    },
+    /// The next bytes of the piece that has begun last, a tag or more. A piece that ends after any of them is whole.
+    Bytes(&'a [u8]),
+}
+
+/// Why nothing more can be cut. What came out before stays good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CutError {
+    /// It does not begin as an FLV does.
+    #[error("what came is no FLV")]
+    NotFlv,
+    /// There is something else than a tag where a tag should be.
+    #[error("at byte {offset} there is no FLV tag")]
+    NoTag {
+        /// Where, counted from the input's first byte.
+        offset: u64,
+    },
+}
+
+/// The cutter: [`Cutter::mark`] where to cut, [`Cutter::push`] the bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Cutter {
+    /// The first bytes of what is being read: the file header with the first PreviousTagSize, or a tag with that behind it.
+    unread: Vec<u8>,
+    /// Bytes of the input before those.
+    offset: u64,
+    /// The file header's flags, once it has been read: whether there are pictures, whether there is sound.
+    flags: Option<u8>,
+    failed: Option<CutError>,
+    /// In milliseconds after the first frame.
+    marks: BTreeSet<i64>,
+    opening: Opening,
+    video: Clock,
+    audio: Clock,
+    /// Where the piece began, once one has.
+    piece: Option<i64>,
+    /// The latest time of any frame, counted like the marks.
+    latest: i64,
+    out: Vec<u8>,
+}
+
+/// What a piece opens with: the latest metadata and configurations, in the order in which they are written.
+#[derive(Clone, Debug, Default)]
+struct Opening {
+    tags: [Option<Kept>; 3],
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    kind: Kind,
+    body: Vec<u8>,
+    /// Whether it came since the last frame, and so is not in the piece yet. It is written before the next frame: that may be
+    /// one with which a new piece begins, and then it has nothing to do with the old one.
+    is_new: bool,
+}
+
+/// A track's clock.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    /// The last frame's timestamp as it was sent, and its time after the input's first frame.
+    last: Option<(u32, i64)>,
+}
+
+impl Cutter {
+    /// A cutter that has seen nothing, and has no marks.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins a new piece at the first keyframe that is at least `milliseconds` after the input's first frame; at the next one
+    /// when such a keyframe is over. Marks without a keyframe between them make one cut. An input without pictures is cut at
+    /// any sound.
+    pub fn mark(&mut self, milliseconds: i64) {
+        self.marks.insert(milliseconds);
+    }
+
+    /// The next bytes of the input, in pieces of any size; `out` is given what they complete. After an error there is nothing
+    /// more, and the error again.
+    pub fn push(&mut self, mut bytes: &[u8], mut out: impl FnMut(Cut<'_>)) -> Result<(), CutError> {
+        while !bytes.is_empty() && self.failed.is_none() {
+            let wanted = self.wanted();
+            // OK: what is wanted is more than what is there, until it is dealt with below.
+            let taken = (wanted - self.unread.len()).min(bytes.len());
+            self.unread.extend_from_slice(&bytes[..taken]);
+            bytes = &bytes[taken..];
+            // More may be wanted when the length is known.
+            let done = self.check().map(|()| self.unread.len() == self.wanted());
+            match done {
+                Ok(true) => self.take(&mut out),
+                Ok(false) => {}
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// How many bytes make the file header or the tag that is being read, as far as that is known.
+    fn wanted(&self) -> usize {
+        match (self.flags, self.unread.first_chunk::<FILE_HEADER>(), self.unread.first_chunk::<HEADER>()) {
+            (None, None, _) => FILE_HEADER,
+            (None, Some(header), _) => header_size(header) + PREVIOUS_SIZE,
+            (Some(_), _, None) => HEADER,
+            (Some(_), _, Some(header)) => {
+                let size = TagHeader::read(header).map_or(0, |header| header.size);
+                // OK to widen: a body is 8 MiB at most.
+                HEADER + size as usize + PREVIOUS_SIZE
+            }
+        }
+    }
+
+    /// Whether what is there can be what it should be.
+    fn check(&self) -> Result<(), CutError> {
+        let known = self.unread.len().min(3);
+        match (self.flags, self.unread.first_chunk::<HEADER>()) {
+            (None, _) if self.unread[..known] != b"FLV"[..known] => Err(CutError::NotFlv),
+            (Some(_), Some(header)) if TagHeader::read(header).is_none() => {
+                Err(CutError::NoTag { offset: self.offset })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Deals with a whole file header or a whole tag.
+    fn take(&mut self, out: &mut impl FnMut(Cut<'_>)) {
+        let unread = std::mem::take(&mut self.unread);
+        self.offset += unread.len() as u64;
+        match (self.flags, unread.first_chunk::<HEADER>().and_then(TagHeader::read)) {
+            (Some(_), Some(header)) => self.tag(header, &unread[HEADER..unread.len() - PREVIOUS_SIZE], out),
+            // OK to index: a file header has nine bytes.
+            _ => self.flags = Some(unread[4]),
+        }
+        // The room is used again.
+        self.unread = unread;
+        self.unread.clear();
+    }
+
+    fn tag(&mut self, header: TagHeader, body: &[u8], out: &mut impl FnMut(Cut<'_>)) {
+        let seen = content(header, &body[..body.len().min(HEAD)]);
+        let place = match seen {
+            Content::MetaData(_) => 0,
+            Content::VideoConfiguration { .. } => 1,
+            Content::AudioConfiguration { .. } => 2,
+            _ => {
+                self.frame_or_other(header, seen, body, out);
+                return;
+            }
+        };
+        self.opening.tags[place] = Some(Kept { kind: header.kind, body: body.to_vec(), is_new: true });
+    }
+
+    fn frame_or_other(&mut self, header: TagHeader, seen: Content, body: &[u8], out: &mut impl FnMut(Cut<'_>)) {
+        let (is_frame, may_begin) = match seen {
+            Content::VideoFrame { key, .. } => (true, key),
+            Content::AudioFrame { .. } => (true, self.video.last.is_none()),
+            _ => (false, false),
+        };
+        let time = if is_frame { self.time(header) } else { self.latest };
+        self.latest = self.latest.max(time);
+        self.out.clear();
+        let has_begun = self.piece.is_some();
+        let is_due = may_begin && self.marks.first().is_some_and(|mark| *mark <= time);
+        if is_due {
+            self.marks = self.marks.split_off(&(time + 1));
+        }
+        if !has_begun || is_due {
+            self.piece = Some(time);
+            out(Cut::Begins { milliseconds: time });
+            self.write_file_header();
+        }
+        let timestamp = timestamp(time, self.piece);
+        for kept in self.opening.tags.iter_mut().flatten() {
+            if kept.is_new || !has_begun || is_due {
+                kept.is_new = false;
+                write(&mut self.out, kept.kind, timestamp, &kept.body);
+            }
+        }
+        write(&mut self.out, header.kind, timestamp, body);
+        out(Cut::Bytes(&self.out));
+    }
+
+    /// A frame's time after the input's first frame. A track whose clock restarts goes on where it was.
+    fn time(&mut self, header: TagHeader) -> i64 {
+        let raw = header.timestamp;
+        let (own, other) = match header.kind {
+            Kind::Audio => (&mut self.audio, self.video),
+            Kind::Video | Kind::Script => (&mut self.video, self.audio),
+        };
+        // OK to read a difference as signed: it is the one within 2³¹ ms, 24 days.
+        let step = |last: u32| i64::from(raw.wrapping_sub(last).cast_signed());
+        let time = match (own.last, other.last) {
+            (Some((last, time)), _) => time + Some(step(last)).filter(|step| *step >= -DISORDER).unwrap_or(0),
+            (None, Some((last, time))) => time + Some(step(last)).filter(|step| step.abs() <= ONE_CLOCK).unwrap_or(0),
+            (None, None) => 0,
+        };
+        own.last = Some((raw, time));
+        time
+    }
+
+    fn write_file_header(&mut self) {
+        let flags = self.flags.unwrap_or_default();
+        self.out.extend_from_slice(&[b'F', b'L', b'V', 1, flags, 0, 0, 0, FILE_HEADER as u8, 0, 0, 0, 0]);
+    }
+}
+
+/// Bytes of the file header: what it says, unless that cannot be.
+fn header_size(header: &[u8; FILE_HEADER]) -> usize {
+    let [_, _, _, _, _, length @ ..] = *header;
+    let length = u32::from_be_bytes(length);
+    let believed = if length <= LONGEST_FILE_HEADER { length as usize } else { FILE_HEADER };
+    believed.max(FILE_HEADER)
+}
+
+/// A time as a timestamp of its piece, modulo 2³² as FLV has it. Sound that is sent after a picture and belongs just before it
+/// begins with it.
+fn timestamp(time: i64, piece: Option<i64>) -> u32 {
+    let since = (time - piece.unwrap_or(time)).max(0);
+    (since & 0xffff_ffff) as u32
+}
+
+/// Writes a tag, and its PreviousTagSize.
+fn write(out: &mut Vec<u8>, kind: Kind, timestamp: u32, body: &[u8]) {
+    // OK to cut: a body is 8 MiB at most.
+    let size = body.len() as u32;
+    let [high, low @ ..] = timestamp.to_be_bytes();
+    out.push(match kind {
+        Kind::Audio => 8,
+        Kind::Video => 9,
+        Kind::Script => 18,
+    });
+    out.extend_from_slice(&size.to_be_bytes()[1..]);
+    out.extend_from_slice(&low);
+    out.extend_from_slice(&[high, 0, 0, 0]);
+    out.extend_from_slice(body);
+    out.extend_from_slice(&(size + HEADER as u32).to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests;
