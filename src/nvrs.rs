@@ -105,6 +105,16 @@ impl Nvrs {
                 self.map.set_store(nvr, store);
             }
         }
+        // The settings may call a store by the name under which the list numbers it: that is one store, not two.
+        let by_name: BTreeMap<String, String> = devices
+            .iter()
+            .filter_map(|row| Some((row.facts.store.as_ref()?.to_string(), row.facts.store_identity()?)))
+            .collect();
+        for (nvr, store) in stated.stores() {
+            if let Some(identity) = by_name.get(store) {
+                self.map.set_store(nvr.clone(), identity.clone());
+            }
+        }
     }
 }
 

@@ -151,12 +151,14 @@ fn an_nvrs_store_is_what_the_settings_say_else_what_the_list_said_last() {
         in_store(row(4), Some(14), "loose", 100),
         in_store(listed(5, "R"), Some(15), "listed", 100),
         row(6),
+        row(7),
     ];
-    let mut stated = stated(&[("mine", &[5])]);
+    let mut stated = stated(&[("mine", &[5]), ("named", &[7])]);
     stated.set_store(NvrId::new("mine"), "downtown".to_owned());
+    stated.set_store(NvrId::new("named"), "new".to_owned());
     let nvrs = Nvrs::decide(&stated, &rows);
     let stores: Vec<_> = rows.iter().map(|row| nvrs.map.store_of(&nvrs.map.nvr_of(row.facts.device))).collect();
-    let expected = [Some("12"), Some("12"), Some("nameless\\u{1b}"), Some("14"), Some("downtown"), None];
+    let expected = [Some("12"), Some("12"), Some("nameless\\u{1b}"), Some("14"), Some("downtown"), None, Some("12")];
     assert_eq!(stores, expected);
 }
 

@@ -301,18 +301,22 @@ fn seen_by_ffmpeg(url: &str, seconds: u32) -> (String, Vec<f64>) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ffmpeg"]
 async fn ffmpeg_plays_every_form_without_a_word() {
-    for (number, hls) in [("1", HlsForm::Ts), ("1", HlsForm::Fmp4), ("2", HlsForm::Ts), ("2", HlsForm::Fmp4)] {
-        let running = start(Config { hls, live_speed: 3.0, ..cameras() }).await;
-        let caller = Caller::new(&running);
-        let play = play(&caller, &running, number).await;
-        // HLS first: the channel is closed when the viewer of its FLV leaves.
-        for url in [play.hls, play.flv].into_iter().filter(|url| !url.is_empty()) {
-            let case = format!("device {number}, {hls:?}, {url}");
-            let (said, times) = tokio::task::spawn_blocking(move || seen_by_ffmpeg(&url, 20)).await.expect("it ends");
-            assert_eq!(said, "", "{case}");
-            assert!(times.len() >= 98, "{case}: {} pictures", times.len());
-            assert!(times.windows(2).all(|pair| (pair[1] - pair[0] - 0.2).abs() < 0.002), "{case}: {times:?}");
-        }
-        running.shutdown().await;
+    let forms = [("1", HlsForm::Ts), ("1", HlsForm::Fmp4), ("2", HlsForm::Ts), ("2", HlsForm::Fmp4)];
+    // All at once: ffmpeg mostly waits for what is to come.
+    futures::future::join_all(forms.map(|(number, hls)| ffmpeg_plays(number, hls))).await;
+}
+
+async fn ffmpeg_plays(number: &str, hls: HlsForm) {
+    let running = start(Config { hls, live_speed: 3.0, ..cameras() }).await;
+    let caller = Caller::new(&running);
+    let play = play(&caller, &running, number).await;
+    // HLS first: the channel is closed when the viewer of its FLV leaves.
+    for url in [play.hls, play.flv].into_iter().filter(|url| !url.is_empty()) {
+        let case = format!("device {number}, {hls:?}, {url}");
+        let (said, times) = tokio::task::spawn_blocking(move || seen_by_ffmpeg(&url, 20)).await.expect("it ends");
+        assert_eq!(said, "", "{case}");
+        assert!(times.len() >= 98, "{case}: {} pictures", times.len());
+        assert!(times.windows(2).all(|pair| (pair[1] - pair[0] - 0.2).abs() < 0.002), "{case}: {times:?}");
     }
+    running.shutdown().await;
 }
