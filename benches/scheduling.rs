@@ -22,34 +22,10 @@ mod ours;
 mod world;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-use archive::backoff::Delays;
-use archive::scheduler::Policy;
+use std::time::Instant;
 
 use model::Fleet;
 use world::Night;
-
-const STREAMS: usize = 10_000;
-const DELAYS: Delays = Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) };
-
-fn policy() -> Policy {
-    Policy {
-        streams: STREAMS,
-        per_nvr: 4,
-        channels: BTreeMap::new(),
-        footage: BTreeMap::new(),
-        stores: BTreeMap::new(),
-        learned: BTreeMap::new(),
-        settle: Duration::from_secs(120),
-        delays: DELAYS,
-        attempts: 6,
-        busy_attempts: 400,
-        refused_share: 0.5,
-        recheck_after: Duration::from_secs(300),
-        tolerance_seconds: 5,
-    }
-}
 
 /// A fleet's letter, what it is, and how it is made.
 type Made = (&'static str, &'static str, fn(u64) -> Fleet);
@@ -81,13 +57,13 @@ fn main() {
         }
         let fleet = make(seed());
         let begun = Instant::now();
-        let cold = ours::play(&fleet, policy(), BTreeMap::new(), |_, _| {});
+        let cold = ours::play(&fleet, ours::policy(), BTreeMap::new(), |_, _| {});
         let real = begun.elapsed().as_secs_f64();
-        let warm = ours::play(&fleet, policy(), cold.learned, |_, _| {});
-        let oracle = others::oracle(&fleet, STREAMS);
+        let warm = ours::play(&fleet, ours::policy(), cold.learned, |_, _| {});
+        let oracle = others::oracle(&fleet, ours::policy().streams);
         let pool = best_pool(&fleet);
         let rows = [("cold", cold.night), ("warm", warm.night), ("oracle", oracle), ("pool", pool)];
-        let bound = fleet.lower_bound(STREAMS);
+        let bound = fleet.lower_bound(ours::policy().streams);
         for (who, night) in rows {
             let row = Row::of(&fleet, &night, bound);
             let name = format!("{letter}) {what}");
@@ -114,7 +90,7 @@ fn main() {
 fn best_pool(fleet: &Fleet) -> Night {
     // Ten thousand cameras keep more workers busy than any pool has: the largest ends first.
     let sizes: &[usize] = if fleet.cameras.len() > 5_000 { &[256] } else { &[8, 16, 32, 64, 128, 256] };
-    let nights = sizes.iter().map(|&workers| others::pool(fleet, workers, DELAYS));
+    let nights = sizes.iter().map(|&workers| others::pool(fleet, workers, ours::policy().delays));
     nights.max_by_key(|night| (night.archived_seconds, -night.makespan)).unwrap_or_default()
 }
 

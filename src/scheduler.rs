@@ -180,7 +180,8 @@ impl Scheduler {
             draining: false,
         };
         for item in work {
-            let nvr = scheduler.line_of(&item.nvr, now);
+            let store = scheduler.policy.stores.get(&item.nvr).cloned();
+            let nvr = scheduler.line_of(&item.nvr, store, now);
             let index = scheduler.cameras.len();
             scheduler.nvrs[nvr].cameras.push(index);
             scheduler.by_device.insert(item.device, index);
@@ -277,10 +278,8 @@ impl Scheduler {
         let Some(&index) = self.by_device.get(&device) else {
             return;
         };
-        if let Some(store) = store {
-            self.policy.stores.entry(nvr.clone()).or_insert_with(|| store.to_owned());
-        }
-        let nvr = self.line_of(nvr, now);
+        let store = store.map(str::to_owned).or_else(|| self.policy.stores.get(nvr).cloned());
+        let nvr = self.line_of(nvr, store, now);
         if self.cameras[index].is_in_flight() {
             // What its NVR was asked with is counted there to the end.
             self.cameras[index].moves_to = Some(nvr);

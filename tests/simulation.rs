@@ -15,7 +15,6 @@ mod world;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use archive::backoff::Delays;
 use archive::device::{NvrId, NvrMap};
 use archive::forecast::{Basis, Forecast, History, Outlook};
 use archive::instant::Instant;
@@ -29,21 +28,7 @@ use rand_chacha::ChaCha8Rng;
 use model::{BEGIN, Fleet, NarrowUplink, Recorder, Span, fleet};
 
 fn policy() -> Policy {
-    Policy {
-        streams: 1_000,
-        per_nvr: 4,
-        channels: BTreeMap::new(),
-        footage: BTreeMap::new(),
-        stores: BTreeMap::new(),
-        learned: BTreeMap::new(),
-        settle: Duration::from_secs(120),
-        delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
-        attempts: 6,
-        busy_attempts: 200,
-        refused_share: 0.5,
-        recheck_after: Duration::from_secs(300),
-        tolerance_seconds: 5,
-    }
+    Policy { streams: 1_000, busy_attempts: 200, ..ours::policy() }
 }
 
 /// Small recorders with everything that can happen to them.

@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use proptest::prelude::*;
 
 use super::*;
-use crate::backoff::Delays;
 use crate::device::{DeviceId, NvrMap};
 use crate::plan::Request;
 use crate::report::{DeviceHistory, Learned};
@@ -38,21 +37,7 @@ struct Chain {
 
 impl Chain {
     fn new() -> Self {
-        let policy = Policy {
-            streams: 1000,
-            per_nvr: 2,
-            channels: BTreeMap::new(),
-            footage: BTreeMap::new(),
-            stores: BTreeMap::new(),
-            learned: BTreeMap::new(),
-            settle: Duration::ZERO,
-            delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
-            attempts: 6,
-            busy_attempts: 40,
-            refused_share: 0.5,
-            recheck_after: Duration::from_secs(300),
-            tolerance_seconds: 5,
-        };
+        let policy = Policy { streams: 1000, per_nvr: 2, settle: Duration::ZERO, ..Policy::usual() };
         Self {
             asked: BTreeMap::new(),
             nvrs: NvrMap::default(),

@@ -100,14 +100,15 @@ impl StoreLine {
 }
 
 impl Scheduler {
-    /// The position of the line in front of an NVR, which begins with the first camera that is known to hang off it.
-    pub(super) fn line_of(&mut self, nvr: &NvrId, now: Instant) -> usize {
+    /// The position of the line in front of an NVR, which begins with the first camera that is known to hang off it. `store`
+    /// is where it stands; without one it counts as alone in its own.
+    pub(super) fn line_of(&mut self, nvr: &NvrId, store: Option<String>, now: Instant) -> usize {
         if let Some(&known) = self.by_nvr.get(nvr) {
             return known;
         }
         let new = self.stores.len();
-        let store = match self.policy.stores.get(nvr) {
-            Some(store) => *self.by_store.entry(store.clone()).or_insert(new),
+        let store = match store {
+            Some(store) => *self.by_store.entry(store).or_insert(new),
             None => new,
         };
         if store == new {

@@ -26,22 +26,29 @@ fn work(number: i64, nvr: &str, range: TimeRange) -> Work {
     Work { device: device(number), nvr: NvrId::new(nvr), stretches: vec![Stretch { missing, stop_at: None }] }
 }
 
-fn policy() -> Policy {
-    Policy {
-        streams: 16,
-        per_nvr: 4,
-        channels: BTreeMap::new(),
-        footage: BTreeMap::new(),
-        stores: BTreeMap::new(),
-        learned: BTreeMap::new(),
-        settle: Duration::from_secs(120),
-        delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
-        attempts: 6,
-        busy_attempts: 40,
-        refused_share: 0.5,
-        recheck_after: Duration::from_secs(300),
-        tolerance_seconds: 5,
+impl Policy {
+    /// What the settings' defaults come to: for this crate's tests.
+    pub(crate) fn usual() -> Self {
+        Self {
+            streams: 16,
+            per_nvr: 4,
+            channels: BTreeMap::new(),
+            footage: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            learned: BTreeMap::new(),
+            settle: Duration::from_secs(120),
+            delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
+            attempts: 6,
+            busy_attempts: 40,
+            refused_share: 0.5,
+            recheck_after: Duration::from_secs(300),
+            tolerance_seconds: 5,
+        }
     }
+}
+
+fn policy() -> Policy {
+    Policy::usual()
 }
 
 /// Two days later: everything has settled.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use archive::backoff::Delays;
 use archive::device::NvrId;
 use archive::instant::Instant;
 use archive::report::Learned;
@@ -11,6 +12,26 @@ use archive::window::Window;
 
 use super::model::{BEGIN, Fleet, Recorder};
 use super::world::{Happening, Night, World};
+
+/// What nights on the model are played under: the settings' defaults, with more streams and more patience than one night
+/// needs, so that recorders set the pace.
+pub fn policy() -> Policy {
+    Policy {
+        streams: 10_000,
+        per_nvr: 4,
+        channels: BTreeMap::new(),
+        footage: BTreeMap::new(),
+        stores: BTreeMap::new(),
+        learned: BTreeMap::new(),
+        settle: Duration::from_secs(120),
+        delays: Delays { first: Duration::from_secs(10), longest: Duration::from_secs(600) },
+        attempts: 6,
+        busy_attempts: 400,
+        refused_share: 0.5,
+        recheck_after: Duration::from_secs(300),
+        tolerance_seconds: 5,
+    }
+}
 
 /// What happened, and what the next night starts with.
 pub struct Played {

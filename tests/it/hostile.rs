@@ -184,11 +184,14 @@ fn assert_cause_is_true(gap: &Gap, truth: &RangeSet, calls: &[CallRecord], media
     };
     let is_true = match gap.cause {
         Cause::NoFootage => {
-            // A hole is known to the minute: what the ledger calls empty begins and ends less than two before and after.
+            // A hole is known to the minute: what the ledger calls empty begins and ends less than two before and after, and
+            // holds no footage beside that.
             let empty = RangeSet::from(gap.range).subtract(truth);
-            empty.ranges().first().zip(empty.ranges().last()).is_some_and(|(first, last)| {
-                first.start() - gap.range.start() < 120 && gap.range.end() - last.end() < 120
-            })
+            let there = gap.range.seconds() - empty.seconds();
+            there < 240
+                && empty.ranges().first().zip(empty.ranges().last()).is_some_and(|(first, last)| {
+                    first.start() - gap.range.start() < 120 && gap.range.end() - last.end() < 120
+                })
         }
         Cause::Refused => {
             let is_refusal = |call: &CallRecord| call.stat == Some(103_064) || call.result == Some(-2);

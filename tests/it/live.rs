@@ -1,7 +1,5 @@
 //! Live streams of the simulated platform over real sockets, and `archive play` before them.
 
-use std::time::Duration;
-
 use archive::flv::{Cut, Cutter, End, Parser, Report};
 use archive::platform::wire::{Answer, Play, method};
 use archive::sim::config::{CameraConfig, FirstTimestamp};
@@ -14,7 +12,7 @@ use futures::StreamExt as _;
 use reqwest::StatusCode;
 
 use crate::sim_server::{Caller, device, start};
-use crate::support::{fleet, until};
+use crate::support::{PATIENCE, fleet, until};
 
 /// Camera 1 sends H.264, camera 2 H.265, camera 3 is refused; their clocks run sixty times too fast.
 pub fn cameras() -> Config {
@@ -243,11 +241,16 @@ async fn hls_moves_on_and_keeps_its_channel_open() {
         let folder = url.strip_suffix("index.m3u8").expect("a playlist").to_owned();
         let first = caller.get(&url).await.text().await.expect("a playlist");
         assert!(first.contains("#EXT-X-MEDIA-SEQUENCE:0\n"), "{first}");
-        let mut playlist = first;
-        while !playlist.contains("#EXT-X-MEDIA-SEQUENCE:2\n") {
-            playlist = caller.get(&url).await.text().await.expect("a playlist");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let moved_on = async {
+            loop {
+                // A player asks again and again, too; each answer is waited for.
+                let playlist = caller.get(&url).await.text().await.expect("a playlist");
+                if playlist.contains("#EXT-X-MEDIA-SEQUENCE:2\n") {
+                    return playlist;
+                }
+            }
+        };
+        let playlist = tokio::time::timeout(PATIENCE, moved_on).await.expect("the playlist moves on");
         assert_eq!(segments(&playlist).len(), 5);
         let newest = format!("{folder}{}", segments(&playlist)[4]);
         let bytes = caller.get(&newest).await.bytes().await.expect("a segment");
