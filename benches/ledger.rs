@@ -140,7 +140,10 @@ async fn windows(path: &Path, figures: &mut Figures) -> Result<(), Failure> {
 }
 
 async fn begin(ledger: &Ledger) -> Result<RunId, Failure> {
-    Ok(ledger.begin_run(RunStart { started: UtcSecond::new(YEAR), what: "bench".to_owned() }).await?.id)
+    Ok(ledger
+        .begin_run(RunStart { started: UtcSecond::new(YEAR), what: "bench".to_owned(), source: Source::Nvr })
+        .await?
+        .id)
 }
 
 fn windows_range(first: i64, end: i64) -> TimeRange {
@@ -182,6 +185,7 @@ fn recording(device: DeviceId, first: i64, end: i64) -> Recording {
             picture_size: Some((1920, 1080)),
         },
         source: Source::Nvr,
+        clock_offset: None,
         archived_at: UtcSecond::new(YEAR + 366 * 86_400),
         note: String::new(),
     }

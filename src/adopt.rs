@@ -17,11 +17,13 @@ use crate::flv;
 use crate::judge::{self, Ending, Judgement};
 use crate::recording::{ContentHash, Recording, Source};
 use crate::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
-use crate::vault::{Found, Vault, VaultError};
+use crate::vault::{Found, Named, Vault, VaultError};
 
 /// How files are examined.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
+    /// Of which source's runs the files are looked for: those of the other may be in the middle of publishing theirs.
+    pub source: Source,
     /// When it is done.
     pub now: UtcSecond,
     /// How much shorter than its name says a recording may be, in seconds.
@@ -51,9 +53,13 @@ pub fn find(vault: &Vault, missing: &BTreeMap<DeviceId, RangeSet>, check: Check)
         let days = vault.days_of(device)?;
         for day in days.into_iter().filter(|&day| may_start_on(missing, day)) {
             for found in vault.recordings_of_day(device, day)? {
-                if missing.covers(&found.range) {
+                let Named { range, source, .. } = found.named;
+                if source != check.source {
+                    continue;
+                }
+                if missing.covers(&range) {
                     orphans.push(examine(&found, &vault.path_of(&found.path), check));
-                } else if !missing.intersect(&found.range.into()).is_empty() {
+                } else if !missing.intersect(&range.into()).is_empty() {
                     let why = "part of its time is archived already".to_owned();
                     orphans.push(Orphan::Spoiled { path: found.path, why });
                 }
@@ -72,24 +78,26 @@ fn may_start_on(missing: &RangeSet, day: NaiveDate) -> bool {
 }
 
 fn examine(found: &Found, path: &Path, check: Check) -> Orphan {
+    let Named { device, range, source, .. } = found.named;
     let (report, hash, bytes) = match read(path) {
         Ok(read) => read,
         Err(error) => return Orphan::Spoiled { path: found.path.clone(), why: format!("it cannot be read: {error}") },
     };
-    match judge::judge(&report, Ending::Clean, found.range.seconds(), check.tolerance_seconds) {
+    match judge::judge(&report, Ending::Clean, range.seconds(), check.tolerance_seconds) {
         Judgement::Whole { good_bytes } if good_bytes == bytes => {
             // A window ends on the grid unless it was asked for with an odd edge; a prefix hardly ever does.
-            let is_prefix = found.range.end().get().rem_euclid(GRID_SECONDS) != 0;
+            let is_prefix = range.end().get().rem_euclid(GRID_SECONDS) != 0;
             Orphan::Whole(Box::new(Recording {
-                device: found.device,
-                range: found.range,
+                device,
+                range,
                 path: found.path.clone(),
                 bytes,
                 blake3: hash,
                 media: report.media_facts(),
-                source: Source::Nvr,
+                source,
+                clock_offset: None,
                 archived_at: check.now,
-                note: fetch::note(found.range, is_prefix, &report, check.platform_zone, check.tolerance_seconds),
+                note: fetch::note(range, is_prefix, &report, check.platform_zone, check.tolerance_seconds),
             }))
         }
         other => Orphan::Spoiled { path: found.path.clone(), why: format!("it is not whole: {other:?}") },

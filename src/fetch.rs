@@ -22,9 +22,9 @@ use crate::mac::UrlMacs;
 use crate::outcome::{Attempt, Class, Code, Outcome};
 use crate::platform::client::{CallError, Client};
 use crate::platform::media::{MediaClient, MediaError, MediaStream};
-use crate::recording::{Recording, Source};
+use crate::recording::{Container, Recording, Source};
 use crate::time_range::{TimeRange, UtcSecond};
-use crate::vault::{Published, Staging, Vault, VaultError, name};
+use crate::vault::{Named, Published, Staging, Vault, VaultError, name};
 use crate::window::Window;
 
 use limit::Limit;
@@ -226,7 +226,8 @@ impl Fetcher {
             return Ok(if stopped { cancelled() } else { not_kept(judgement, bytes, &streamed) });
         };
         staging.truncate(good_bytes)?;
-        let path = name::recording(window.device, kept, zone);
+        let named = Named { device: window.device, range: kept, source: Source::Nvr, container: Container::Flv };
+        let path = name::recording(&named, zone);
         let published = publish(staging, path.clone()).await?;
         let outcome = if kept == window.range { Outcome::Archived } else { Outcome::Prefix { until: kept.end() } };
         let mut fetched = nothing(outcome, bytes, streamed.code(), streamed.detail());
@@ -239,6 +240,7 @@ impl Fetcher {
             blake3: published.blake3,
             media: report.media_facts(),
             source: Source::Nvr,
+            clock_offset: None,
             archived_at: UtcSecond::floor(Utc::now()),
             note: note(kept, kept != window.range, &report, self.client.account().time_zone, tolerance),
         });

@@ -87,11 +87,11 @@ impl Ledger {
 
     // Runs.
 
-    /// Takes hold of the ledger for one run; [`LedgerError::Held`] when another one has it. The hold ends with
+    /// Takes hold of the ledger for one run; [`LedgerError::Held`] when another one of the same source has it. The hold ends with
     /// [`Self::end_run`], with this value, or with the process.
     pub async fn begin_run(&self, start: RunStart) -> Result<BegunRun, LedgerError> {
-        let (path, since) = (self.path.clone(), start.started.to_string());
-        let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, &since, RUN_PATIENCE));
+        let (path, since, source) = (self.path.clone(), start.started.to_string(), start.source);
+        let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
         let lock = taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
         let begun = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
@@ -209,6 +209,28 @@ impl Ledger {
         at: UtcSecond,
     ) -> Result<(), LedgerError> {
         self.write(move |connection| changes::mark_missing(connection, device, &ranges, cause, at)).await
+    }
+
+    /// Records a published piece of a live stream. `then` is what is the matter with the time that follows.
+    pub async fn record_piece(
+        &self,
+        recording: Recording,
+        then: Option<(TimeRange, Cause)>,
+        at: UtcSecond,
+    ) -> Result<(), LedgerError> {
+        self.write(move |connection| {
+            changes::add_recording(connection, &recording)?;
+            match then {
+                Some((range, cause)) => changes::mark_missing(connection, recording.device, &range.into(), cause, at),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Takes back what was asked for ahead of time and has not come.
+    pub async fn withdraw(&self, device: DeviceId, range: TimeRange) -> Result<(), LedgerError> {
+        self.write(move |connection| changes::withdraw(connection, device, range)).await
     }
 
     /// Records a published file that a run left behind without a row when it was cut off.

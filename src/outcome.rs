@@ -113,6 +113,8 @@ pub enum Outcome {
     Unusable,
     /// The platform, the network or the disk kept the attempt from streaming.
     Missed(Class),
+    /// A live stream ended, stalled or never came; what it brought before is archived.
+    Interrupted,
     /// The run was told to stop while this attempt was under way; nothing was kept.
     Cancelled,
 }
@@ -125,6 +127,7 @@ impl Outcome {
             Self::Archived | Self::Cancelled => None,
             Self::Prefix { .. } | Self::Broken | Self::Short { .. } | Self::Empty => Some(Cause::CutShort),
             Self::Unusable => Some(Cause::Failed),
+            Self::Interrupted => Some(Cause::LiveInterrupted),
             Self::Missed(Class::TokenRefused | Class::AccountRefused) => None,
             Self::Missed(class) => Some(class.cause()),
         }
@@ -135,7 +138,7 @@ impl Outcome {
         match self {
             Self::Archived | Self::Prefix { .. } | Self::Broken => true,
             Self::Short { media_seconds } => *media_seconds > 0,
-            Self::Empty | Self::Unusable | Self::Missed(_) | Self::Cancelled => false,
+            Self::Empty | Self::Unusable | Self::Missed(_) | Self::Interrupted | Self::Cancelled => false,
         }
     }
 
@@ -168,6 +171,7 @@ impl Outcome {
                 Class::TokenRefused | Class::AccountRefused => "account refused",
                 Class::Go | Class::Transient | Class::Repeated | Class::ClockWrong => "transient",
             },
+            Self::Interrupted => "interrupted",
             Self::Cancelled => "cancelled",
         }
     }

@@ -80,7 +80,7 @@ pub struct DevicePlan {
     pub coverage: Coverage,
     /// What is to be fetched, earliest first.
     pub missing: Vec<Planned>,
-    /// Asked-for time that will not be fetched again: pruned or lost.
+    /// Asked-for time that is not to be fetched: pruned, lost, or being recorded live at this moment.
     #[serde(skip)]
     pub settled: Vec<Missing>,
 }
@@ -184,9 +184,9 @@ impl DevicePlan {
     }
 }
 
-/// Whether a run asks for it again.
+/// Whether a run asks for it. What is being recorded live is either archived soon, or interrupted, and then it may.
 fn may_come(stretch: &Missing) -> bool {
-    !matches!(stretch.cause, Cause::Pruned | Cause::Lost)
+    !matches!(stretch.cause, Cause::Pruned | Cause::Lost | Cause::BeingRecorded)
 }
 
 /// How many windows a range is cut into.

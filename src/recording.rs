@@ -65,12 +65,45 @@ pub enum Source {
 }
 
 impl Source {
+    /// Every source there is.
+    pub const ALL: [Self; 2] = [Self::Nvr, Self::Live];
+
     /// The word that the ledger stores.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Nvr => "nvr",
             Self::Live => "live",
         }
+    }
+}
+
+/// What holds the streams of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// FLV: all that NVRs give, and live streams over HTTP-FLV.
+    Flv,
+    /// MPEG-TS: live streams over HLS.
+    MpegTs,
+    /// Fragmented MP4: live streams over HLS.
+    Mp4,
+}
+
+impl Container {
+    /// Every container there is.
+    pub const ALL: [Self; 3] = [Self::Flv, Self::MpegTs, Self::Mp4];
+
+    /// The end of a file's name, without its dot.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Flv => "flv",
+            Self::MpegTs => "ts",
+            Self::Mp4 => "mp4",
+        }
+    }
+
+    /// The container of a file whose name ends so, without the dot.
+    pub fn from_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|container| container.extension() == extension)
     }
 }
 
@@ -128,6 +161,9 @@ pub struct Recording {
     pub media: MediaFacts,
     /// Where it came from.
     pub source: Source,
+    /// Of a live recording, by how many milliseconds the platform's clock was ahead of this machine's: its range is on the
+    /// platform's clock. Nothing when the platform did not tell the time, and for what an NVR recorded.
+    pub clock_offset: Option<i64>,
     /// When it was published (UTC).
     pub archived_at: UtcSecond,
     /// What a person should know before trusting it: that a local label was ambiguous, that frames and timestamps

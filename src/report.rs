@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::device::{DeviceId, NvrId};
 use crate::mac::UrlMacs;
+use crate::recording::Source;
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::untrusted::Untrusted;
 use crate::window::Cause;
@@ -36,6 +37,8 @@ pub struct RunStart {
     pub started: UtcSecond,
     /// The command or the job, for people.
     pub what: String,
+    /// From where it records: one run from NVRs and one of live streams may go on at once.
+    pub source: Source,
 }
 
 /// A run that holds the ledger.
@@ -85,6 +88,8 @@ pub struct RunRow {
     pub ended: Option<UtcSecond>,
     /// The command or the job.
     pub what: String,
+    /// From where it records.
+    pub source: Source,
     /// Its exit code.
     pub exit: Option<u8>,
     /// `ended`, `cut off`, or `unfinished`: under way, or cut off since.

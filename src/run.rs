@@ -29,6 +29,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::mac::UrlMacs;
 use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
+use crate::recording::Source;
 use crate::report::{Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{ALL_TIME, TimeRange};
@@ -102,7 +103,8 @@ pub struct Tools {
 pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
     let clock = RunClock::start();
     let begun = clock.now().to_utc_second();
-    let begun = tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone() }).await?;
+    let begun =
+        tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone(), source: Source::Nvr }).await?;
     let cut = tools.stop.child_token();
     let mut run = Run {
         id: begun.id,
@@ -117,7 +119,7 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
         tools,
     };
     // Until the end, since two runs with two ledgers must not sweep each other's streams.
-    let hold = match run.tools.vault.hold() {
+    let hold = match run.tools.vault.hold(Source::Nvr) {
         Ok(hold) => hold,
         Err(held) => {
             run.end(ExitCode::Held, RunCounts::default()).await?;
@@ -218,6 +220,7 @@ impl Run {
         let ranges = |stretches: Vec<Missing>| stretches.into_iter().map(|stretch| stretch.range).collect();
         let missing = missing.into_iter().map(|(device, stretches)| (device, ranges(stretches))).collect();
         let check = adopt::Check {
+            source: Source::Nvr,
             now: self.clock.now().to_utc_second(),
             tolerance_seconds: self.job.tolerance_seconds,
             platform_zone: self.job.platform_zone,

@@ -4,14 +4,17 @@
 //!
 //! ```text
 //! .staging/                                 what streams in; nothing there is a recording
-//! .lock                                     held by the one run that writes here
+//! .live/                                    what streams in live; whatever a crash leaves there is published later
+//! .lock                                     held by the one run from NVRs that writes here
+//! .live.lock                                held by the one run of live streams that writes here
 //! .aside/                                   files that stood under a final name and were not what it says
 //! 5/2026-11-20/5_20261120T090000+0800_600s.flv
 //! ```
 //!
 //! # The order of publishing, and what a crash leaves at each step
 //!
-//! 1. The stream is written to a staging file. Crash: a staging file, swept at the next start.
+//! 1. The stream is written to a staging file. Crash: a staging file, swept at the next start; a live stream's is kept, since
+//!    nobody can ask for it again, and what of it is whole is published at the next start.
 //! 2. `fsync` of the file. Crash: the same.
 //! 3. Rename to the final name, which never replaces a file. Crash: a whole file under its final name without a row in
 //!    the ledger, or, since the rename itself may be lost, a staging file. The first is checked and adopted.
@@ -33,13 +36,17 @@ use rustix::fs::RenameFlags;
 use thiserror::Error;
 
 use crate::device::DeviceId;
+use crate::recording::Source;
 use crate::time_range::TimeRange;
 
+pub use name::{LivePiece, Named};
 pub use staging::{Published, Staging};
 
 const STAGING: &str = ".staging";
+const LIVE: &str = ".live";
 const ASIDE: &str = ".aside";
 const LOCK: &str = ".lock";
+const LIVE_LOCK: &str = ".live.lock";
 
 /// Why the archive's disk could not do something.
 #[derive(Debug, Error)]
@@ -94,10 +101,8 @@ pub struct Hold {
 /// A recording's file found below the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The camera that its name says.
-    pub device: DeviceId,
-    /// The time that its name says.
-    pub range: TimeRange,
+    /// What its name says.
+    pub named: Named,
     /// Its name below the root.
     pub path: String,
 }
@@ -126,9 +131,12 @@ impl Vault {
         self.root.join(relative)
     }
 
-    /// Keeps every other run out of this archive, whatever its ledger, for as long as the value lives.
-    pub fn hold(&self) -> Result<Hold, VaultError> {
-        let path = self.root.join(LOCK);
+    /// Keeps every other run of that source out of this archive, whatever its ledger, for as long as the value lives.
+    pub fn hold(&self, source: Source) -> Result<Hold, VaultError> {
+        let path = self.root.join(match source {
+            Source::Nvr => LOCK,
+            Source::Live => LIVE_LOCK,
+        });
         let file = File::create(&path).map_err(failed("create", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Hold { _locked: file }),
@@ -153,6 +161,30 @@ impl Vault {
     pub fn stage(&self, device: DeviceId, range: TimeRange) -> Result<Staging, VaultError> {
         let path = self.root.join(STAGING).join(name::staging(device, range));
         Staging::create(self.clone(), path)
+    }
+
+    /// A new, empty staging file of a live stream. It outlives its process.
+    pub fn stage_live(&self, piece: &LivePiece) -> Result<Staging, VaultError> {
+        let folder = self.root.join(LIVE);
+        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+        Ok(Staging::create(self.clone(), self.live_path(piece))?.lasting())
+    }
+
+    /// The staging files of live streams that are there, earliest first. Names that are none of ours are passed over.
+    pub fn live_pieces(&self) -> Result<Vec<LivePiece>, VaultError> {
+        let names = names_in(&self.root.join(LIVE))?;
+        let mut pieces: Vec<LivePiece> = names.iter().filter_map(|name| name::parse_live_staging(name)).collect();
+        pieces.sort_by_key(|piece| (piece.device, piece.start));
+        Ok(pieces)
+    }
+
+    /// The staging file of a live stream that was left behind, to be published or discarded.
+    pub fn reopen_live(&self, piece: &LivePiece) -> Result<Staging, VaultError> {
+        Ok(Staging::reopen(self.clone(), self.live_path(piece))?.lasting())
+    }
+
+    fn live_path(&self, piece: &LivePiece) -> PathBuf {
+        self.root.join(LIVE).join(name::live_staging(piece))
     }
 
     /// Bytes that this user may still write.
@@ -180,11 +212,11 @@ impl Vault {
         let folder = name::folder(device, day);
         let mut found = Vec::new();
         for file in names_in(&self.root.join(&folder))? {
-            if let Some((named, range)) = name::parse(&file).filter(|(named, _)| *named == device) {
-                found.push(Found { device: named, range, path: format!("{folder}/{file}") });
+            if let Some(named) = name::parse(&file).filter(|named| named.device == device) {
+                found.push(Found { named, path: format!("{folder}/{file}") });
             }
         }
-        found.sort_by_key(|file| file.range);
+        found.sort_by_key(|file| file.named.range);
         Ok(found)
     }
 

@@ -41,6 +41,10 @@ pub enum Cause {
     Refused,
     /// The platform, the network or the media server failed; the last code says how.
     Failed,
+    /// It is being recorded live, in a file that is not published yet.
+    BeingRecorded,
+    /// It was to be recorded live, and no stream came.
+    LiveInterrupted,
     /// It was archived once, and its retention has ended.
     Pruned,
     /// It is older than what the NVR keeps.
@@ -49,7 +53,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::NotTried,
         Self::NvrOffline,
         Self::NvrBusy,
@@ -57,6 +61,8 @@ impl Cause {
         Self::CutShort,
         Self::Refused,
         Self::Failed,
+        Self::BeingRecorded,
+        Self::LiveInterrupted,
         Self::Pruned,
         Self::Lost,
     ];
@@ -71,6 +77,8 @@ impl Cause {
             Self::CutShort => "cut short",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::BeingRecorded => "being recorded",
+            Self::LiveInterrupted => "live interrupted",
             Self::Pruned => "pruned",
             Self::Lost => "lost",
         }

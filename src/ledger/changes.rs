@@ -17,20 +17,24 @@ use crate::window::{Cause, Window};
 
 pub(super) fn begin_run(connection: &Connection, start: &RunStart) -> Result<BegunRun, Fault> {
     let recover = connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM run WHERE recovered = 0 AND (ended IS NULL OR exit = 1))",
-        [],
+        "SELECT EXISTS (SELECT 1 FROM run WHERE source = ?1 AND recovered = 0 AND (ended IS NULL OR exit = 1))",
+        [start.source.as_str()],
         |row| row.get(0),
     )?;
     connection.execute(
-        "INSERT INTO run (started, pid, host, what) VALUES (?1, ?2, ?3, ?4)",
-        params![start.started.get(), std::process::id(), host_name(), start.what],
+        "INSERT INTO run (started, pid, host, what, source) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![start.started.get(), std::process::id(), host_name(), start.what, start.source.as_str()],
     )?;
     Ok(BegunRun { id: RunId::new(connection.last_insert_rowid()), recover })
 }
 
 /// Notes that what earlier runs left behind has been put right.
 pub(super) fn recovered(connection: &Connection, run: RunId) -> Result<(), Fault> {
-    connection.execute("UPDATE run SET recovered = 1 WHERE run < ?1 AND recovered = 0", [run.get()])?;
+    connection.execute(
+        "UPDATE run SET recovered = 1 WHERE run < ?1 AND recovered = 0
+             AND source = (SELECT source FROM run WHERE run = ?1)",
+        [run.get()],
+    )?;
     Ok(())
 }
 
@@ -121,6 +125,12 @@ pub(super) fn mark_missing(
     Ok(())
 }
 
+/// Takes back what was asked for ahead of time and has not come: [`ask`] undone, except for what is archived.
+pub(super) fn withdraw(connection: &Connection, device: DeviceId, range: TimeRange) -> Result<(), Fault> {
+    Merged::Asked.remove(connection, device, range)?;
+    missing::remove(connection, device, range)
+}
+
 /// Adds the recording's row; its time is archived from now on, and missing no more.
 pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> Result<(), Fault> {
     let Recording { device, range, .. } = *recording;
@@ -130,8 +140,8 @@ pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> R
     connection
         .prepare_cached(
             "INSERT INTO recording (device, start, end, folder, name, bytes, blake3, format, media_milliseconds,
-                 first_timestamp, source, archived_at, note)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 first_timestamp, source, clock_offset, archived_at, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             device.get(),
@@ -145,6 +155,7 @@ pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> R
             recording.media.media_milliseconds,
             recording.media.first_timestamp,
             recording.source.as_str(),
+            recording.clock_offset,
             recording.archived_at.get(),
             (!recording.note.is_empty()).then_some(&recording.note),
         ])?;

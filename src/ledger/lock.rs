@@ -1,4 +1,4 @@
-//! One run per ledger at a time: a lock on a file beside it, which the system frees when the process ends, however it
+//! One run of a source (from NVRs, or live) per ledger at a time: a lock on a file beside it, which the system frees when the process ends, however it
 //! ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::error::{Holder, LedgerError};
+use crate::recording::Source;
 
 /// Between two tries at a lock.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -20,10 +21,15 @@ pub(super) struct RunLock {
 impl RunLock {
     /// Takes the lock, waiting for another's end for a while: one that only opens the ledger is done within moments, and a
     /// process that is just being started holds its parent's lock until then.
-    pub(super) fn take_patiently(ledger: &Path, since: &str, patience: Duration) -> Result<Self, LedgerError> {
+    pub(super) fn take_patiently(
+        ledger: &Path,
+        source: Source,
+        since: &str,
+        patience: Duration,
+    ) -> Result<Self, LedgerError> {
         let begun = Instant::now();
         loop {
-            match Self::take(ledger, since) {
+            match Self::take(ledger, source, since) {
                 Err(LedgerError::Held { .. }) if begun.elapsed() < patience => std::thread::sleep(RETRY_PAUSE),
                 taken => return taken,
             }
@@ -31,10 +37,12 @@ impl RunLock {
     }
 
     /// Takes the lock and writes into its file who holds it `since` when.
-    fn take(ledger: &Path, since: &str) -> Result<Self, LedgerError> {
-        let path = lock_path(ledger);
-        let cannot =
-            |error: std::io::Error| LedgerError::CannotOpen { ledger: lock_path(ledger), why: error.to_string() };
+    fn take(ledger: &Path, source: Source, since: &str) -> Result<Self, LedgerError> {
+        let path = lock_path(ledger, source);
+        let cannot = |error: std::io::Error| LedgerError::CannotOpen {
+            ledger: lock_path(ledger, source),
+            why: error.to_string(),
+        };
         // OK never to delete the file: between deleting and creating it two runs could each lock one of their own.
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
@@ -56,9 +64,12 @@ pub(super) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-fn lock_path(ledger: &Path) -> PathBuf {
+fn lock_path(ledger: &Path, source: Source) -> PathBuf {
     let mut name = ledger.as_os_str().to_owned();
-    name.push(".lock");
+    name.push(match source {
+        Source::Nvr => ".lock",
+        Source::Live => ".live.lock",
+    });
     name.into()
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::error::{Fault, LedgerError};
 use super::lock::RunLock;
+use crate::recording::Source;
 
 pub(super) mod migrations {
     //! The steps in `migrations/`, built into the program.
@@ -28,7 +29,9 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, LedgerError> {
     set_up(&connection, path).map_err(|fault| fault.at(path))?;
     if found.is_none_or(|found| found < newest_version()) {
         // Two processes must not migrate at once, and nobody under another run.
-        let _alone = RunLock::take_patiently(path, "just now", Duration::from_secs(BUSY_SECONDS))?;
+        let patience = Duration::from_secs(BUSY_SECONDS);
+        let _no_run_from_nvrs = RunLock::take_patiently(path, Source::Nvr, "just now", patience)?;
+        let _no_live_run = RunLock::take_patiently(path, Source::Live, "just now", patience)?;
         // Again: the other may have done it meanwhile.
         if schema_version(&connection, path)?.is_none_or(|found| found < newest_version()) {
             migrate(&mut connection, path)?;

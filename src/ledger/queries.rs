@@ -131,7 +131,7 @@ pub(super) fn coverage(
 pub(super) fn runs(connection: &Connection, newest: u32) -> Result<Vec<RunRow>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT r.run, r.started, r.ended, r.what, r.exit, v.state, r.attempts, r.recordings, r.bytes,
-             r.archived_seconds, r.missing_seconds, r.pid, r.host
+             r.archived_seconds, r.missing_seconds, r.pid, r.host, r.source
          FROM run AS r JOIN runs AS v ON v.run = r.run ORDER BY r.run DESC LIMIT ?1",
     )?;
     let mut rows = statement.query([newest])?;
@@ -159,6 +159,7 @@ fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {
         started: UtcSecond::new(row.get(1)?),
         ended,
         what: row.get(3)?,
+        source: read_source(&row.get::<_, String>(13)?)?,
         exit: row.get(4)?,
         state: row.get(5)?,
         counts,
@@ -174,7 +175,7 @@ pub(super) fn recordings_overlapping(
 ) -> Result<Vec<Recording>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT r.start, r.end, f.path || r.name, r.bytes, r.blake3, r.media_milliseconds, r.first_timestamp,
-             k.video, k.audio, k.width, k.height, r.source, r.archived_at, r.note
+             k.video, k.audio, k.width, k.height, r.source, r.clock_offset, r.archived_at, r.note
          FROM recording AS r JOIN folder AS f ON f.folder = r.folder JOIN format AS k ON k.format = r.format
          WHERE r.device = ?1 AND r.start < ?3 AND r.end > ?2 AND r.start >= coalesce(
              (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY r.start",
@@ -205,13 +206,18 @@ fn read_recording(device: DeviceId, row: &Row<'_>) -> Result<Recording, Fault> {
             audio_codec: audio.as_deref().map(media::audio_codec).transpose()?,
             picture_size: width_and_height,
         },
-        source: [Source::Nvr, Source::Live]
-            .into_iter()
-            .find(|known| known.as_str() == source)
-            .ok_or_else(|| Fault::BadValue(format!("{source:?} is no source of a recording")))?,
-        archived_at: UtcSecond::new(row.get(12)?),
-        note: row.get::<_, Option<String>>(13)?.unwrap_or_default(),
+        source: read_source(&source)?,
+        clock_offset: row.get(12)?,
+        archived_at: UtcSecond::new(row.get(13)?),
+        note: row.get::<_, Option<String>>(14)?.unwrap_or_default(),
     })
+}
+
+fn read_source(text: &str) -> Result<Source, Fault> {
+    Source::ALL
+        .into_iter()
+        .find(|known| known.as_str() == text)
+        .ok_or_else(|| Fault::BadValue(format!("{text:?} is no source of a recording")))
 }
 
 pub(super) fn history(connection: &Connection, attempts: u32) -> Result<Vec<DeviceHistory>, Fault> {

@@ -92,6 +92,20 @@ impl Merged {
     }
 }
 
+impl Merged {
+    /// Takes every second of `gone` out.
+    pub(super) fn remove(self, connection: &Connection, device: DeviceId, gone: TimeRange) -> Result<(), Fault> {
+        for held in self.whole(connection, device, gone)? {
+            connection.prepare_cached(self.delete())?.execute(params![device.get(), held.start().get()])?;
+            for &left in RangeSet::from(held).subtract(&gone.into()).ranges() {
+                let values = params![device.get(), left.start().get(), left.end().get()];
+                connection.prepare_cached(self.put())?.execute(values)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A range in two columns, the first of which is `column`.
 pub(super) fn range(row: &Row<'_>, column: usize) -> Result<TimeRange, Fault> {
     let (start, end) = (row.get(column)?, row.get(column + 1)?);

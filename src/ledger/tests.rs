@@ -54,7 +54,7 @@ fn window(number: i64, start: i64, end: i64) -> Window {
 }
 
 fn start(at: i64) -> RunStart {
-    RunStart { started: UtcSecond::new(at), what: "archive run jobs.toml".to_owned() }
+    RunStart { started: UtcSecond::new(at), what: "archive run jobs.toml".to_owned(), source: Source::Nvr }
 }
 
 fn attempt(started: i64, outcome: Outcome, code: Option<Code>) -> Attempt {
@@ -80,6 +80,7 @@ fn recording(number: i64, start: i64, end: i64) -> Recording {
             picture_size: Some((1280, 720)),
         },
         source: Source::Nvr,
+        clock_offset: None,
         archived_at: UtcSecond::new(end + 3600),
         note: String::new(),
     }

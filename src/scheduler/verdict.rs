@@ -48,7 +48,8 @@ pub(super) fn next(task: Task, outcome: &Outcome, policy: &Policy) -> Next {
         Outcome::Unusable => later(task, policy, Cause::Failed),
         Outcome::Short { media_seconds } => shorter(task, media_seconds, policy),
         Outcome::Empty => shorter(task, 0, policy),
-        Outcome::Cancelled => Next::Front(task),
+        // A live stream's, which no window of a run from NVRs comes to.
+        Outcome::Interrupted | Outcome::Cancelled => Next::Front(task),
         Outcome::Missed(class) => missed(task, class, policy),
     }
 }

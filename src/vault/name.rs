@@ -1,16 +1,48 @@
 //! What files are called: made from numbers alone, read back without a doubt.
 //!
 //! A final name says the device, the local time of the start with its offset from UTC, and the length:
-//! `5_20261120T090000+0800_600s.flv`. The local time is what people look for; the offset keeps the hour that a clock
-//! change repeats apart from its first showing.
+//! `5_20261120T090000+0800_600s.flv`; what was recorded live says so, `5_20261120T090000+0800_600s_live.ts`. The local time
+//! is what people look for; the offset keeps the hour that a clock change repeats apart from its first showing.
 
 use chrono::{DateTime, NaiveDate, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 
 use crate::device::DeviceId;
+use crate::instant::Instant;
+use crate::recording::{Container, Source};
 use crate::time_range::{TimeRange, UtcSecond};
 
 const LABEL: &str = "%Y%m%dT%H%M%S%z";
+const LIVE: &str = "live";
+/// Stands for a clock offset that is not known.
+const UNKNOWN: &str = "x";
+
+/// What a recording's name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The camera.
+    pub device: DeviceId,
+    /// The time that it covers.
+    pub range: TimeRange,
+    /// Where it came from.
+    pub source: Source,
+    /// What holds its streams.
+    pub container: Container,
+}
+
+/// What the name of a live stream's staging file says: all that is known of it but its bytes, so that it can be published
+/// after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LivePiece {
+    /// The camera.
+    pub device: DeviceId,
+    /// The time of its first picture, on the platform's clock.
+    pub start: Instant,
+    /// By how many milliseconds the platform's clock was ahead of this machine's, when it is known.
+    pub clock_offset: Option<i64>,
+    /// What holds its streams.
+    pub container: Container,
+}
 
 /// The folder of a device's recordings of one local day, below the root.
 pub fn folder(device: DeviceId, day: NaiveDate) -> String {
@@ -18,10 +50,15 @@ pub fn folder(device: DeviceId, day: NaiveDate) -> String {
 }
 
 /// The final name of a recording, below the root, for a device whose local time is `zone`.
-pub fn recording(device: DeviceId, range: TimeRange, zone: Tz) -> String {
+pub fn recording(named: &Named, zone: Tz) -> String {
+    let Named { device, range, source, container } = *named;
     let start = local_start(range, zone);
     let folder = folder(device, start.date_naive());
-    format!("{folder}/{device}_{}_{}s.flv", start.format(LABEL), range.seconds())
+    let live = match source {
+        Source::Nvr => "",
+        Source::Live => "_live",
+    };
+    format!("{folder}/{device}_{}_{}s{live}.{}", start.format(LABEL), range.seconds(), container.extension())
 }
 
 /// The local day in whose folder a recording that starts at `start` stands.
@@ -46,17 +83,47 @@ pub(super) fn staging(device: DeviceId, range: TimeRange) -> String {
     format!("{device}_{}_{}s.part", range.start().get(), range.seconds())
 }
 
+/// The name of a live stream's staging file.
+pub(super) fn live_staging(piece: &LivePiece) -> String {
+    let offset = piece.clock_offset.map_or_else(|| UNKNOWN.to_owned(), |offset| offset.to_string());
+    format!("{}_{}_{offset}.{}", piece.device, piece.start.as_millis(), piece.container.extension())
+}
+
+/// What the name of a live stream's staging file says; nothing when it is none.
+pub(super) fn parse_live_staging(file: &str) -> Option<LivePiece> {
+    let (stem, extension) = file.rsplit_once('.')?;
+    let mut parts = stem.split('_');
+    let (device, start, offset) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let clock_offset = if offset == UNKNOWN { None } else { Some(offset.parse().ok()?) };
+    Some(LivePiece {
+        device: device.parse().ok()?,
+        start: Instant::from_millis(start.parse().ok()?),
+        clock_offset,
+        container: Container::from_extension(extension)?,
+    })
+}
+
 /// What a file name (without its folder) says; nothing when it is no recording's.
-pub fn parse(file: &str) -> Option<(DeviceId, TimeRange)> {
-    let mut parts = file.strip_suffix("s.flv")?.split('_');
+pub fn parse(file: &str) -> Option<Named> {
+    let (stem, extension) = file.rsplit_once('.')?;
+    let mut parts = stem.split('_');
     let (device, start, seconds) = (parts.next()?, parts.next()?, parts.next()?);
+    let source = match parts.next() {
+        None => Source::Nvr,
+        Some(LIVE) => Source::Live,
+        Some(_) => return None,
+    };
     if parts.next().is_some() {
         return None;
     }
     let device = device.parse().ok()?;
     let start = UtcSecond::floor(DateTime::parse_from_str(start, LABEL).ok()?.to_utc());
-    let seconds: i64 = seconds.parse().ok()?;
-    Some((device, TimeRange::new(start, start + seconds)?))
+    let seconds: i64 = seconds.strip_suffix('s')?.parse().ok()?;
+    let range = TimeRange::new(start, UtcSecond::new(start.get().checked_add(seconds)?))?;
+    Some(Named { device, range, source, container: Container::from_extension(extension)? })
 }
 
 #[cfg(test)]
@@ -73,13 +140,17 @@ mod tests {
         TimeRange::new(UtcSecond::new(start), UtcSecond::new(start + seconds)).expect("a range holds a second")
     }
 
+    fn from_nvr(range: TimeRange) -> Named {
+        Named { device: device(), range, source: Source::Nvr, container: Container::Flv }
+    }
+
     #[test]
     fn a_name_says_local_time_with_its_offset() {
-        let nine = range(1_795_136_400, 600);
-        assert_eq!(
-            recording(device(), nine, chrono_tz::Asia::Shanghai),
-            "5/2026-11-20/5_20261120T090000+0800_600s.flv"
-        );
+        let nine = from_nvr(range(1_795_136_400, 600));
+        let zone = chrono_tz::Asia::Shanghai;
+        assert_eq!(recording(&nine, zone), "5/2026-11-20/5_20261120T090000+0800_600s.flv");
+        let live = Named { source: Source::Live, container: Container::MpegTs, ..nine };
+        assert_eq!(recording(&live, zone), "5/2026-11-20/5_20261120T090000+0800_600s_live.ts");
     }
 
     #[test]
@@ -87,8 +158,8 @@ mod tests {
         // 2026-11-01 01:00 in New York, before and after the clocks go back.
         let (first, second) = (range(1_793_509_200, 600), range(1_793_512_800, 600));
         let zone = chrono_tz::America::New_York;
-        assert_eq!(recording(device(), first, zone), "5/2026-11-01/5_20261101T010000-0400_600s.flv");
-        assert_eq!(recording(device(), second, zone), "5/2026-11-01/5_20261101T010000-0500_600s.flv");
+        assert_eq!(recording(&from_nvr(first), zone), "5/2026-11-01/5_20261101T010000-0400_600s.flv");
+        assert_eq!(recording(&from_nvr(second), zone), "5/2026-11-01/5_20261101T010000-0500_600s.flv");
     }
 
     #[test]
@@ -102,6 +173,9 @@ mod tests {
             "5_20261120T090000_600s.flv",
             "5_20261120T090000+0800_600s.flv.part",
             "5_20261120T090000+0800_600s_x.flv",
+            "5_20261120T090000+0800_600s_live_x.flv",
+            "5_20261120T090000+0800_600s.mkv",
+            "5_20261120T090000+0800_600.flv",
             "5_20261120T090000+0800_99999999999999999999s.flv",
         ] {
             assert_eq!(parse(name), None, "{name}");
@@ -110,18 +184,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_are_read_back(start in 0..4_102_444_800i64, seconds in 1..=600i64, zone in 0..chrono_tz::TZ_VARIANTS.len()) {
-            let range = range(start, seconds);
+        fn names_are_read_back(
+            start in 0..4_102_444_800i64,
+            seconds in 1..=600i64,
+            zone in 0..chrono_tz::TZ_VARIANTS.len(),
+            container in 0..Container::ALL.len(),
+            live in proptest::bool::ANY,
+        ) {
+            let source = if live { Source::Live } else { Source::Nvr };
+            let named = Named { source, container: Container::ALL[container], ..from_nvr(range(start, seconds)) };
             let zone = chrono_tz::TZ_VARIANTS[zone];
-            let name = recording(device(), range, zone);
+            let name = recording(&named, zone);
             let file = name.rsplit('/').next().expect("a path has a last part");
-            prop_assert_eq!(parse(file), Some((device(), range)));
-            prop_assert!(name.starts_with(&folder(device(), day_of(range.start(), zone))));
+            prop_assert_eq!(parse(file), Some(named));
+            prop_assert!(name.starts_with(&folder(device(), day_of(named.range.start(), zone))));
+        }
+
+        #[test]
+        fn names_of_live_staging_are_read_back(
+            start in -4_102_444_800_000..4_102_444_800_000i64,
+            clock_offset in proptest::option::of(-1_000_000..1_000_000i64),
+            container in 0..Container::ALL.len(),
+        ) {
+            let start = Instant::from_millis(start);
+            let piece = LivePiece { device: device(), start, clock_offset, container: Container::ALL[container] };
+            prop_assert_eq!(parse_live_staging(&live_staging(&piece)), Some(piece));
         }
 
         #[test]
         fn any_text_is_survived(text in "\\PC*") {
-            let _ = parse(&text);
+            let _ = (parse(&text), parse_live_staging(&text));
         }
     }
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::recording::ContentHash;
 
-use super::{Vault, VaultError, failed, rename_without_replacing, sync_folder};
+use super::{LivePiece, Vault, VaultError, failed, rename_without_replacing, sync_folder};
 
 /// Writes are gathered to this many bytes: cameras send drops of a few kilobytes, and each write costs a system call.
 const GATHERED: usize = 256 << 10;
 
-/// A staging file. Dropping it without publishing deletes it.
+/// A staging file. Dropping it without publishing deletes it, unless it is a live stream's.
 #[derive(Debug)]
 pub struct Staging {
     vault: Vault,
@@ -20,7 +20,8 @@ pub struct Staging {
     gathered: Vec<u8>,
     hasher: blake3::Hasher,
     bytes: u64,
-    published: bool,
+    /// Whether it stays when it is dropped.
+    stays: bool,
 }
 
 impl Staging {
@@ -32,7 +33,41 @@ impl Staging {
             .truncate(true)
             .open(&path)
             .map_err(failed("create", &path))?;
-        Ok(Self { vault, path, file, gathered: Vec::new(), hasher: blake3::Hasher::new(), bytes: 0, published: false })
+        Ok(Self { vault, path, file, gathered: Vec::new(), hasher: blake3::Hasher::new(), bytes: 0, stays: false })
+    }
+
+    /// One that is there already, to be published or discarded.
+    pub(super) fn reopen(vault: Vault, path: PathBuf) -> Result<Self, VaultError> {
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed("open", &path))?;
+        let mut hasher = blake3::Hasher::new();
+        let bytes = rehash(&mut file, &mut hasher).map_err(failed("read", &path))?;
+        Ok(Self { vault, path, file, gathered: Vec::new(), hasher, bytes, stays: false })
+    }
+
+    /// The same, staying when it is dropped: what came live cannot be asked for again.
+    pub(super) fn lasting(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives a live stream's staging file the name that says what is known of it by now.
+    pub fn rename_live(&mut self, piece: &LivePiece) -> Result<(), VaultError> {
+        let to = self.vault.live_path(piece);
+        if to != self.path {
+            fs::rename(&self.path, &to).map_err(failed("rename", &self.path))?;
+            self.path = to;
+        }
+        Ok(())
+    }
+
+    /// Deletes it.
+    pub fn discard(self) -> Result<(), VaultError> {
+        fs::remove_file(&self.path).map_err(failed("delete", &self.path))
     }
 
     /// How many bytes were appended.
@@ -51,7 +86,8 @@ impl Staging {
         if self.gathered.len() >= GATHERED { self.flush() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), VaultError> {
+    /// Writes what was gathered, so that a crash of this process leaves it behind.
+    pub fn flush(&mut self) -> Result<(), VaultError> {
         let gathered = std::mem::take(&mut self.gathered);
         let written = self.write(&gathered);
         self.gathered = gathered;
@@ -74,7 +110,7 @@ impl Staging {
         // A hash cannot be taken back, so what is left is read once more; cut streams are rare.
         self.hasher = blake3::Hasher::new();
         let rehashed = rehash(&mut self.file, &mut self.hasher);
-        rehashed.map_err(failed("read back", &self.path))
+        rehashed.map(drop).map_err(failed("read back", &self.path))
     }
 
     /// Steps 2 to 4 of publishing: makes the bytes durable, gives the file its final name below the root, and makes the
@@ -95,7 +131,7 @@ impl Staging {
             other => other,
         }
         .map_err(failed("publish", &to))?;
-        self.published = true;
+        self.stays = true;
         sync_folder(folder)?;
         Ok(Published { bytes: self.bytes, blake3: ContentHash(*self.hasher.finalize().as_bytes()), set_aside })
     }
@@ -114,22 +150,25 @@ pub struct Published {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if !self.published {
+        if !self.stays {
             // OK to ignore a failure: whatever stays in staging is swept when the next run starts.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn rehash(file: &mut File, hasher: &mut blake3::Hasher) -> io::Result<()> {
+/// Hashes the whole file; says how many bytes it has.
+fn rehash(file: &mut File, hasher: &mut blake3::Hasher) -> io::Result<u64> {
     file.seek(SeekFrom::Start(0))?;
     let mut buffer = vec![0; GATHERED];
+    let mut bytes = 0;
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok(());
+            return Ok(bytes);
         }
         hasher.update(&buffer[..read]);
+        bytes += read as u64;
     }
 }
 

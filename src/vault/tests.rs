@@ -14,6 +14,10 @@ fn window() -> TimeRange {
     TimeRange::new(UtcSecond::new(1_795_136_400), UtcSecond::new(1_795_137_000)).expect("a range holds a second")
 }
 
+fn named() -> Named {
+    Named { device: device(), range: window(), source: Source::Nvr, container: crate::recording::Container::Flv }
+}
+
 fn vault() -> (tempfile::TempDir, Vault) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let vault = Vault::open(&folder.path().join("archive")).expect("an archive can be made in an empty folder");
@@ -46,7 +50,7 @@ fn a_published_file_holds_what_was_appended() {
     assert_eq!(fs::read(vault.path_of(FINAL)).unwrap(), all);
     assert_eq!((published.bytes, published.blake3, published.set_aside), (all.len() as u64, hash(&all), None));
     let found = vault.recordings_of_day(device(), day()).unwrap();
-    assert_eq!(found, [Found { device: device(), range: window(), path: FINAL.to_owned() }]);
+    assert_eq!(found, [Found { named: named(), path: FINAL.to_owned() }]);
     assert_eq!(vault.sweep().unwrap(), 0, "staging is empty after publishing");
 }
 
