@@ -20,7 +20,7 @@ mod tests;
 mod timeline;
 
 pub use amf::Claims;
-pub use cut::{Cut, CutError, Cutter};
+pub use cut::{Cut, CutError, Cutter, Seam};
 pub use report::{Configurations, End, FirstBytes, Garbage, Jumps, Report, Signature, TagCounts, Track};
 
 use contents::Contents;

@@ -1,6 +1,7 @@
 //! Cuts an FLV that has no end into pieces that are each an FLV of their own.
 //!
-//! A piece begins at the first keyframe at or after a mark. It opens with a file header, the latest metadata, and the latest
+//! A piece begins at the first keyframe at or after a mark, and wherever what follows cannot be one file with what was before:
+//! where the pictures' configuration changes, and behind a hole in the pictures' time. It opens with a file header, the latest metadata, and the latest
 //! configurations, and its timestamps begin at zero. Every frame of the input is in exactly one piece, in its order and byte
 //! for byte; what is written anew is around the frames.
 //!
@@ -19,6 +20,11 @@ const DISORDER: i64 = 500;
 /// How far apart the tracks' clocks may be when the second one begins, in milliseconds; beyond it they are not one clock.
 const ONE_CLOCK: i64 = 20_000;
 
+/// A step of the main track's clock by more than this, in milliseconds, is a hole, if it is also [`UNUSUAL`] times as long as
+/// the step before: there are cameras that send a picture every few seconds.
+const HOLE: i64 = 2_000;
+const UNUSUAL: i64 = 4;
+
 /// What comes out, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut<'a> {
@@ -26,9 +32,24 @@ pub enum Cut<'a> {
     Begins {
         /// Milliseconds of media.
         milliseconds: i64,
+        /// How it follows the piece before.
+        seam: Seam,
     },
     /// The next bytes of the piece that has begun last, a tag or more. A piece that ends after any of them is whole.
     Bytes(&'a [u8]),
+}
+
+/// How a piece follows the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seam {
+    /// There is none before.
+    First,
+    /// At a mark; nothing lies between them.
+    Mark,
+    /// The pictures are coded otherwise from here on; nothing lies between them.
+    Changed,
+    /// The clock leapt ahead: there is a hole between them, or the camera's clock was set.
+    Hole,
 }
 
 /// Why nothing more can be cut. What came out before stays good.
@@ -64,6 +85,10 @@ pub struct Cutter {
     piece: Option<i64>,
     /// The latest time of any frame, counted like the marks.
     latest: i64,
+    /// The main track's last step, in milliseconds.
+    last_step: Option<i64>,
+    /// The pictures' configuration at the last picture, if another came since.
+    replaced: Option<Option<Vec<u8>>>,
     out: Vec<u8>,
 }
 
@@ -80,6 +105,14 @@ struct Kept {
     /// Whether it came since the last frame, and so is not in the piece yet. It is written before the next frame: that may be
     /// one with which a new piece begins, and then it has nothing to do with the old one.
     is_new: bool,
+}
+
+impl Opening {
+    /// The pictures' configuration.
+    fn configuration(&self) -> Option<&[u8]> {
+        let [_, video, _] = &self.tags;
+        video.as_ref().map(|kept| kept.body.as_slice())
+    }
 }
 
 /// A track's clock.
@@ -100,6 +133,17 @@ impl Cutter {
     /// any sound.
     pub fn mark(&mut self, milliseconds: i64) {
         self.marks.insert(milliseconds);
+    }
+
+    /// Takes back every mark that has not made a cut.
+    pub fn unmark(&mut self) {
+        self.marks.clear();
+    }
+
+    /// The latest picture's time, in milliseconds after the input's first frame; the latest sound's, where there are no pictures.
+    /// Nothing before the first.
+    pub fn latest(&self) -> Option<i64> {
+        self.video.last.or(self.audio.last).map(|(_, time)| time)
     }
 
     /// The next bytes of the input, in pieces of any size; `out` is given what they complete. After an error there is nothing
@@ -173,37 +217,59 @@ impl Cutter {
                 return;
             }
         };
+        let before = self.opening.tags[place].take().map(|kept| kept.body);
+        if matches!(seen, Content::VideoConfiguration { .. }) && before.as_deref() != Some(body) {
+            self.replaced.get_or_insert(before);
+        }
         self.opening.tags[place] = Some(Kept { kind: header.kind, body: body.to_vec(), is_new: true });
     }
 
     fn frame_or_other(&mut self, header: TagHeader, seen: Content, body: &[u8], out: &mut impl FnMut(Cut<'_>)) {
-        let (is_frame, may_begin) = match seen {
-            Content::VideoFrame { key, .. } => (true, key),
-            Content::AudioFrame { .. } => (true, self.video.last.is_none()),
-            _ => (false, false),
+        let (is_frame, is_main, may_begin) = match seen {
+            Content::VideoFrame { key, .. } => (true, true, key),
+            Content::AudioFrame { .. } => (true, self.video.last.is_none(), self.video.last.is_none()),
+            _ => (false, false, false),
         };
+        let (had_pictures, before) = (self.video.last.is_some(), self.latest().filter(|_| is_main));
         let time = if is_frame { self.time(header) } else { self.latest };
+        let is_hole = before.is_some_and(|before| self.leaps(time - before));
         self.latest = self.latest.max(time);
         self.out.clear();
         let has_begun = self.piece.is_some();
-        let is_due = may_begin && self.marks.first().is_some_and(|mark| *mark <= time);
-        if is_due {
+        let is_marked = may_begin && self.marks.first().is_some_and(|mark| *mark <= time);
+        let is_picture = is_frame && header.kind == Kind::Video;
+        let replaced = self.replaced.take_if(|_| is_picture);
+        let is_changed =
+            had_pictures && replaced.is_some_and(|before| before.as_deref() != self.opening.configuration());
+        let seam = match (has_begun, is_hole, is_changed, is_marked) {
+            (false, ..) => Some(Seam::First),
+            (_, true, ..) => Some(Seam::Hole),
+            (_, _, true, _) => Some(Seam::Changed),
+            (.., true) => Some(Seam::Mark),
+            _ => None,
+        };
+        let is_due = seam.is_some();
+        if let Some(seam) = seam {
             self.marks = self.marks.split_off(&(time + 1));
-        }
-        if !has_begun || is_due {
             self.piece = Some(time);
-            out(Cut::Begins { milliseconds: time });
+            out(Cut::Begins { milliseconds: time, seam });
             self.write_file_header();
         }
         let timestamp = timestamp(time, self.piece);
         for kept in self.opening.tags.iter_mut().flatten() {
-            if kept.is_new || !has_begun || is_due {
+            if kept.is_new || is_due {
                 kept.is_new = false;
                 write(&mut self.out, kept.kind, timestamp, &kept.body);
             }
         }
         write(&mut self.out, header.kind, timestamp, body);
         out(Cut::Bytes(&self.out));
+    }
+
+    /// Notes a step of the main track's clock; says whether it leaps over a hole.
+    fn leaps(&mut self, step: i64) -> bool {
+        let usual = self.last_step.replace(step);
+        step > HOLE && usual.is_some_and(|usual| step > usual.saturating_mul(UNUSUAL))
     }
 
     /// A frame's time after the input's first frame. A track whose clock restarts goes on where it was.

@@ -114,7 +114,7 @@ async fn a_live_stream_can_be_cut_while_it_comes() {
         let bytes = body.next().await.expect("it has no end").expect("it does not break");
         whole.push(&bytes);
         let cut = cutter.push(&bytes, |cut| match cut {
-            Cut::Begins { milliseconds } => pieces.push((milliseconds, Parser::new())),
+            Cut::Begins { milliseconds, .. } => pieces.push((milliseconds, Parser::new())),
             Cut::Bytes(bytes) => pieces.last_mut().expect("a piece has begun").1.push(bytes),
         });
         assert_eq!(cut, Ok(()));

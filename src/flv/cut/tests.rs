@@ -79,7 +79,7 @@ fn cut(bytes: &[u8], chunk: usize, marks: &[i64]) -> (Vec<Piece>, Result<(), Cut
     let mut result = Ok(());
     for chunk in bytes.chunks(chunk.max(1)) {
         result = cutter.push(chunk, |cut| match cut {
-            Cut::Begins { milliseconds } => pieces.push((milliseconds, Vec::new())),
+            Cut::Begins { milliseconds, .. } => pieces.push((milliseconds, Vec::new())),
             Cut::Bytes(bytes) => pieces.last_mut().expect("a piece has begun").1.extend_from_slice(bytes),
         });
     }
@@ -159,11 +159,38 @@ fn a_configuration_before_a_cut_belongs_to_the_new_piece_alone() {
     let changed: Vec<u64> = pieces.iter().map(|(_, piece)| is_whole(piece).video.configurations.changed).collect();
     assert_eq!(changed, [0, 0]);
     assert!(tags(&pieces[1].1).iter().any(|tag| tag.body == Tag::video_configuration(2).body));
-    // Within a piece it stays where it is.
-    let (whole, _) = cut(&file(&source), 4096, &[]);
-    assert_eq!(is_whole(&whole[0].1).video.configurations.changed, 1);
-    let (later, _) = cut(&file(&source), 4096, &[6_000]);
-    assert!(tags(&later[1].1).iter().any(|tag| tag.body == Tag::video_configuration(2).body), "the latest one");
+    // It makes a cut of its own; the same one again does not.
+    source.insert(at + 30, Tag::video_configuration(2));
+    let (seams, _) = seams(&file(&source), &[6_000]);
+    assert_eq!(seams, [(0, Seam::First), (4_000, Seam::Changed), (6_000, Seam::Mark)]);
+}
+
+#[test]
+fn a_leap_of_the_pictures_clock_is_a_hole_unless_pictures_are_always_so_rare() {
+    let mut source = stream(0, 8);
+    source.retain(|tag| !tag.is_frame() || !(3_000..5_500).contains(&tag.timestamp));
+    let (begun, cutter) = seams(&file(&source), &[]);
+    assert_eq!(begun, [(0, Seam::First), (5_600, Seam::Hole)]);
+    assert_eq!(cutter.latest(), Some(7_800));
+    let rare: Vec<Tag> = (0..9).map(|n| Tag::video(n * 5_000, true, &[1])).collect();
+    assert_eq!(seams(&file(&rare), &[]).0, [(0, Seam::First)]);
+    assert_eq!(Cutter::new().latest(), None);
+}
+
+/// Where pieces begin and how they follow one another, with the cutter as it is then.
+fn seams(bytes: &[u8], marks: &[i64]) -> (Vec<(i64, Seam)>, Cutter) {
+    let mut cutter = Cutter::new();
+    cutter.mark(-1_000_000);
+    cutter.unmark();
+    marks.iter().for_each(|mark| cutter.mark(*mark));
+    let mut seams = Vec::new();
+    let result = cutter.push(bytes, |cut| {
+        if let Cut::Begins { milliseconds, seam } = cut {
+            seams.push((milliseconds, seam));
+        }
+    });
+    assert_eq!(result, Ok(()));
+    (seams, cutter)
 }
 
 #[test]
@@ -267,13 +294,27 @@ proptest! {
         let time = |tag: &Tag| i64::from(tag.timestamp.wrapping_sub(first));
         let mut left = marks.clone();
         let (mut expected, mut has_video) = (Vec::new(), false);
+        let (mut main, mut usual, mut coded, mut shown) = (None, None, None, None);
         for tag in &source {
-            let begins_one = tag.is_keyframe() || tag.is_frame() && tag.kind == Kind::Audio && !has_video;
-            has_video |= tag.kind == Kind::Video && tag.is_frame();
+            let is_picture = tag.kind == Kind::Video && tag.is_frame();
+            let is_main = is_picture || tag.is_frame() && !has_video;
+            let begins_one = tag.is_keyframe() || is_main && !is_picture;
             let opens = tag.is_frame() || tag.kind == Kind::Script && tag.body != METADATA;
             let now = if tag.is_frame() { time(tag) } else { 0 };
-            let due = begins_one && left.iter().any(|mark| *mark <= now);
-            if due {
+            let mut due = begins_one && left.iter().any(|mark| *mark <= now);
+            if is_main {
+                let step = main.replace(now).map(|before| now - before);
+                due |= step.zip(usual).is_some_and(|(step, usual)| step > 2_000 && step > 4 * usual);
+                usual = step.or(usual);
+            }
+            if is_picture {
+                due |= has_video && coded != shown;
+                shown = coded.clone();
+                has_video = true;
+            } else if tag.kind == Kind::Video {
+                coded = Some(tag.body.clone());
+            }
+            if opens && (due || expected.is_empty()) {
                 left.retain(|mark| *mark > now);
             }
             if opens && (due || expected.is_empty()) {
