@@ -6,6 +6,7 @@
 mod ask;
 mod hours;
 mod local;
+mod span;
 
 use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
@@ -14,6 +15,7 @@ use thiserror::Error;
 pub use ask::{Asked, When, parse_duration};
 pub use hours::HourSpan;
 pub use local::{label_exists_twice, next_local_time, platform_labels};
+pub use span::{Span, next_span};
 
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use local::{Found, local_time};

@@ -6,7 +6,6 @@
 //! The ledger's row is durable before the scheduler hears of an attempt's end, so that nothing is announced that a crash
 //! could take back.
 
-mod clock;
 mod grouping;
 pub mod planning;
 
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adopt::{self, Orphan};
 use crate::calendar;
+use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::event::{Event, Recovery, Refusing, StopReason, Summary};
 use crate::exit_code::ExitCode;
@@ -36,7 +36,6 @@ use crate::time_range::{ALL_TIME, TimeRange};
 use crate::vault::{Vault, VaultError};
 use crate::window::{Missing, Window};
 
-use clock::RunClock;
 use grouping::Grouping;
 
 /// What a run is to do, validated.
@@ -101,7 +100,7 @@ pub struct Tools {
 
 /// Runs `job` to its end: all archived, the rest given up for now, or stopped early.
 pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
-    let clock = RunClock::start();
+    let clock = WallClock::start();
     let begun = clock.now().to_utc_second();
     let begun =
         tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone(), source: Source::Nvr }).await?;
@@ -136,7 +135,7 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
 
 struct Run {
     id: RunId,
-    clock: RunClock,
+    clock: WallClock,
     job: Job,
     tools: Tools,
     /// What it has done so far.
