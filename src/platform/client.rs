@@ -186,8 +186,10 @@ pub struct Client {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the platform's clock is ahead of ours.
+    /// What the platform's clock is ahead of ours, learned when a call was refused because of it.
     clock_offset: TimeDelta,
+    /// The same as the latest answer showed it.
+    measured_offset: Option<TimeDelta>,
     token: Option<Token>,
 }
 
@@ -247,6 +249,12 @@ impl Client {
     /// What the platform's clock is known to be ahead of this machine's.
     pub async fn clock_offset(&self) -> TimeDelta {
         self.state.lock().await.clock_offset
+    }
+
+    /// What the platform's clock was ahead of this machine's in the latest answer that said its time, a refusal too; nothing
+    /// before the first. Right to half of the time that the answer took, in whole milliseconds. Calls are not signed with it.
+    pub async fn measured_offset(&self) -> Option<TimeDelta> {
+        self.state.lock().await.measured_offset
     }
 
     /// Asks for one recording: its URL. `start` and `end` are labels in [`Account::time_zone`], ten minutes apart at most.
@@ -374,24 +382,29 @@ impl Client {
         tries: u8,
     ) -> Result<Answer, (CallError, Option<DateTime<Utc>>)> {
         self.pace.turn().await;
-        let begun = std::time::Instant::now();
-        let at = Utc::now() + self.clock_offset().await + TimeDelta::seconds(tries.into());
+        let (begun, sent) = (std::time::Instant::now(), Utc::now());
+        let at = sent + self.clock_offset().await + TimeDelta::seconds(tries.into());
         let form = self.signed(method, business, at);
         let request = self.http.post(&self.account.url).headers(self.token_header(token)).form(&form);
         let unreachable = |error: reqwest::Error| {
             (CallError::Unreachable { method, why: Untrusted::new(&chain(&error.without_url())) }, None)
         };
         let response = request.send().await.map_err(unreachable)?;
+        // The platform reads its clock before it sends; a long body would only blur it.
+        let took = begun.elapsed();
         let status = response.status().as_u16();
         let body = read(response).await.map_err(unreachable)?;
         let answer: Answer = serde_json::from_slice(&body).unwrap_or_default();
         let milliseconds = begun.elapsed().as_millis();
         tracing::debug!(method, status, code = answer.stat.code, milliseconds, bytes = body.len(), "called");
+        let systime = answer.stat.systime.and_then(platform_time);
+        if let Some(systime) = systime {
+            self.state.lock().await.measured_offset = Some(offset(systime, sent, took));
+        }
         match answer.stat.code {
             Some(0) => Ok(answer),
             Some(number) => {
                 let codename = Untrusted::new(&answer.stat.codename);
-                let systime = answer.stat.systime.and_then(DateTime::from_timestamp_millis);
                 Err((CallError::Refused { method, code: Code::Stat(number), codename }, systime))
             }
             None => Err((CallError::NotThePlatform { method, status, first: Untrusted::from_bytes(&body) }, None)),
@@ -436,6 +449,20 @@ impl Client {
     }
 }
 
+/// `stat.systime` as a time; nothing beyond the years 1970 to 9999, which no clock shows and nothing could be reckoned with.
+fn platform_time(milliseconds: i64) -> Option<DateTime<Utc>> {
+    const YEAR_10000: i64 = 253_402_300_800_000;
+    (0..YEAR_10000).contains(&milliseconds).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
+}
+
+/// What the platform's clock is ahead of ours, when it said `systime` in the answer to what was `sent` and `took` so long:
+/// it is held to have read its clock half way. In whole milliseconds, as its clock is.
+fn offset(systime: DateTime<Utc>, sent: DateTime<Utc>, took: Duration) -> TimeDelta {
+    // OK to hold at nothing: a call takes minutes at most.
+    let half = TimeDelta::from_std(took / 2).unwrap_or_default();
+    TimeDelta::milliseconds((systime - sent - half).num_milliseconds())
+}
+
 /// The body, as far as an answer may be long.
 async fn read(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
     let mut body = Vec::new();
@@ -465,6 +492,24 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_platform_is_held_to_read_its_clock_half_way() {
+        let sent = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        for (ahead, took, measured) in [(0, 0, 0), (3_000, 200, 2_900), (-3_000, 200, -3_100), (50, 100, 0)] {
+            let systime = sent + TimeDelta::milliseconds(ahead);
+            let read = offset(systime, sent, Duration::from_millis(took));
+            assert_eq!(read, TimeDelta::milliseconds(measured), "{ahead} ms in {took} ms");
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_clock_shows_is_none() {
+        assert_eq!(platform_time(1_795_176_000_000), DateTime::from_timestamp(1_795_176_000, 0));
+        for milliseconds in [-1, i64::MIN, i64::MAX, 253_402_300_800_000, 8_210_266_876_799_999] {
+            assert_eq!(platform_time(milliseconds), None, "{milliseconds}");
+        }
+    }
 
     #[test]
     fn each_remedy_is_tried_once() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use archive::outcome::{Class, Code};
-use archive::platform::client::{Account, Client};
+use archive::platform::client::{Account, Client, PlayOptions};
 use archive::platform::sign::Algorithm;
 use archive::platform::wire;
 use archive::sim::{Running, Scripted, start};
@@ -175,4 +175,36 @@ async fn a_clock_that_differs_is_survived() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let refused = place.platform.calls().iter().filter(|call| call.stat == Some(16)).count();
     assert_eq!(refused, 1);
+}
+
+/// Answers of every kind show the offset, and calls are not signed with it.
+#[tokio::test]
+async fn every_answer_measures_how_far_the_platforms_clock_is_ahead() {
+    for (ahead, milliseconds) in [("5m", 300_000), ("-4m", -240_000)] {
+        let config = archive::sim::Config { clock_ahead: ahead.parse().expect("a length"), ..fleet(&[(4, &[1])]) };
+        let here = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        let platform = start(config, here).await.expect("a platform on a free port");
+        platform.script_live(device(1), [Scripted::Http(502, String::new()), Scripted::Stat(103_064), Scripted::AsIs]);
+        let client = client(&platform);
+        let until = Some(platform.now().to_utc_second() + 3600);
+        // No call is the same as another.
+        let answers = [
+            (Some(Code::Http(502)), PlayOptions::default()),
+            (Some(Code::Stat(103_064)), PlayOptions { secondary: true, ..PlayOptions::default() }),
+            (None, PlayOptions { standing_until: until, ..PlayOptions::default() }),
+        ];
+        for (refused, options) in answers {
+            let called = client.start_play(device(1), options).await;
+            assert_eq!(called.err().and_then(|error| error.code()), refused);
+            let measured = client.measured_offset().await.map(|offset| offset.num_milliseconds());
+            assert_eq!(measured.is_none(), refused == Some(Code::Http(502)), "{refused:?}");
+            // However slow the call was, it ended within the time that a call may take.
+            assert!(
+                measured.is_none_or(|measured| (measured - milliseconds).abs() < 30_000),
+                "{refused:?}: {measured:?}"
+            );
+        }
+        assert_eq!(client.clock_offset().await, chrono::TimeDelta::zero());
+        platform.shutdown().await;
+    }
 }
