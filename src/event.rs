@@ -1,12 +1,16 @@
 //! What a run tells whoever displays it. A run prints nothing; it emits these.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::outcome::{Attempt, Class};
+use crate::recording::VideoCodec;
+use crate::time_range::UtcSecond;
+use crate::untrusted::Untrusted;
 use crate::window::{Cause, Window};
 
 /// Something that happened in a run.
@@ -73,6 +77,35 @@ pub enum Event {
     AmbiguousLabel {
         /// Which.
         window: Window,
+    },
+    /// A live stream came, and is being recorded.
+    LiveBegan {
+        /// Of which camera.
+        device: DeviceId,
+        /// The platform's name of the URL that was taken, such as `tlsflv`.
+        via: &'static str,
+        /// How its pictures are coded, as the platform says; empty when it does not.
+        said: Untrusted,
+        /// The same as the stream's own bytes have it.
+        codec: Option<VideoCodec>,
+    },
+    /// A piece of a live stream is published, and the ledger knows.
+    LiveArchived {
+        /// Of which camera, and which stretch.
+        window: Window,
+        /// Its size.
+        bytes: u64,
+    },
+    /// No live stream comes; the ledger knows.
+    LiveInterrupted {
+        /// Of which camera.
+        device: DeviceId,
+        /// The first second that is missing.
+        since: UtcSecond,
+        /// What happened.
+        why: String,
+        /// After how long it is asked for again; nothing when the platform refuses the camera.
+        retry: Option<Duration>,
     },
     /// Nothing more starts; what streams is ended.
     Stopping(StopReason),

@@ -211,30 +211,14 @@ impl Ledger {
         self.write(move |connection| changes::mark_missing(connection, device, &ranges, cause, at)).await
     }
 
-    /// Records a published piece of a live stream. `then` is what is the matter with the time that follows.
-    pub async fn record_piece(
-        &self,
-        recording: Recording,
-        then: Option<(TimeRange, Cause)>,
-        at: UtcSecond,
-    ) -> Result<(), LedgerError> {
-        self.write(move |connection| {
-            changes::add_recording(connection, &recording)?;
-            match then {
-                Some((range, cause)) => changes::mark_missing(connection, recording.device, &range.into(), cause, at),
-                None => Ok(()),
-            }
-        })
-        .await
-    }
-
     /// Takes back what was asked for ahead of time and has not come.
     pub async fn withdraw(&self, device: DeviceId, range: TimeRange) -> Result<(), LedgerError> {
         self.write(move |connection| changes::withdraw(connection, device, range)).await
     }
 
-    /// Records a published file that a run left behind without a row when it was cut off.
-    pub async fn adopt(&self, recording: Recording) -> Result<(), LedgerError> {
+    /// Records a published file that no attempt at a window brought: a piece of a live stream, or what a run left behind
+    /// without a row when it was cut off. [`LedgerError::Overlap`] as with [`Self::record_archived`].
+    pub async fn add_recording(&self, recording: Recording) -> Result<(), LedgerError> {
         self.write(move |connection| changes::add_recording(connection, &recording)).await
     }
 

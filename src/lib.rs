@@ -13,18 +13,19 @@
 //! | layer | modules | what they may do |
 //! |---|---|---|
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
-//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`judge`], [`live_clock`] | pure: time and randomness come in as arguments |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`judge`], [`container`], [`live_clock`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
-//! | assembly | [`clock`], [`fetch`], [`adopt`], [`run`], [`sim`] | join decisions and adapters |
+//! | assembly | [`clock`], [`fetch`], [`adopt`], [`run`], [`live`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 pub mod adopt;
 pub mod backoff;
 pub mod bandwidth;
 pub mod calendar;
-pub mod clock;
 pub mod cli;
+pub mod clock;
 pub mod commands;
+pub mod container;
 pub mod coverage;
 pub mod device;
 pub mod display;
@@ -36,6 +37,7 @@ pub mod forecast;
 pub mod instant;
 pub mod judge;
 pub mod ledger;
+pub mod live;
 pub mod live_clock;
 pub mod mac;
 pub mod nvrs;

@@ -13,12 +13,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use thiserror::Error;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adopt::{self, Orphan};
+use crate::adopt::{self, AdoptError};
 use crate::calendar;
 use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
@@ -32,9 +31,10 @@ use crate::plan::{Plan, Request};
 use crate::recording::Source;
 use crate::report::{Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
-use crate::time_range::{ALL_TIME, TimeRange};
+use crate::time_range::TimeRange;
 use crate::vault::{Vault, VaultError};
-use crate::window::{Missing, Window};
+use crate::window::Window;
+use thiserror::Error;
 
 use grouping::Grouping;
 
@@ -81,6 +81,15 @@ pub enum RunError {
     /// The archive's disk failed before work began.
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+impl From<AdoptError> for RunError {
+    fn from(error: AdoptError) -> Self {
+        match error {
+            AdoptError::Ledger(error) => Self::Ledger(error),
+            AdoptError::Vault(error) => Self::Vault(error),
+        }
+    }
 }
 
 /// What a run works with.
@@ -171,6 +180,7 @@ impl Run {
             self.adopt().await?;
             self.tools.ledger.recovered(self.id).await?;
         }
+        self.adopt_live().await?;
         self.grouping = Grouping::new(self.job.stated_nvrs.clone(), self.tools.ledger.devices().await?);
         let plan = self.plan().await?;
         self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
@@ -212,35 +222,36 @@ impl Run {
         Ok(planning::plan(&self.tools.ledger, &self.job.asked, &self.job.nvrs).await?)
     }
 
+    /// Publishes what a live run that was cut off left behind, unless one goes on at this moment.
+    async fn adopt_live(&self) -> Result<(), RunError> {
+        let (ledger, vault) = (&self.tools.ledger, &self.tools.vault);
+        if !adopt::live::is_needed(ledger, vault).await? {
+            return Ok(());
+        }
+        // OK to leave it when the hold is taken: whoever has it looks after what was left.
+        let Ok(_hold) = vault.hold(Source::Live) else { return Ok(()) };
+        let check = self.check(Source::Live);
+        for recovery in adopt::live::recover(ledger, vault, check).await? {
+            self.emit(Event::Recovered(recovery));
+        }
+        Ok(())
+    }
+
     /// Adopts what a run that was cut off published and did not write down, for whatever job it was.
     async fn adopt(&self) -> Result<(), RunError> {
-        let devices = self.tools.ledger.devices().await?.into_iter().map(|row| row.facts.device).collect();
-        let missing = self.tools.ledger.missing(devices, ALL_TIME).await?;
-        let ranges = |stretches: Vec<Missing>| stretches.into_iter().map(|stretch| stretch.range).collect();
-        let missing = missing.into_iter().map(|(device, stretches)| (device, ranges(stretches))).collect();
-        let check = adopt::Check {
-            source: Source::Nvr,
+        for recovery in adopt::recover(&self.tools.ledger, &self.tools.vault, self.check(Source::Nvr)).await? {
+            self.emit(Event::Recovered(recovery));
+        }
+        Ok(())
+    }
+
+    fn check(&self, source: Source) -> adopt::Check {
+        adopt::Check {
+            source,
             now: self.clock.now().to_utc_second(),
             tolerance_seconds: self.job.tolerance_seconds,
             platform_zone: self.job.platform_zone,
-        };
-        let vault = self.tools.vault.clone();
-        let finding = tokio::task::spawn_blocking(move || adopt::find(&vault, &missing, check));
-        let orphans = finding.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
-        for orphan in orphans {
-            match orphan {
-                Orphan::Whole(recording) => {
-                    let window = Window { device: recording.device, range: recording.range };
-                    self.tools.ledger.adopt(*recording).await?;
-                    self.emit(Event::Recovered(Recovery::Adopted { window }));
-                }
-                Orphan::Spoiled { path, why } => {
-                    let path = self.tools.vault.set_aside(&path)?;
-                    self.emit(Event::Recovered(Recovery::SetAside { path, why }));
-                }
-            }
         }
-        Ok(())
     }
 
     /// The platform reads local labels; where one names two stretches of time, nobody can say which one comes back.
@@ -323,7 +334,7 @@ impl Run {
         scheduler: &mut Scheduler,
         url_given: &UnboundedSender<Window>,
     ) {
-        if let Err(reason) = self.check_free_space() {
+        if let Err(reason) = check_free_space(&self.tools.vault, self.job.min_free) {
             scheduler.complete(&window, &Outcome::Cancelled, self.clock.now());
             self.stop(scheduler, reason);
             return;
@@ -333,18 +344,6 @@ impl Run {
         let (tools, cut, zone, id) = (self.tools.clone(), self.cut.clone(), self.job.zone_of(window.device), self.id);
         let url_given = url_given.clone();
         attempts.spawn(async move { (window, attempt(id, window, zone, &tools, &cut, &url_given).await) });
-    }
-
-    fn check_free_space(&self) -> Result<(), StopReason> {
-        let free = self.tools.vault.free_bytes().map_err(|error| StopReason::Broken(error.to_string()))?;
-        if free >= self.job.min_free {
-            return Ok(());
-        }
-        let root = self.tools.vault.root().display();
-        let (free, wanted) = (free >> 20, self.job.min_free >> 20);
-        Err(StopReason::DiskFull(format!(
-            "{root} has {free} MiB free, and archive.min_free is {wanted} MiB: free some space, or lower min_free"
-        )))
     }
 
     /// Tells the scheduler and everybody else of an attempt that has ended.
@@ -504,7 +503,21 @@ fn ambiguous_windows(stretch: TimeRange, zone: Tz) -> Vec<TimeRange> {
     stretch.cut_on_grid().filter(|&window| calendar::label_exists_twice(window, zone)).collect()
 }
 
-fn stop_reason(error: &RunError) -> StopReason {
+/// Whether the archive's disk has as much room as must stay free, in bytes.
+pub(crate) fn check_free_space(vault: &Vault, min_free: u64) -> Result<(), StopReason> {
+    let free = vault.free_bytes().map_err(|error| StopReason::Broken(error.to_string()))?;
+    if free >= min_free {
+        return Ok(());
+    }
+    let root = vault.root().display();
+    let (free, wanted) = (free >> 20, min_free >> 20);
+    Err(StopReason::DiskFull(format!(
+        "{root} has {free} MiB free, and archive.min_free is {wanted} MiB: free some space, or lower min_free"
+    )))
+}
+
+/// Why a run ends whose archive fails.
+pub(crate) fn stop_reason(error: &RunError) -> StopReason {
     match error {
         RunError::Vault(full @ VaultError::Full { .. }) => StopReason::DiskFull(full.to_string()),
         RunError::Ledger(full @ LedgerError::DiskFull { .. }) => StopReason::DiskFull(full.to_string()),

@@ -222,15 +222,19 @@ impl Vault {
 
     /// Moves a file that is not what its name says out of the way; it is never deleted.
     pub fn set_aside(&self, relative: &str) -> Result<PathBuf, VaultError> {
-        let from = self.path_of(relative);
+        self.set_aside_file(&self.path_of(relative))
+    }
+
+    fn set_aside_file(&self, from: &Path) -> Result<PathBuf, VaultError> {
         let folder = self.root.join(ASIDE);
         fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
-        let name = relative.replace('/', "_");
+        let below = from.strip_prefix(&self.root).unwrap_or(from);
+        let name = below.to_string_lossy().replace('/', "_");
         for number in 0.. {
             let to = folder.join(if number == 0 { name.clone() } else { format!("{name}.{number}") });
-            match rename_without_replacing(&from, &to) {
+            match rename_without_replacing(from, &to) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed("set aside", &from)(error)),
+                Err(error) => return Err(failed("set aside", from)(error)),
                 Ok(()) => {
                     sync_folder(&folder)?;
                     return Ok(to);

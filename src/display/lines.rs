@@ -2,8 +2,11 @@
 
 use chrono_tz::Tz;
 
+use crate::device::DeviceId;
 use crate::event::{Event, Recovery, StopReason};
 use crate::outcome::{Attempt, Class, Outcome};
+use crate::recording::VideoCodec;
+use crate::untrusted::Untrusted;
 use crate::window::Window;
 use crate::wording;
 
@@ -32,6 +35,17 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
         }
         Event::NvrLearned { device, nvr } => quiet(format!("device {device} hangs off nvr {nvr}, as media URLs tell")),
         Event::GivenUp { window, cause } => quiet(format!("{}  gap: {cause}", named(window, zone))),
+        Event::LiveBegan { device, via, said, codec } => quiet(began(*device, via, said, *codec)),
+        Event::LiveArchived { window, bytes } => {
+            quiet(format!("{}  archived  {}", named(window, zone), wording::bytes(*bytes)))
+        }
+        Event::LiveInterrupted { device, since, why, retry } => {
+            let retry = match retry {
+                Some(retry) => format!("asked again in {:.0} s", retry.as_secs_f64().ceil()),
+                None => "it is not asked for again".to_owned(),
+            };
+            quiet(format!("device {device}  live interrupted at {}: {why}; {retry}", wording::time(*since, zone)))
+        }
         Event::AmbiguousLabel { window } => important(format!(
             "{}  this local time exists twice: the platform may answer with the other hour",
             named(window, zone)
@@ -56,6 +70,12 @@ fn ended(window: &Window, attempt: &Attempt, zone: Tz) -> String {
         }
     };
     format!("{}  {}  {what}", named(window, zone), attempt.outcome.as_str())
+}
+
+fn began(device: DeviceId, via: &str, said: &Untrusted, codec: Option<VideoCodec>) -> String {
+    let said = if said.is_empty() { "does not say".to_owned() } else { format!("says {said}") };
+    let codec = codec.map_or_else(|| "no codec that is known".to_owned(), |codec| codec.to_string());
+    format!("device {device}  recording live over {via}: the platform {said}, the stream has {codec}")
 }
 
 fn held(class: Class) -> &'static str {

@@ -121,6 +121,13 @@ impl Offer {
     }
 }
 
+impl Offer {
+    /// Whether this program can record it.
+    pub fn is_recordable(&self) -> bool {
+        matches!(self.protocol, Protocol::Flv | Protocol::Hls)
+    }
+}
+
 /// For people: the URL as a player would get it, or what came instead, cleaned.
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -50,9 +50,15 @@ impl Staging {
         self
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Reads it from its beginning, piece by piece.
+    pub fn read(&mut self, each: impl FnMut(&[u8])) -> Result<(), VaultError> {
+        self.flush()?;
+        read_all(&mut self.file, each).map(drop).map_err(failed("read", &self.path))
+    }
+
+    /// Moves it out of the way, as it is.
+    pub fn set_aside(self) -> Result<PathBuf, VaultError> {
+        self.vault.set_aside_file(&self.path)
     }
 
     /// Gives a live stream's staging file the name that says what is known of it by now.
@@ -159,6 +165,13 @@ impl Drop for Staging {
 
 /// Hashes the whole file; says how many bytes it has.
 fn rehash(file: &mut File, hasher: &mut blake3::Hasher) -> io::Result<u64> {
+    read_all(file, |bytes| {
+        hasher.update(bytes);
+    })
+}
+
+/// Reads the whole file, and leaves it at its end; says how many bytes it has.
+fn read_all(file: &mut File, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
     file.seek(SeekFrom::Start(0))?;
     let mut buffer = vec![0; GATHERED];
     let mut bytes = 0;
@@ -167,7 +180,7 @@ fn rehash(file: &mut File, hasher: &mut blake3::Hasher) -> io::Result<u64> {
         if read == 0 {
             return Ok(bytes);
         }
-        hasher.update(&buffer[..read]);
+        each(&buffer[..read]);
         bytes += read as u64;
     }
 }

@@ -145,7 +145,7 @@ async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step
         }
         Step::Adopt { from, len } => {
             let possible = model.archive(number, from, len);
-            assert_eq!(ledger.adopt(recording(number, from, from + len)).await.is_ok(), possible);
+            assert_eq!(ledger.add_recording(recording(number, from, from + len)).await.is_ok(), possible);
         }
     }
 }

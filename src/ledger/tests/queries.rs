@@ -24,7 +24,7 @@ async fn a_recording_is_read_back_as_it_was_written() {
     odd.path = "bare.flv".to_owned();
     odd.note = "the local hour exists twice".to_owned();
     ledger.record_archived(run, attempt(DAY, Outcome::Archived, None), plain.clone(), None).await.unwrap();
-    ledger.adopt(odd.clone()).await.unwrap();
+    ledger.add_recording(odd.clone()).await.unwrap();
 
     let all = ledger.recordings_overlapping(device(5), range(DAY + 599, DAY + 601)).await.unwrap();
     assert_eq!(all, [plain, odd]);
@@ -52,7 +52,7 @@ async fn of_requests_that_travel_together_only_the_wrong_one_fails() {
     let ledger = scratch.open();
     // Every second one overlaps the one before it.
     let recordings = (0..100).map(|i| recording(5, DAY + 300 * i, DAY + 300 * i + 301));
-    let done = futures::future::join_all(recordings.map(|recording| ledger.adopt(recording))).await;
+    let done = futures::future::join_all(recordings.map(|recording| ledger.add_recording(recording))).await;
     for (i, done) in done.iter().enumerate() {
         assert_eq!(done.is_ok(), i % 2 == 0, "{i}: {done:?}");
     }
@@ -96,7 +96,7 @@ async fn a_day_is_the_devices_own_and_has_as_many_hours_as_its_clocks_say() {
     ledger.ask(vec![(device(5), berlin.into()), (device(7), havana.into())]).await.unwrap();
     ledger.set_zone(vec![device(5)], chrono_tz::Europe::Berlin).await.unwrap();
     ledger.set_zone(vec![device(7)], chrono_tz::America::Havana).await.unwrap();
-    ledger.adopt(recording(5, 1_792_792_800 + 3600, 1_792_792_800 + 7200)).await.unwrap();
+    ledger.add_recording(recording(5, 1_792_792_800 + 3600, 1_792_792_800 + 7200)).await.unwrap();
 
     let (first, last) = ("2026-10-24".parse().unwrap(), "2026-11-01".parse().unwrap());
     let days = ledger.coverage(None, first, last).await.unwrap();

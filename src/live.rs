@@ -1,0 +1,309 @@
+//! A live run: cameras' live streams, recorded into the same archive as downloads.
+//!
+//! Each camera goes its own way: its stream is asked for, cut on the grid, published piece by piece, and asked for again
+//! when it ends. What does not come is in the ledger at once, so that a run from the NVRs may fetch it. It may go on beside
+//! such a run: what is being recorded says so in the ledger, and is left alone.
+
+mod camera;
+mod flv;
+mod pieces;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::adopt;
+use crate::clock::WallClock;
+use crate::device::DeviceId;
+use crate::event::{Event, StopReason, Summary};
+use crate::exit_code::ExitCode;
+use crate::instant::Instant;
+use crate::ledger::{Ledger, LedgerError};
+use crate::platform::client::{CallError, Client};
+use crate::platform::media::MediaClient;
+use crate::recording::Source;
+use crate::report::{RunCounts, RunEnd, RunId, RunStart};
+use crate::run::RunError;
+use crate::time_range::{ALL_TIME, TimeRange, UtcSecond};
+use crate::vault::{Hold, Vault, VaultError};
+
+pub use camera::Camera;
+use pieces::Pieces;
+
+/// How long a live stream may bring nothing before it is asked for again.
+pub const STALL: Duration = Duration::from_secs(10);
+
+/// How long another's hold on the archive is waited for: a run from NVRs has it while it publishes what a live run left.
+const HOLD_PATIENCE: Duration = Duration::from_secs(30);
+const HOLD_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a live run is to do, validated.
+#[derive(Clone, Debug)]
+pub struct LiveJob {
+    /// What was asked for, in the words of whoever asked: for the ledger.
+    pub what: String,
+    /// The cameras.
+    pub cameras: BTreeMap<DeviceId, Camera>,
+    /// The zone in which the platform reads labels.
+    pub platform_zone: chrono_tz::Tz,
+    /// How much less footage than its time a piece may have, in seconds.
+    pub tolerance_seconds: i64,
+    /// Bytes that must stay free on the archive's disk.
+    pub min_free: u64,
+    /// What the delays' randomness starts from.
+    pub seed: u64,
+}
+
+/// What a live run works with.
+#[derive(Clone)]
+pub struct LiveTools {
+    /// Where everything is written down.
+    pub ledger: Arc<Ledger>,
+    /// Where files go.
+    pub vault: Vault,
+    /// Who asks the platform.
+    pub client: Arc<Client>,
+    /// Who opens its URLs.
+    pub media: MediaClient,
+    /// Who is told what happens. A receiver that is gone is no reason to stop.
+    pub events: UnboundedSender<Event>,
+    /// Whoever cancels this wants the run to end: what streams is published up to there.
+    pub stop: CancellationToken,
+    /// What time it is.
+    pub clock: WallClock,
+}
+
+/// What all cameras of a run share.
+struct Context {
+    run: RunId,
+    job: LiveJob,
+    tools: LiveTools,
+    /// Cancelled when all are to end, for whatever reason.
+    stop: CancellationToken,
+    counts: Mutex<RunCounts>,
+}
+
+/// Why a camera's recording ends with the whole run.
+enum Failure {
+    /// The archive fails.
+    Run(RunError),
+    /// There is no use in going on.
+    Stop(StopReason),
+}
+
+/// How a stream ended, or why there was none.
+#[derive(Debug)]
+enum Ended {
+    /// All that was asked for is there.
+    Over,
+    /// Somebody said stop.
+    Stopped,
+    /// The platform refuses this camera.
+    Refused(CallError),
+    /// The platform gave no stream.
+    NotGiven(CallError),
+    /// It ended, stalled, or was none.
+    Interrupted(String),
+    /// It fell behind for good: footage was left out, and the time of what came after `known_until` is not known.
+    Lost {
+        /// In milliseconds of the stream's clock.
+        known_until: i64,
+    },
+}
+
+impl Ended {
+    fn interrupted(why: impl Into<String>) -> Self {
+        Self::Interrupted(why.into())
+    }
+}
+
+/// Runs `job` to its end: until every camera's time is over, or somebody says stop.
+pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError> {
+    let begun = tools.clock.now().to_utc_second();
+    let start = RunStart { started: begun, what: job.what.clone(), source: Source::Live };
+    let run = tools.ledger.begin_run(start).await?;
+    let stop = tools.stop.child_token();
+    let context = Context { run: run.id, job, tools, stop, counts: Mutex::default() };
+    let context = Arc::new(context);
+    let hold = match hold(&context.tools.vault).await {
+        Ok(hold) => hold,
+        Err(held) => {
+            context.end(ExitCode::Held, begun, 0).await?;
+            return Err(held.into());
+        }
+    };
+    let worked = work(&context).await;
+    drop(hold);
+    let (stopped, failed) = match worked {
+        Ok(stopped) => (stopped, None),
+        Err(error) => (Some(StopReason::Broken(error.to_string())), Some(error)),
+    };
+    let summary = context.summary(begun, stopped).await?;
+    let exit = if failed.is_none() { ExitCode::of_run(&summary) } else { ExitCode::Failure };
+    let now = context.tools.clock.now().to_utc_second();
+    context.end(exit, now, summary.asked_seconds - summary.archived_seconds).await?;
+    context.emit(Event::Ended(summary.clone()));
+    // What went wrong first is what a person must hear of.
+    failed.map_or(Ok(summary), Err)
+}
+
+/// Keeps other live runs out of the archive.
+async fn hold(vault: &Vault) -> Result<Hold, VaultError> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match vault.hold(Source::Live) {
+            Err(VaultError::Held { .. }) if begun.elapsed() < HOLD_PATIENCE => tokio::time::sleep(HOLD_PAUSE).await,
+            held => return held,
+        }
+    }
+}
+
+/// Puts right what was left behind, and records. Gives why it ended before its time, if it did.
+async fn work(context: &Arc<Context>) -> Result<Option<StopReason>, RunError> {
+    let (job, tools) = (&context.job, &context.tools);
+    let check = adopt::Check {
+        source: Source::Live,
+        now: tools.clock.now().to_utc_second(),
+        tolerance_seconds: job.tolerance_seconds,
+        platform_zone: job.platform_zone,
+    };
+    for recovery in adopt::live::recover(&tools.ledger, &tools.vault, check).await? {
+        context.emit(Event::Recovered(recovery));
+    }
+    tools.ledger.recovered(context.run).await?;
+    for (&device, camera) in &job.cameras {
+        tools.ledger.set_zone(vec![device], camera.zone).await?;
+    }
+    let mut cameras = JoinSet::new();
+    for (device, camera) in job.cameras.clone() {
+        let context = Arc::clone(context);
+        cameras.spawn(async move { camera::record(&context, device, &camera).await });
+    }
+    let (mut stopped, mut failed) = (None, None);
+    while let Some(ended) = cameras.join_next().await {
+        let ended = ended.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
+        let reason = match ended {
+            Ok(()) => continue,
+            Err(Failure::Stop(reason)) => reason,
+            Err(Failure::Run(error)) => {
+                let reason = crate::run::stop_reason(&error);
+                failed.get_or_insert(error);
+                reason
+            }
+        };
+        // The others end where they are, so that what they have is published.
+        context.stop.cancel();
+        if stopped.is_none() {
+            context.emit(Event::Stopping(reason.clone()));
+            stopped = Some(reason);
+        }
+    }
+    match failed {
+        // A full disk is an end of its own, with an exit code of its own.
+        Some(error) if !matches!(stopped, Some(StopReason::DiskFull(_))) => Err(error),
+        _ if stopped.is_none() && tools.stop.is_cancelled() && !context.is_open_ended() => Ok(Some(StopReason::Signal)),
+        _ => Ok(stopped),
+    }
+}
+
+impl Context {
+    fn emit(&self, event: Event) {
+        // OK to ignore a closed channel: whoever displays the run may go before it ends.
+        let _ = self.tools.events.send(event);
+    }
+
+    /// Whether every camera goes on until somebody ends it, so that ending it is not too early.
+    fn is_open_ended(&self) -> bool {
+        self.job.cameras.values().all(|camera| camera.until.is_none() && camera.hours.is_empty())
+    }
+
+    /// Waits; false when somebody said stop meanwhile.
+    async fn wait_until(&self, at: Instant) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = self.tools.clock.sleep_until(Some(at)) => true,
+        }
+    }
+
+    /// Says in the ledger that this time is wanted.
+    async fn ask(&self, device: DeviceId, start: UtcSecond, end: UtcSecond) -> Result<(), Failure> {
+        match TimeRange::new(start, end) {
+            Some(range) => Ok(self.tools.ledger.ask(vec![(device, range.into())]).await?),
+            None => Ok(()),
+        }
+    }
+
+    fn check_free_space(&self) -> Result<(), Failure> {
+        let checked = crate::run::check_free_space(&self.tools.vault, self.job.min_free);
+        checked.map_err(Failure::Stop)
+    }
+
+    /// Tells whoever displays the run how the pictures of a stream are coded, once it is known. When they are coded otherwise
+    /// from here on, the stream is over: another of the URLs may be the right one by now.
+    fn tell_codec(&self, pieces: &mut Pieces<'_>) -> Option<Ended> {
+        match pieces.codec() {
+            Ok(None) => None,
+            Ok(Some(codec)) => {
+                let (device, via, said) = pieces.origin();
+                self.emit(Event::LiveBegan { device, via, said, codec: Some(codec) });
+                None
+            }
+            Err(why) => Some(Ended::interrupted(why)),
+        }
+    }
+
+    fn count(&self, range: TimeRange, bytes: u64) {
+        let mut counts = locked(&self.counts);
+        counts.recordings += 1;
+        counts.bytes += bytes;
+        counts.archived_seconds += range.seconds();
+    }
+
+    fn count_attempt(&self) {
+        locked(&self.counts).attempts += 1;
+    }
+
+    async fn end(&self, exit: ExitCode, ended: UtcSecond, missing_seconds: i64) -> Result<(), RunError> {
+        let counts = RunCounts { missing_seconds, ..*locked(&self.counts) };
+        Ok(self.tools.ledger.end_run(self.run, RunEnd { ended, exit: exit as u8, counts }).await?)
+    }
+
+    async fn summary(&self, begun: UtcSecond, stopped: Option<StopReason>) -> Result<Summary, RunError> {
+        let devices = self.job.cameras.keys().copied().collect();
+        let within = TimeRange::new(begun, ALL_TIME.end()).unwrap_or(ALL_TIME);
+        let totals = self.tools.ledger.totals(devices, within).await?;
+        let counts = *locked(&self.counts);
+        Ok(Summary {
+            asked_seconds: totals.asked_seconds,
+            archived_seconds: totals.archived_seconds,
+            recordings: counts.recordings,
+            bytes: counts.bytes,
+            attempts: counts.attempts,
+            missing: totals.missing_seconds.into_iter().filter(|(_, seconds)| *seconds > 0).collect(),
+            refusing: Vec::new(),
+            stopped,
+        })
+    }
+}
+
+/// OK to go on after a panic elsewhere: what these mutexes guard is replaced whole, never half changed.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        Self::Run(error.into())
+    }
+}

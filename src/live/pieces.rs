@@ -1,0 +1,400 @@
+//! The pieces into which a live stream is cut, from their first byte to their row in the ledger.
+//!
+//! A piece is claimed for no more than it certainly holds: from its first whole second to its last, never beyond where its
+//! stream fell behind, never beyond its footage. What it holds besides is said in its note.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::adopt::live::note;
+use crate::clock::WallClock;
+use crate::container::{Examined, Examiner};
+use crate::device::DeviceId;
+use crate::event::Event;
+use crate::flv::Seam;
+use crate::instant::Instant;
+use crate::live_clock::{self, LiveClock};
+use crate::outcome::{Attempt, Outcome};
+use crate::recording::{Container, Recording, Source, VideoCodec};
+use crate::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
+use crate::untrusted::Untrusted;
+use crate::vault::{LivePiece, Named, Staging, VaultError, name};
+use crate::window::{Cause, Window};
+
+use super::{Context, Failure};
+
+/// How often what came is handed to the system, so that a crash of this process leaves it behind.
+const FLUSH_PAUSE: Duration = Duration::from_secs(1);
+
+/// By how much the time of a stream's first picture may be told anew before its staging file's name follows, in milliseconds.
+const RENAME_FROM: u64 = 250;
+
+/// How far one camera's recording has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeline {
+    /// No piece that is still to come is claimed for anything before this.
+    pub(super) covered: UtcSecond,
+    /// Of everything before this the ledger knows what became of it.
+    pub(super) told: UtcSecond,
+    /// Where what was asked for of the near future ends.
+    pub(super) ahead: UtcSecond,
+    /// Where all ends, when that is known.
+    pub(super) until: Option<UtcSecond>,
+}
+
+impl Timeline {
+    /// The grid's next mark, or the end.
+    pub(super) fn next_ahead(&self, now: UtcSecond) -> UtcSecond {
+        let mark = next_mark(now.max(self.covered));
+        self.until.map_or(mark, |until| mark.min(until))
+    }
+}
+
+/// The first mark of the grid behind `second`.
+fn next_mark(second: UtcSecond) -> UtcSecond {
+    UtcSecond::new((second.get().div_euclid(GRID_SECONDS) + 1) * GRID_SECONDS)
+}
+
+/// The platform's clock, as far as it told the time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlatformClock {
+    pub(super) clock: WallClock,
+    /// By how many milliseconds it is ahead of this machine's, when it is known.
+    pub(super) offset: Option<i64>,
+}
+
+impl PlatformClock {
+    pub(super) fn now(&self) -> Instant {
+        Instant::from_millis(self.clock.now().as_millis().saturating_add(self.offset.unwrap_or(0)))
+    }
+}
+
+/// Where a stream comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// The camera.
+    pub(super) device: DeviceId,
+    /// Its local time.
+    pub(super) zone: Tz,
+    /// The platform's name of the URL.
+    pub(super) via: &'static str,
+    /// How its pictures are coded, as the platform says.
+    pub(super) said: Untrusted,
+}
+
+/// One stream's pieces.
+pub(super) struct Pieces<'a> {
+    context: &'a Context,
+    origin: Origin,
+    time: PlatformClock,
+    timeline: &'a mut Timeline,
+    clock: Option<LiveClock>,
+    open: Option<Open>,
+    closed: Vec<Closed>,
+    /// Where the next cut is due.
+    mark: Option<UtcSecond>,
+    /// Whether the ledger is still to be told of what is open, and what happened just before, if anything did.
+    untold: Option<Option<String>>,
+    codec: Option<VideoCodec>,
+    /// Seconds that were archived of it.
+    pub(super) archived_seconds: i64,
+    /// Bytes that came.
+    pub(super) bytes: u64,
+    /// Why a piece could not be kept, if one could not.
+    pub(super) problem: Option<String>,
+}
+
+/// The piece that is coming in.
+struct Open {
+    staging: Staging,
+    examiner: Examiner,
+    piece: LivePiece,
+    /// Its first picture, in milliseconds of the stream's clock.
+    begins: i64,
+    /// The second with which it begins, when that is where the piece before ended.
+    joined: Option<UtcSecond>,
+    flushed: tokio::time::Instant,
+}
+
+/// A piece that is complete.
+struct Closed {
+    staging: Staging,
+    examined: Examined,
+    piece: LivePiece,
+    range: Option<TimeRange>,
+    begins: Instant,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(context: &'a Context, origin: Origin, time: PlatformClock, timeline: &'a mut Timeline) -> Self {
+        Self {
+            context,
+            origin,
+            time,
+            timeline,
+            clock: None,
+            open: None,
+            closed: Vec::new(),
+            mark: None,
+            untold: None,
+            codec: None,
+            archived_seconds: 0,
+            bytes: 0,
+            problem: None,
+        }
+    }
+
+    /// The platform's time.
+    pub(super) fn now(&self) -> Instant {
+        self.time.now()
+    }
+
+    /// Where the stream comes from: the camera, the platform's name of the URL, and of the codec.
+    pub(super) fn origin(&self) -> (DeviceId, &'static str, Untrusted) {
+        (self.origin.device, self.origin.via, self.origin.said.clone())
+    }
+
+    /// A new piece begins with the picture at `media`, which came at `arrival`.
+    pub(super) fn begin(
+        &mut self,
+        container: Container,
+        arrival: Instant,
+        media: i64,
+        seam: Seam,
+    ) -> Result<(), VaultError> {
+        let leap = match seam {
+            Seam::First | Seam::Hole => true,
+            Seam::Mark | Seam::Changed => false,
+        };
+        let joined = if leap {
+            self.close(None);
+            None
+        } else {
+            self.close(Some(media))
+        };
+        let clock = match self.clock.filter(|_| !leap) {
+            Some(clock) => clock,
+            None => LiveClock::start(arrival, media),
+        };
+        self.clock = Some(clock);
+        let start = joined.map_or_else(|| clock.time_of(media), Instant::from);
+        let second = start.to_utc_second();
+        // A cut is made a little after its mark: the next one is due ten minutes after the mark all the same.
+        let follows = |mark: &UtcSecond| seam == Seam::Mark && *mark + GRID_SECONDS > second;
+        self.mark = Some(self.mark.filter(follows).map_or_else(|| next_mark(second), |mark| mark + GRID_SECONDS));
+        let piece = LivePiece { device: self.origin.device, start, clock_offset: self.time.offset, container };
+        let staging = self.context.tools.vault.stage_live(&piece)?;
+        self.open = Some(Open {
+            staging,
+            examiner: Examiner::new(container),
+            piece,
+            begins: media,
+            joined,
+            flushed: tokio::time::Instant::now(),
+        });
+        self.untold = Some((seam == Seam::Hole).then(|| "the stream left footage out".to_owned()));
+        Ok(())
+    }
+
+    /// The next bytes of the piece.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
+        self.bytes += bytes.len() as u64;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.examiner.push(bytes);
+        open.staging.append(bytes)?;
+        if open.flushed.elapsed() >= FLUSH_PAUSE {
+            open.staging.flush()?;
+            open.flushed = tokio::time::Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The stream is there up to `media` at `arrival`.
+    pub(super) fn heard(&mut self, arrival: Instant, media: i64) -> Result<(), VaultError> {
+        let (Some(clock), Some(open)) = (&mut self.clock, &mut self.open) else { return Ok(()) };
+        clock.heard(arrival, media);
+        let begins = clock.time_of(open.begins);
+        let is_told_anew = begins.as_millis().abs_diff(open.piece.start.as_millis()) >= RENAME_FROM;
+        if open.joined.is_none() && is_told_anew {
+            open.piece.start = begins;
+            open.staging.rename_live(&open.piece)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes what is complete, and tells the ledger what is open.
+    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+        for closed in std::mem::take(&mut self.closed) {
+            self.publish(closed).await?;
+        }
+        self.tell().await
+    }
+
+    /// Ends the stream: what is open is published. `known_until` is the last media of which the time is known, when that is not
+    /// the last that came.
+    pub(super) async fn end(&mut self, known_until: Option<i64>) -> Result<(), Failure> {
+        self.close(known_until);
+        self.untold = None;
+        self.settle().await
+    }
+
+    /// The media at which the next cut is due.
+    pub(super) fn next_cut(&self) -> Option<i64> {
+        Some(self.clock?.media_at(self.mark?))
+    }
+
+    /// Whether the stream has come to the end of what is asked for.
+    pub(super) fn is_over(&self, media: i64) -> bool {
+        let shows = self.clock.map(|clock| clock.time_of(media).to_utc_second());
+        self.timeline.until.zip(shows).is_some_and(|(until, shows)| shows >= until)
+    }
+
+    /// When the stream has fallen behind for good: the last media of which the time is known.
+    pub(super) fn lost_after(&self, now: Instant) -> Option<i64> {
+        self.clock.and_then(|clock| clock.lost_after(now))
+    }
+
+    /// How the pictures that come are coded; the first time that it is known, `Ok` of it, and from then on an error if it is
+    /// another.
+    pub(super) fn codec(&mut self) -> Result<Option<VideoCodec>, String> {
+        let seen = self.open.as_ref().and_then(|open| open.examiner.examined().media.video_codec);
+        match (self.codec, seen) {
+            (None, Some(codec)) => {
+                self.codec = Some(codec);
+                Ok(Some(codec))
+            }
+            (Some(before), Some(codec)) if before != codec => {
+                Err(format!("the codec changed from {before} to {codec}"))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Completes the open piece: it goes on to `end`, or as far as its footage does. Gives the second in which that is.
+    fn close(&mut self, end: Option<i64>) -> Option<UtcSecond> {
+        let (open, clock) = (self.open.take()?, self.clock.as_mut()?);
+        let examined = open.examiner.examined();
+        let footage = examined.media.media_milliseconds;
+        let begins = clock.time_of(open.begins);
+        let start = open.joined.unwrap_or_else(|| live_clock::ceil(begins)).max(self.timeline.covered);
+        if end.is_some() {
+            clock.follow();
+        }
+        let seam = clock.time_of(end.unwrap_or_else(|| open.begins.saturating_add(footage))).to_utc_second();
+        let held = live_clock::ceil(begins + Duration::from_millis(footage.unsigned_abs()));
+        let end = seam.min(held + self.context.job.tolerance_seconds);
+        let end = self.timeline.until.map_or(end, |until| end.min(until));
+        let range = TimeRange::new(start, end);
+        self.timeline.covered = range.map_or(self.timeline.covered, |range| range.end());
+        let Open { staging, piece, .. } = open;
+        self.closed.push(Closed { staging, examined, piece, range, begins });
+        Some(seam)
+    }
+
+    async fn publish(&mut self, closed: Closed) -> Result<(), Failure> {
+        let Closed { mut staging, examined, piece, range: claimed, begins } = closed;
+        if let Some(claimed) = claimed {
+            self.mark_gap(claimed.start(), None).await?;
+        }
+        let range = match (claimed, &examined.problem) {
+            (Some(range), None) => self.left_of(range).await?,
+            (_, problem) => {
+                self.problem = problem.clone();
+                None
+            }
+        };
+        let Some(range) = range else {
+            // Nothing of it is of any use: no picture, not a second, or archived from the NVR meanwhile.
+            staging.discard()?;
+            return match claimed {
+                Some(claimed) => self.mark_gap(claimed.end(), None).await,
+                None => Ok(()),
+            };
+        };
+        staging.truncate(examined.good_bytes)?;
+        let named = Named { device: self.origin.device, range, source: Source::Live, container: piece.container };
+        let path = name::recording(&named, self.origin.zone);
+        let published = publish(staging, path.clone()).await?;
+        let tolerance = self.context.job.tolerance_seconds;
+        let recording = Recording {
+            device: self.origin.device,
+            range,
+            path,
+            bytes: published.bytes,
+            blake3: published.blake3,
+            media: examined.media,
+            source: Source::Live,
+            clock_offset: piece.clock_offset,
+            archived_at: self.now().to_utc_second(),
+            note: note(range, begins, &examined, tolerance),
+        };
+        self.context.tools.ledger.add_recording(recording).await?;
+        if let Some(claimed) = claimed.filter(|claimed| *claimed != range) {
+            self.mark_gap(claimed.end(), None).await?;
+        }
+        self.timeline.told = self.timeline.told.max(range.end());
+        self.archived_seconds += range.seconds();
+        self.context.count(range, published.bytes);
+        let window = Window { device: self.origin.device, range };
+        self.context.emit(Event::LiveArchived { window, bytes: published.bytes });
+        Ok(())
+    }
+
+    /// What of a range has no recording yet: the longest stretch. A run from the NVR may have been faster.
+    async fn left_of(&self, range: TimeRange) -> Result<Option<TimeRange>, Failure> {
+        let archived = self.context.tools.ledger.archived(vec![self.origin.device], range).await?;
+        let archived = archived.get(&self.origin.device).cloned().unwrap_or_default();
+        let left = RangeSet::from(range).subtract(&archived);
+        Ok(left.ranges().iter().copied().max_by_key(|part| part.seconds()))
+    }
+
+    /// Tells the ledger that what is open is being recorded, and of the gap before it.
+    async fn tell(&mut self) -> Result<(), Failure> {
+        let (Some(why), Some(open), Some(clock)) = (self.untold.take(), &self.open, self.clock) else { return Ok(()) };
+        let begins = open.joined.unwrap_or_else(|| live_clock::ceil(clock.time_of(open.begins)));
+        let begins = begins.max(self.timeline.covered);
+        let now = self.now().to_utc_second();
+        self.timeline.ahead = self.timeline.next_ahead(begins.max(now));
+        self.context.ask(self.origin.device, self.timeline.told, self.timeline.ahead).await?;
+        self.mark_gap(begins, why).await?;
+        if let Some(rest) = TimeRange::new(begins, self.timeline.ahead) {
+            let ledger = &self.context.tools.ledger;
+            ledger.mark_missing(self.origin.device, rest.into(), Cause::BeingRecorded, now).await?;
+        }
+        self.context.check_free_space()
+    }
+
+    /// Tells the ledger that what is missing up to `end`, and is not told of yet, did not come.
+    async fn mark_gap(&mut self, end: UtcSecond, why: Option<String>) -> Result<(), Failure> {
+        let Some(gap) = TimeRange::new(self.timeline.told, end) else { return Ok(()) };
+        let (ledger, device, now) = (&self.context.tools.ledger, self.origin.device, self.now());
+        match why {
+            Some(why) => {
+                let window = Window { device, range: gap };
+                ledger.record_missed(self.context.run, window, interrupted(now, 0, 0, why)).await?;
+            }
+            None => ledger.mark_missing(device, gap.into(), Cause::LiveInterrupted, now.to_utc_second()).await?,
+        }
+        self.timeline.told = end;
+        Ok(())
+    }
+}
+
+/// That no stream came, or that it ended, as the ledger keeps it.
+pub(super) fn interrupted(at: Instant, milliseconds: u64, bytes: u64, why: String) -> Attempt {
+    Attempt {
+        started: at.to_utc_second(),
+        milliseconds,
+        bytes,
+        outcome: Outcome::Interrupted,
+        code: None,
+        detail: Some(why),
+    }
+}
+
+/// Publishing blocks on the disk, so it is taken off the threads that stream.
+async fn publish(staging: Staging, path: String) -> Result<crate::vault::Published, VaultError> {
+    let publishing = tokio::task::spawn_blocking(move || staging.publish(&path));
+    publishing.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
+}
