@@ -12,7 +12,7 @@ use crate::sim::error::SimError;
 use crate::sim::fault::Profile;
 use crate::sim::footage::Hole;
 use crate::sim::hls::HlsForm;
-use crate::sim::moment::{Length, Period};
+use crate::sim::moment::{Length, Moment, Period};
 
 mod rehearsal;
 
@@ -155,7 +155,10 @@ pub struct Config {
     pub camera_mac_first: bool,
     /// How long a live channel waits for its first viewer; 10 s. **\[doc\]**
     pub channel_life: Length,
-    /// How many times too fast the clocks of live cameras run; 1.
+    /// What the clocks of live cameras show when the platform starts; the platform's own time.
+    pub live_from: Moment,
+    /// How many times too fast those clocks run; 1. From an hour before the start, with 60, an hour of live pictures passes in
+    /// a minute and ends at the time that it then is.
     pub live_speed: f64,
     /// In which form HLS comes; MPEG-TS.
     pub hls: HlsForm,
@@ -293,6 +296,7 @@ impl Default for Config {
             first_timestamp: FirstTimestamp::default(),
             camera_mac_first: false,
             channel_life: Length::seconds(10),
+            live_from: Moment::FromStart(Length::default()),
             live_speed: 1.0,
             hls: HlsForm::default(),
             tls_urls: false,

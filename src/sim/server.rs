@@ -255,6 +255,11 @@ impl Running {
         self.shared.now()
     }
 
+    /// The time on the clocks of live cameras.
+    pub fn live_now(&self) -> Instant {
+        self.shared.with_world(|world, _, now| world.channels.clock().at(now))
+    }
+
     /// Every call of the gateway so far, in order.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.shared.log.calls()

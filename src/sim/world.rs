@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::instant::Instant;
 use crate::platform::wire::{CLOUD_TOKEN_HEADER, TIMESTAMP_FORMAT, TOKEN_HEADER, method, param};
 use crate::sim::answer::{answer, download};
-use crate::sim::channels::Channels;
+use crate::sim::channels::{Channels, LiveClock};
 use crate::sim::config::Config;
 use crate::sim::fault::LiveFault;
 use crate::sim::gateway::{Gateway, Parameters};
@@ -53,9 +53,10 @@ enum Came {
 impl World {
     /// The world of a set-up whose server starts at `start`.
     pub fn new(config: &Config, start: Instant) -> Self {
+        let clock = LiveClock::new(start, config.live_from.resolve(start, config.zone), config.live_speed);
         Self {
             model: Model::new(config, start),
-            channels: Channels::new(config.seed, config.channel_life, config.live_speed),
+            channels: Channels::new(config.seed, config.channel_life, clock),
             scripts: Scripts::default(),
             gateway: Gateway::new(config),
             tokens: config.login.as_ref().map(|login| Tokens::new(config.seed, login)),
