@@ -6,7 +6,7 @@ use archive::sim::config::{CameraConfig, FirstTimestamp};
 use archive::sim::hls::HlsForm;
 use archive::sim::log::{LiveForm, LiveRecord};
 use archive::sim::moment::{Moment, Period};
-use archive::sim::{Config, LiveFault, MediaEvent, Running, Scripted};
+use archive::sim::{Config, LiveFault, LiveUrls, MediaEvent, Running, Scripted};
 use archive::time_range::{TimeRange, UtcSecond};
 use futures::StreamExt as _;
 use reqwest::StatusCode;
@@ -393,6 +393,46 @@ async fn hls_moves_on_and_keeps_its_channel_open() {
         assert_eq!(events.last().map(|event| event.live), Some(MediaEvent::Refused));
         running.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn live_streams_that_somebody_else_serves_are_answered_as_they_are_set() {
+    let set_up = r#"
+        tls_urls = true
+        [[stores]]
+        id = 1
+        name = "store"
+        [[stores.loose_cameras]]
+        id = 1
+        live_urls = { flv = "http://127.0.0.1:1/x.flv", tlshls = "https://127.0.0.1:1/x.m3u8" }
+        [[stores.loose_cameras]]
+        id = 2
+        codec = "h265"
+        [[stores.loose_cameras]]
+        id = 3
+        refused = true
+        live_urls = { hls = "http://127.0.0.1:1/x.m3u8" }
+    "#;
+    let running = start(Config::from_toml(set_up).expect("a right set-up")).await;
+    let caller = Caller::new(&running);
+    let given = Play {
+        flv: "http://127.0.0.1:1/x.flv".into(),
+        tlshls: "https://127.0.0.1:1/x.m3u8".into(),
+        vencodingname: "H264".into(),
+        ..Play::default()
+    };
+    assert_eq!(play(&caller, &running, "1").await, given);
+    assert_eq!(running.open_channels(), 0);
+    assert!(play(&caller, &running, "2").await.hls.starts_with("http://127.0.0.1:"), "served here until it is said");
+    let urls = ["flv", "rtmp", "hls", "rtsp", "tlsflv", "tlshls"].map(|name| format!("rtmp://127.0.0.1:2/{name}"));
+    let [flv, rtmp, hls, rtsp, tlsflv, tlshls] = urls;
+    let (all, vencodingname) = (LiveUrls { flv, rtmp, hls, rtsp, tlsflv, tlshls }, "H265".to_owned());
+    running.set_live_urls(device(2), all.clone());
+    let LiveUrls { flv, rtmp, hls, rtsp, tlsflv, tlshls } = all;
+    assert_eq!(play(&caller, &running, "2").await, Play { flv, rtmp, hls, rtsp, tlsflv, tlshls, vencodingname });
+    let (stat, _) = ask(&caller, &running, &[("deviceId", "3"), ("isSlave", "0")]).await;
+    assert_eq!(stat, Some(103_064), "who may not watch gets no URL");
+    running.shutdown().await;
 }
 
 #[tokio::test]
