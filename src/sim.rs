@@ -39,7 +39,7 @@ pub mod server;
 pub mod signature;
 pub mod world;
 
-pub use config::{Config, Speed};
+pub use config::{Config, LiveUrls, Speed};
 pub use error::SimError;
 pub use fault::{LiveFault, MediaFault, Profile};
 pub use log::{CallRecord, LiveRecord, MediaEvent, MediaRecord};

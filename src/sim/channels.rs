@@ -1,4 +1,7 @@
-//! The live channels: how long each lives, and where its camera's clock stands. Time comes in as an argument.
+//! The live channels: how long each lives, and where the cameras' clocks stand. Time comes in as an argument.
+//!
+//! The cameras' clocks all show the same, whichever channel is looked at and however often it was opened. What a viewer does
+//! goes by the platform's clock; the end of a standing channel is a time that a client knows, and so one of the cameras'.
 //!
 //! **\[doc\]** A channel that nobody pulls within 10 s of the answer is closed, and so is one whose last viewer leaves. A
 //! standing channel is kept without a viewer until its time is up. **\[unknown\]**, and decided here: each call opens a
@@ -44,8 +47,35 @@ pub struct Wanted {
     pub device: DeviceId,
     /// Its secondary stream instead of the main one.
     pub secondary: bool,
-    /// The end of a standing channel.
+    /// The end of a standing channel, on the cameras' clocks.
     pub standing_until: Option<Instant>,
+}
+
+/// What the cameras' clocks show: a time of their own when the platform starts, and so many times as fast from then on.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveClock {
+    started: Instant,
+    from: Instant,
+    speed: f64,
+}
+
+impl LiveClock {
+    /// Clocks that show `from` when the platform's shows `started`. `speed` is above 0.
+    pub fn new(started: Instant, from: Instant, speed: f64) -> Self {
+        Self { started, from, speed }
+    }
+
+    /// What they show when the platform's clock shows `now`.
+    pub fn at(&self, now: Instant) -> Instant {
+        self.from + now.since(self.started).mul_f64(self.speed)
+    }
+
+    /// When they come to the beginning of `second`, on the platform's clock; its start for what was before.
+    pub fn time_of(&self, second: UtcSecond) -> Instant {
+        let milliseconds = Instant::from(second).since(self.from).as_millis() as f64 / self.speed;
+        // Rounded up, so that the second has begun by then.
+        self.started + Duration::from_millis(milliseconds.ceil() as u64)
+    }
 }
 
 /// An open channel, as a viewer finds it.
@@ -57,11 +87,11 @@ pub struct Channel {
     pub wanted: Wanted,
     /// How its pictures are coded.
     pub codec: Codec,
-    /// When it was opened.
+    /// When it was opened, on the platform's clock.
     pub opened: Instant,
     /// What goes wrong with it.
     pub fault: Option<LiveFault>,
-    speed: f64,
+    clock: LiveClock,
     viewers: u32,
     /// Until when it waits for a first viewer; nothing once one came.
     waits_until: Option<Instant>,
@@ -70,10 +100,9 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// What its camera's clock says at `now`: it says the platform's time when the channel is opened, and runs as many times
-    /// as fast from then on as the set-up has it.
+    /// What its camera's clock shows at `now`.
     pub fn camera_clock(&self, now: Instant) -> Instant {
-        self.opened + now.since(self.opened).mul_f64(self.speed)
+        self.clock.at(now)
     }
 
     /// The second that its camera's clock shows.
@@ -83,14 +112,13 @@ impl Channel {
 
     /// When its camera's clock comes to the beginning of `second`.
     pub fn time_of(&self, second: UtcSecond) -> Instant {
-        let milliseconds = Instant::from(second).since(self.opened).as_millis() as f64 / self.speed;
-        // Rounded up, so that the second has begun by then.
-        self.opened + Duration::from_millis(milliseconds.ceil() as u64)
+        self.clock.time_of(second)
     }
 
     fn is_open(&self, now: Instant) -> bool {
-        let kept = [self.waits_until, self.asked_until, self.wanted.standing_until];
-        self.viewers > 0 || kept.into_iter().flatten().any(|until| now < until)
+        let stands = self.wanted.standing_until.is_some_and(|until| self.camera_clock(now) < until);
+        let is_waited_for = [self.waits_until, self.asked_until].into_iter().flatten().any(|until| now < until);
+        self.viewers > 0 || stands || is_waited_for
     }
 }
 
@@ -100,13 +128,18 @@ pub struct Channels {
     last: u64,
     seed: u64,
     life: Length,
-    speed: f64,
+    clock: LiveClock,
 }
 
 impl Channels {
-    /// No channel. `life` is how long one waits for a viewer, `speed` how many times too fast the cameras' clocks run.
-    pub fn new(seed: u64, life: Length, speed: f64) -> Self {
-        Self { open: BTreeMap::new(), last: 0, seed, life, speed }
+    /// No channel. `life` is how long one waits for a viewer, on the platform's clock; `clock` is the cameras'.
+    pub fn new(seed: u64, life: Length, clock: LiveClock) -> Self {
+        Self { open: BTreeMap::new(), last: 0, seed, life, clock }
+    }
+
+    /// The cameras' clock.
+    pub fn clock(&self) -> LiveClock {
+        self.clock
     }
 
     /// Opens a channel: its name, which is part of its URLs, and its number.
@@ -120,7 +153,7 @@ impl Channels {
             codec,
             opened: now,
             fault,
-            speed: self.speed,
+            clock: self.clock,
             viewers: 0,
             waits_until: Some(now + self.life.to_duration()),
             asked_until: None,
@@ -183,6 +216,8 @@ fn name(seed: u64, number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const START: Instant = Instant::from_millis(1_795_176_000_000);
@@ -192,7 +227,7 @@ mod tests {
     }
 
     fn channels() -> Channels {
-        Channels::new(1, Length::seconds(10), 1.0)
+        Channels::new(1, Length::seconds(10), LiveClock::new(START, START, 1.0))
     }
 
     fn wanted(standing_until: Option<Instant>) -> Wanted {
@@ -272,13 +307,53 @@ mod tests {
     }
 
     #[test]
-    fn a_cameras_clock_runs_as_fast_as_the_set_up_says() {
-        let mut channels = Channels::new(1, Length::seconds(10), 60.0);
-        let name = opened(&mut channels, None);
-        let channel = channels.watch(&name, START).expect("it is open");
-        assert_eq!(channel.camera_clock(START), START);
-        assert_eq!(channel.camera_second(after(2)), START.to_utc_second() + 120);
-        assert_eq!(channel.time_of(START.to_utc_second() + 120), after(2));
-        assert_eq!(channel.time_of(START.to_utc_second() - 5), START, "not before it is there");
+    fn the_cameras_clocks_run_as_fast_as_the_set_up_says_and_show_the_same_on_every_channel() {
+        let an_hour_ago = START - Duration::from_secs(3600);
+        let mut channels = Channels::new(1, Length::seconds(10), LiveClock::new(START, an_hour_ago, 60.0));
+        let (one, _) = channels.open(wanted(None), Codec::H264, None, START);
+        let early = channels.watch(&one, after(5)).expect("it is open");
+        let (two, _) = channels.open(wanted(None), Codec::H264, None, after(20));
+        let late = channels.watch(&two, after(25)).expect("it is open");
+        for channel in [early, late] {
+            assert_eq!(channel.camera_clock(START), an_hour_ago);
+            assert_eq!(channel.camera_second(after(2)), an_hour_ago.to_utc_second() + 120);
+            assert_eq!(channel.camera_clock(after(60) + Duration::from_secs(1)), after(60));
+            assert_eq!(channel.time_of(an_hour_ago.to_utc_second() + 120), after(2));
+            assert_eq!(channel.time_of(an_hour_ago.to_utc_second() - 5), START, "not before the platform is there");
+        }
+    }
+
+    #[test]
+    fn a_standing_channels_time_is_up_on_the_cameras_clock_and_its_viewers_patience_is_not() {
+        let an_hour_ago = START - Duration::from_secs(3600);
+        let mut channels = Channels::new(1, Length::seconds(10), LiveClock::new(START, an_hour_ago, 60.0));
+        // Half an hour of the cameras' clocks, which is half a minute.
+        let name = opened(&mut channels, Some(START - Duration::from_secs(1800)));
+        assert!(channels.watch(&name, after(11)).is_some());
+        channels.leave(&name, after(12));
+        assert_eq!(channels.count(after(29)), 1);
+        assert_eq!(channels.count(after(30)), 0);
+        channels.open(wanted(None), Codec::H264, None, after(40));
+        assert_eq!(channels.count(after(49)), 1, "ten seconds are ten seconds");
+        assert_eq!(channels.count(after(50)), 0);
+    }
+
+    proptest! {
+        /// A stream sends a second when it is over, and so waits until then: it would send it too early, or wait again.
+        #[test]
+        fn a_second_has_begun_when_its_time_comes_and_not_long_before(
+            ahead in -10_000_000_000_i64..10_000_000_000, speed in 0.001_f64..1000.0, second in 0..1_000_000_i64,
+        ) {
+            let from = Instant::from_millis(START.as_millis() + ahead);
+            let clock = LiveClock::new(START, from, speed);
+            let second = from.to_utc_second() + second;
+            let time = clock.time_of(second);
+            let shown = clock.at(time + Duration::from_millis(1));
+            prop_assert!(shown >= second.into(), "{} is before {}", shown, second);
+            if time > START {
+                let before = clock.at(time - Duration::from_millis(1));
+                prop_assert!(before <= second.into(), "{} is after {}", before, second);
+            }
+        }
     }
 }

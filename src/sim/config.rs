@@ -1,18 +1,19 @@
 //! A set-up of the simulated platform: its stores, recorders and cameras, what goes wrong, and how fast it sends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer};
 
+use crate::device::DeviceId;
 use crate::sim::channels::Codec;
 use crate::sim::error::SimError;
 use crate::sim::fault::Profile;
 use crate::sim::footage::Hole;
 use crate::sim::hls::HlsForm;
-use crate::sim::moment::{Length, Period};
+use crate::sim::moment::{Length, Moment, Period};
 
 mod rehearsal;
 
@@ -155,7 +156,10 @@ pub struct Config {
     pub camera_mac_first: bool,
     /// How long a live channel waits for its first viewer; 10 s. **\[doc\]**
     pub channel_life: Length,
-    /// How many times too fast the clocks of live cameras run; 1.
+    /// What the clocks of live cameras show when the platform starts; the platform's own time.
+    pub live_from: Moment,
+    /// How many times too fast those clocks run; 1. From an hour before the start, with 60, an hour of live pictures passes in
+    /// a minute and ends at the time that it then is.
     pub live_speed: f64,
     /// In which form HLS comes; MPEG-TS.
     pub hls: HlsForm,
@@ -243,6 +247,28 @@ pub struct CameraConfig {
     /// When it is off: it sends nothing live, and there is no footage of it.
     #[serde(default)]
     pub offline: Vec<Period>,
+    /// Where its live streams are served when not here: a call is answered with exactly these URLs, for both of its streams,
+    /// and opens no channel.
+    #[serde(default)]
+    pub live_urls: Option<LiveUrls>,
+}
+
+/// The URLs of a live stream that somebody else serves; those that are left out are not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LiveUrls {
+    /// HTTP-FLV.
+    pub flv: String,
+    /// RTMP.
+    pub rtmp: String,
+    /// HLS.
+    pub hls: String,
+    /// RTSP.
+    pub rtsp: String,
+    /// HTTP-FLV over TLS.
+    pub tlsflv: String,
+    /// HLS over TLS.
+    pub tlshls: String,
 }
 
 fn four() -> u32 {
@@ -293,6 +319,7 @@ impl Default for Config {
             first_timestamp: FirstTimestamp::default(),
             camera_mac_first: false,
             channel_life: Length::seconds(10),
+            live_from: Moment::FromStart(Length::default()),
             live_speed: 1.0,
             hls: HlsForm::default(),
             tls_urls: false,
@@ -314,6 +341,13 @@ impl Config {
     pub fn busy_after_drop(&self) -> Length {
         let usual = if self.faults == Profile::Hostile { Length::seconds(3) } else { Length::default() };
         self.busy_after_drop.unwrap_or(usual)
+    }
+
+    /// Where the live streams of some cameras are served when not here.
+    pub fn live_urls(&self) -> BTreeMap<DeviceId, LiveUrls> {
+        let cameras = self.stores.iter().flat_map(StoreConfig::cameras);
+        // OK to leave out a negative number: the set-up is checked for it.
+        cameras.filter_map(|camera| Some((DeviceId::new(camera.id)?, camera.live_urls.clone()?))).collect()
     }
 
     /// Whether the parts fit together.
@@ -374,7 +408,8 @@ mod tests {
     fn a_set_up_is_read_from_toml() {
         let config = Config::from_toml(EXAMPLE).expect("the example is right");
         assert_eq!((config.seed, config.faults, config.speed), (7, Profile::Hostile, Speed::Times(20.0)));
-        assert_eq!(config.stores[0].cameras().map(|camera| camera.id).collect::<Vec<_>>(), [5, 9]);
+        assert_eq!(config.stores[0].cameras().map(|camera| camera.id).collect::<Vec<_>>(), [5, 6, 9]);
+        assert_eq!(config.live_urls()[&DeviceId::new(6).expect("six")].rtmp, "rtmp://127.0.0.1/6");
         assert_eq!(config.stores[0].nvrs[0].taken[0].channels, 1);
     }
 
@@ -400,6 +435,7 @@ mod tests {
             ("\"20\"", "\"fast\"", "is no speed"),
             ("live_speed = 60.0", "live_speed = 0.0", "live_speed: 0 is not between"),
             ("\"h265\"", "\"h266\"", "h266"),
+            ("rtmp =", "rtpm =", "rtpm"),
             ("id = 9", "id = -1", "device -1"),
         ] {
             let error = Config::from_toml(&EXAMPLE.replacen(from, to, 1)).expect_err(named).to_string();

@@ -77,6 +77,17 @@ pub enum LiveFault {
     DropAfterSeconds(u32),
     /// No byte more, and the connection stays open; the HLS playlist grows no longer.
     StallAfterSeconds(u32),
+    /// The body ends cleanly, after a tag; the HLS playlist says that it is at its end.
+    EndAfterSeconds(u32),
+    /// Nothing is sent for some time of the camera's, and the connection stays open. Then the stream goes on with the next
+    /// keyframe of what is shown then: the timestamps jump, and what was shown meanwhile never comes. The HLS playlist does
+    /// not grow; then it begins anew behind the segments that are left out, which keep their numbers.
+    PauseAfterSeconds {
+        /// Seconds of media before it.
+        after: u32,
+        /// How long it lasts on the camera's clock; in an FLV up to a second more, until the keyframe.
+        seconds: u32,
+    },
     /// The pictures have another size from the next keyframe on, which a new sequence header says; HLS changes between H.264
     /// and H.265, after a discontinuity.
     ChangeAfterSeconds(u32),

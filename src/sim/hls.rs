@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use serde::Deserialize;
 
@@ -35,7 +36,7 @@ pub enum HlsForm {
 }
 
 /// A channel's HLS, as far as it is there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Hls {
     /// The codec in the beginning.
     pub codec: Codec,
@@ -43,8 +44,12 @@ pub struct Hls {
     pub form: HlsForm,
     /// The first segment whose pictures are of the other codec.
     pub changes_at: Option<u64>,
-    /// How many segments have been finished since the first.
+    /// Segments that never come, if any: those before the last of them are no longer named when the one behind them is there.
+    pub left_out: Option<Range<u64>>,
+    /// How many segments have been finished since the first; segments that are left out count.
     pub finished: u64,
+    /// Whether there will be no more.
+    pub ended: bool,
 }
 
 impl Hls {
@@ -56,12 +61,7 @@ impl Hls {
         if let Some(codec) = [Codec::H264, Codec::H265].into_iter().find(|codec| name == map_name(*codec)) {
             return Some((MP4, parts_of_mp4(codec).0.to_vec()));
         }
-        let (stem, extension) = name.strip_prefix("segment-")?.split_once('.')?;
-        let index: u64 = stem.parse().ok()?;
-        let kept = self.first_listed().saturating_sub(KEPT)..self.finished;
-        if !kept.contains(&index) || extension != self.extension() {
-            return None;
-        }
+        let index = self.segment(name)?;
         let codec = self.codec_of(index);
         Some(match self.form {
             HlsForm::Ts => (MPEG_TS, ts_segment(codec, index)),
@@ -69,8 +69,18 @@ impl Hls {
         })
     }
 
+    /// The number of the segment that a file is; nothing when it is none, or there is none of that name.
+    pub fn segment(&self, name: &str) -> Option<u64> {
+        let (stem, extension) = name.strip_prefix("segment-")?.split_once('.')?;
+        let index: u64 = stem.parse().ok()?;
+        let kept = self.listed().start.saturating_sub(KEPT)..self.finished;
+        let is_left_out = self.left_out.as_ref().is_some_and(|left_out| left_out.contains(&index));
+        (kept.contains(&index) && !is_left_out && extension == self.extension()).then_some(index)
+    }
+
     fn playlist(&self) -> String {
-        let first = self.first_listed();
+        let listed = self.listed();
+        let first = listed.start;
         let version = if self.form == HlsForm::Fmp4 { 7 } else { 3 };
         let mut text = format!(
             "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
@@ -78,7 +88,7 @@ impl Hls {
         if self.changes_at.is_some_and(|changes_at| changes_at < first) {
             text.push_str("#EXT-X-DISCONTINUITY-SEQUENCE:1\n");
         }
-        for index in first..self.finished {
+        for index in listed {
             let codec = self.codec_of(index);
             let changes = self.changes_at == Some(index);
             if changes {
@@ -90,11 +100,20 @@ impl Hls {
             }
             let _ = writeln!(text, "#EXTINF:{SEGMENT_SECONDS}.000,\nsegment-{index}.{}", self.extension());
         }
+        if self.ended {
+            text.push_str("#EXT-X-ENDLIST\n");
+        }
         text
     }
 
-    fn first_listed(&self) -> u64 {
-        self.finished.saturating_sub(LISTED)
+    /// The segments that the playlist names: their numbers have no hole, since a playlist can only say the first.
+    fn listed(&self) -> Range<u64> {
+        let named = |range: Range<u64>| range.start.max(range.end.saturating_sub(LISTED))..range.end;
+        match &self.left_out {
+            Some(left_out) if self.finished > left_out.end => named(left_out.end..self.finished),
+            Some(left_out) => named(0..self.finished.min(left_out.start)),
+            None => named(0..self.finished),
+        }
     }
 
     fn extension(&self) -> &'static str {
@@ -231,7 +250,7 @@ mod tests {
     const CODECS: [Codec; 2] = [Codec::H264, Codec::H265];
 
     fn hls(finished: u64) -> Hls {
-        Hls { codec: Codec::H264, form: HlsForm::Ts, changes_at: None, finished }
+        Hls { codec: Codec::H264, form: HlsForm::Ts, changes_at: None, left_out: None, finished, ended: false }
     }
 
     fn text(hls: &Hls) -> String {
@@ -280,6 +299,29 @@ mod tests {
         assert!(changed(HlsForm::Fmp4, 4).file("init-h265.mp4").is_some_and(|(_, bytes)| bytes[4..8] == *b"ftyp"));
         assert!(!text(&changed(HlsForm::Ts, 7)).contains("DISCONTINUITY-SEQUENCE"));
         assert!(text(&changed(HlsForm::Ts, 8)).contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n"));
+    }
+
+    /// The numbers of the segments that the playlist names, which are all there.
+    fn named(hls: &Hls) -> Vec<u64> {
+        let text = text(hls);
+        let names = text.lines().filter(|line| line.starts_with("segment-"));
+        let numbers: Vec<u64> = names.map(|name| hls.segment(name).expect("what it names is there")).collect();
+        let first = numbers.first().map(|first| format!("#EXT-X-MEDIA-SEQUENCE:{first}\n"));
+        assert!(first.is_none_or(|first| text.contains(&first)), "{text}");
+        numbers
+    }
+
+    #[test]
+    fn a_playlist_stands_still_where_segments_are_left_out_and_goes_on_behind_them() {
+        let paused = |finished| Hls { left_out: Some(6..9), ..hls(finished) };
+        for finished in 6..=9 {
+            assert_eq!(named(&paused(finished)), [1, 2, 3, 4, 5], "{finished}");
+        }
+        assert_eq!(named(&paused(10)), [9]);
+        assert!(paused(10).segment("segment-8.ts").is_none() && paused(9).segment("segment-6.ts").is_none());
+        assert_eq!(named(&paused(20)), [15, 16, 17, 18, 19]);
+        assert!(text(&hls(3)).ends_with("segment-2.ts\n"));
+        assert!(text(&Hls { ended: true, ..hls(3) }).ends_with("segment-2.ts\n#EXT-X-ENDLIST\n"));
     }
 
     #[test]

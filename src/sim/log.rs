@@ -79,8 +79,10 @@ pub struct LiveRecord {
     pub channel: Option<u64>,
     /// Its camera.
     pub device: Option<DeviceId>,
-    /// The seconds, on its camera's clock, whose pictures an FLV has carried so far.
+    /// The seconds, on its camera's clock, whose pictures an FLV has carried so far, or an HLS segment carries.
     pub seconds: Option<TimeRange>,
+    /// Those in the middle of them that a pause of an FLV left out.
+    pub left_out: Option<TimeRange>,
     /// What was to go wrong.
     pub fault: Option<LiveFault>,
     /// Bytes handed to the connection so far.

@@ -10,7 +10,7 @@ use crate::instant::Instant;
 use crate::platform::wire::{LONGEST_DOWNLOAD_SECONDS, Play, TIME_FORMAT};
 use crate::sim::answer::{PARAMETER_ERROR, RANGE_ERROR};
 use crate::sim::channels::{Codec, Wanted};
-use crate::sim::config::{CameraConfig, LoginConfig, StoreConfig};
+use crate::sim::config::{CameraConfig, LiveUrls, LoginConfig, StoreConfig};
 use crate::sim::draw::{draw, of_text};
 use crate::sim::gateway::Parameters;
 use crate::sim::model::Model;
@@ -83,6 +83,12 @@ pub fn play(origin: &str, channel: &str, codec: Codec, with_tls: bool) -> Play {
         rtsp: format!("rtsp://{host}/rtsp/{channel}"),
         vencodingname: codec.name().to_owned(),
     }
+}
+
+/// The same of a live stream that somebody else serves.
+pub fn play_elsewhere(urls: LiveUrls, codec: Codec) -> Play {
+    let LiveUrls { flv, rtmp, hls, rtsp, tlsflv, tlshls } = urls;
+    Play { flv, rtmp, hls, rtsp, tlsflv, tlshls, vencodingname: codec.name().to_owned() }
 }
 
 /// `data` of `getVideoDeviceList`. The error is a `stat.code`. **\[sdk\]**

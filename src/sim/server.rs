@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
-use crate::sim::config::{Config, Hidden, Speed};
+use crate::sim::config::{Config, Hidden, LiveUrls, Speed};
 use crate::sim::error::SimError;
 use crate::sim::fault::Profile;
 use crate::sim::live;
@@ -255,6 +255,11 @@ impl Running {
         self.shared.now()
     }
 
+    /// The time on the clocks of live cameras.
+    pub fn live_now(&self) -> Instant {
+        self.shared.with_world(|world, _, now| world.channels.clock().at(now))
+    }
+
     /// Every call of the gateway so far, in order.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.shared.log.calls()
@@ -299,6 +304,12 @@ impl Running {
     /// Puts a recorder into that trouble from now on, or out of it; what the set-up says of it goes on beside.
     pub fn trouble(&self, nvr: &NvrId, trouble: Option<Trouble>) {
         self.shared.world().model.trouble(nvr, trouble);
+    }
+
+    /// Says where somebody else serves the live streams of `device` from now on, of which calls then give exactly these URLs.
+    /// A [`Scripted::Live`] does nothing to them.
+    pub fn set_live_urls(&self, device: DeviceId, urls: LiveUrls) {
+        self.shared.world().live_urls.insert(device, urls);
     }
 
     /// Ends the user token before its time.

@@ -1,16 +1,19 @@
 //! One call from its parameters to its answer: the gateway's checks, then the forced answers, then the methods. Time
 //! comes in as an argument.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::device::DeviceId;
 use crate::instant::Instant;
 use crate::platform::wire::{CLOUD_TOKEN_HEADER, TIMESTAMP_FORMAT, TOKEN_HEADER, method, param};
 use crate::sim::answer::{answer, download};
-use crate::sim::channels::Channels;
-use crate::sim::config::Config;
+use crate::sim::channels::{Channels, LiveClock};
+use crate::sim::config::{Config, LiveUrls};
 use crate::sim::fault::LiveFault;
 use crate::sim::gateway::{Gateway, Parameters};
 use crate::sim::log::{CallRecord, LiveCall};
@@ -26,6 +29,8 @@ pub struct World {
     pub channels: Channels,
     /// What tests force.
     pub scripts: Scripts,
+    /// Where the live streams of some cameras are served when not here.
+    pub live_urls: BTreeMap<DeviceId, LiveUrls>,
     config: Config,
     gateway: Gateway,
     tokens: Option<Tokens>,
@@ -53,10 +58,12 @@ enum Came {
 impl World {
     /// The world of a set-up whose server starts at `start`.
     pub fn new(config: &Config, start: Instant) -> Self {
+        let clock = LiveClock::new(start, config.live_from.resolve(start, config.zone), config.live_speed);
         Self {
             model: Model::new(config, start),
-            channels: Channels::new(config.seed, config.channel_life, config.live_speed),
+            channels: Channels::new(config.seed, config.channel_life, clock),
             scripts: Scripts::default(),
+            live_urls: config.live_urls(),
             gateway: Gateway::new(config),
             tokens: config.login.as_ref().map(|login| Tokens::new(config.seed, login)),
             config: config.clone(),
@@ -152,6 +159,9 @@ impl World {
             method::START_PLAY => {
                 let wanted = methods::wanted(parameters)?;
                 let codec = self.model.may_watch(wanted.device)?;
+                if let Some(urls) = self.live_urls.get(&wanted.device) {
+                    return Ok(Came::Data(json!(methods::play_elsewhere(urls.clone(), codec))));
+                }
                 let (channel, number) = self.channels.open(wanted, codec, fault, now);
                 let play = methods::play(origin, &channel, codec, self.config.tls_urls);
                 Ok(Came::Play(number, json!(play)))

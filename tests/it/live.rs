@@ -6,8 +6,8 @@ use archive::sim::config::{CameraConfig, FirstTimestamp};
 use archive::sim::hls::HlsForm;
 use archive::sim::log::{LiveForm, LiveRecord};
 use archive::sim::moment::{Moment, Period};
-use archive::sim::{Config, LiveFault, MediaEvent, Running, Scripted};
-use archive::time_range::UtcSecond;
+use archive::sim::{Config, LiveFault, LiveUrls, MediaEvent, Running, Scripted};
+use archive::time_range::{TimeRange, UtcSecond};
 use futures::StreamExt as _;
 use reqwest::StatusCode;
 
@@ -207,6 +207,130 @@ async fn scripted_faults_happen_where_they_should() {
     assert_eq!((parser.report().footage_milliseconds(), parser.report().end), (3000, End::Boundary));
 }
 
+/// An hour of live pictures, a minute long, that ends at about now.
+fn from_an_hour_ago() -> Config {
+    Config { live_from: "-1h".parse().expect("a time"), first_timestamp: FirstTimestamp::Uptime, ..cameras() }
+}
+
+#[tokio::test]
+async fn a_reconnect_goes_on_in_the_same_live_time_with_the_same_timestamps() {
+    let running = start(from_an_hour_ago()).await;
+    let caller = Caller::new(&running);
+    let started = running.now();
+    let mut shown: Vec<(TimeRange, Report)> = Vec::new();
+    for seconds in [30, 90, 4] {
+        let response = caller.get(&play(&caller, &running, "1").await.flv).await;
+        let report = watch(response, seconds).await;
+        let left = || running.live().into_iter().filter_map(|record| record.seconds).next_back();
+        until("the viewer has left", || left().is_some_and(|range| shown.iter().all(|(other, _)| *other != range)))
+            .await;
+        shown.push((left().expect("it has shown something"), report));
+    }
+    let real = started.to_utc_second();
+    assert!(shown[0].0.start() < real - 3000, "{:?} is not an hour ago", shown[0].0);
+    for pair in shown.windows(2) {
+        let ((before, one), (after, two)) = (pair[0], pair[1]);
+        // Nothing is shown twice beside what lies between the last keyframe and where the viewer left.
+        assert!(after.start() + 2 >= before.end(), "{after:?} after {before:?}");
+        let on_the_clock = (after.start() - before.start()) * 1000;
+        assert_eq!(two.video.first_timestamp - one.video.first_timestamp, on_the_clock, "{before:?} and {after:?}");
+    }
+    assert!(running.live_now().to_utc_second() >= shown[2].0.end());
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_standing_channel_ends_on_the_cameras_clock() {
+    let running = start(Config { channel_life: "1ms".parse().expect("a length"), ..from_an_hour_ago() }).await;
+    let caller = Caller::new(&running);
+    // Long past on the platform's clock.
+    for (ahead, stands) in [(1800, true), (-600, false)] {
+        let timeout = (running.live_now().to_utc_second() + ahead).get().to_string();
+        let business = [("deviceId", "1"), ("isSlave", "0"), ("permanent", "true"), ("timeout", &*timeout)];
+        let (stat, standing) = ask(&caller, &running, &business).await;
+        assert_eq!(stat, Some(0));
+        if stands {
+            watch(caller.get(&standing.flv).await, 1).await;
+            until("the viewer has left", || ended(&running).is_some()).await;
+            assert_eq!(running.open_channels(), 1);
+        } else {
+            until("it is closed", || running.open_channels() == 1).await;
+        }
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_live_flv_may_end_or_pause() {
+    let running = start(cameras()).await;
+    let caller = Caller::new(&running);
+    let pause = LiveFault::PauseAfterSeconds { after: 5, seconds: 8 };
+    running.script_live(device(1), [LiveFault::EndAfterSeconds(7), pause].map(Scripted::Live));
+
+    let body = caller.get(&play(&caller, &running, "1").await.flv).await.bytes().await.expect("it ends cleanly");
+    let mut parser = Parser::new();
+    parser.push(&body);
+    assert_eq!((parser.report().footage_milliseconds(), parser.report().end), (7000, End::Boundary));
+    let record = ended(&running).expect("it has ended");
+    assert_eq!((record.live, record.seconds.map(|range| range.seconds())), (MediaEvent::Failed, Some(7)));
+
+    let response = caller.get(&play(&caller, &running, "1").await.flv).await;
+    let report = watch(response, 20).await;
+    // The pause ends in a second without a keyframe, which come every two. A jump is from one picture to the next.
+    assert_eq!((report.video.forward.count, report.video.forward.largest), (1, 9200));
+    assert_eq!((report.video.backward.count, report.garbage.stretches, report.end), (0, 0, End::Boundary));
+    let of_the_pause = || running.live().into_iter().find(|record| record.left_out.is_some());
+    until("the viewer has left", || of_the_pause().is_some()).await;
+    let record = of_the_pause().expect("it has left");
+    let (seconds, left_out) = (record.seconds.expect("pictures"), record.left_out.expect("a pause"));
+    assert_eq!((left_out.start() - seconds.start(), left_out.end() - seconds.start()), (5, 14));
+    running.shutdown().await;
+}
+
+/// Asks for the playlist until it is as wanted.
+async fn playlist_that(caller: &Caller, url: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let asking = async {
+        loop {
+            let playlist = caller.get(url).await.text().await.expect("a playlist");
+            if wanted(&playlist) {
+                return playlist;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect("the playlist comes to be as wanted")
+}
+
+#[tokio::test]
+async fn a_live_hls_may_end_or_pause() {
+    let running = start(from_an_hour_ago()).await;
+    let caller = Caller::new(&running);
+    let pause = LiveFault::PauseAfterSeconds { after: 8, seconds: 12 };
+    running.script_live(device(1), [LiveFault::EndAfterSeconds(20), pause].map(Scripted::Live));
+
+    let url = play(&caller, &running, "1").await.hls;
+    let ended = playlist_that(&caller, &url, |playlist| playlist.ends_with("#EXT-X-ENDLIST\n")).await;
+    assert_eq!(segments(&ended).len(), 5);
+    assert_eq!(caller.get(&url).await.text().await.expect("a playlist"), ended, "it grows no longer");
+
+    let url = play(&caller, &running, "1").await.hls;
+    let number = |name: &str| name.trim_start_matches("segment-").trim_end_matches(".ts").parse::<i64>();
+    let numbers = |playlist: &str| segments(playlist).into_iter().filter_map(|name| number(name).ok()).collect();
+    // The channel was opened in segment 1, so the pause begins in 3 and ends in 5 or 6.
+    let behind = playlist_that(&caller, &url, |playlist| {
+        let named: Vec<i64> = numbers(playlist);
+        assert!(!named.iter().any(|number| (3..=5).contains(number)), "{playlist}");
+        named.last().is_some_and(|&newest| newest > 5)
+    })
+    .await;
+    let first = numbers(&behind)[0];
+    assert!(first > 5 && behind.contains(&format!("#EXT-X-MEDIA-SEQUENCE:{first}\n")), "{behind}");
+    let newest = url.replace("index.m3u8", segments(&behind).last().expect("a segment"));
+    assert_eq!(caller.get(&newest).await.status(), StatusCode::OK);
+    let seconds = running.live().last().and_then(|record| record.seconds).expect("the log says what it shows");
+    assert_eq!((seconds.seconds(), seconds.start().get() % 4), (4, 0));
+    running.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_stream_ends_where_its_camera_goes_off() {
     let mut config = cameras();
@@ -269,6 +393,46 @@ async fn hls_moves_on_and_keeps_its_channel_open() {
         assert_eq!(events.last().map(|event| event.live), Some(MediaEvent::Refused));
         running.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn live_streams_that_somebody_else_serves_are_answered_as_they_are_set() {
+    let set_up = r#"
+        tls_urls = true
+        [[stores]]
+        id = 1
+        name = "store"
+        [[stores.loose_cameras]]
+        id = 1
+        live_urls = { flv = "http://127.0.0.1:1/x.flv", tlshls = "https://127.0.0.1:1/x.m3u8" }
+        [[stores.loose_cameras]]
+        id = 2
+        codec = "h265"
+        [[stores.loose_cameras]]
+        id = 3
+        refused = true
+        live_urls = { hls = "http://127.0.0.1:1/x.m3u8" }
+    "#;
+    let running = start(Config::from_toml(set_up).expect("a right set-up")).await;
+    let caller = Caller::new(&running);
+    let given = Play {
+        flv: "http://127.0.0.1:1/x.flv".into(),
+        tlshls: "https://127.0.0.1:1/x.m3u8".into(),
+        vencodingname: "H264".into(),
+        ..Play::default()
+    };
+    assert_eq!(play(&caller, &running, "1").await, given);
+    assert_eq!(running.open_channels(), 0);
+    assert!(play(&caller, &running, "2").await.hls.starts_with("http://127.0.0.1:"), "served here until it is said");
+    let urls = ["flv", "rtmp", "hls", "rtsp", "tlsflv", "tlshls"].map(|name| format!("rtmp://127.0.0.1:2/{name}"));
+    let [flv, rtmp, hls, rtsp, tlsflv, tlshls] = urls;
+    let (all, vencodingname) = (LiveUrls { flv, rtmp, hls, rtsp, tlsflv, tlshls }, "H265".to_owned());
+    running.set_live_urls(device(2), all.clone());
+    let LiveUrls { flv, rtmp, hls, rtsp, tlsflv, tlshls } = all;
+    assert_eq!(play(&caller, &running, "2").await, Play { flv, rtmp, hls, rtsp, tlsflv, tlshls, vencodingname });
+    let (stat, _) = ask(&caller, &running, &[("deviceId", "3"), ("isSlave", "0")]).await;
+    assert_eq!(stat, Some(103_064), "who may not watch gets no URL");
+    running.shutdown().await;
 }
 
 #[tokio::test]
