@@ -123,6 +123,13 @@ pub fn resolve(asked: &Asked, hours: &[HourSpan], zone: Tz, now: UtcSecond) -> R
     Ok(Resolved { ranges, notes })
 }
 
+/// The moment that `when` names in `zone`, as of `now`; of two the later one.
+pub fn moment(when: When, zone: Tz, now: UtcSecond) -> Result<UtcSecond, CalendarError> {
+    let moment = edge(when, Side::End, zone, now, &mut Vec::new())?;
+    check(moment)?;
+    Ok(moment)
+}
+
 fn asked_range(asked: &Asked, zone: Tz, now: UtcSecond, notes: &mut Vec<Note>) -> Result<TimeRange, CalendarError> {
     check(now)?;
     let today = local_time(now, zone).date();

@@ -123,6 +123,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Print a camera's live URLs, or start a player on the best of them.
     Play(PlayArgs),
+    /// Record live streams, as they come, into the archive; what is interrupted stays a gap that a run from the NVRs fetches.
+    Live(LiveArgs),
     /// Run the main job against the simulated platform: needs no account.
     Rehearse(RehearseArgs),
     /// Serve the simulated platform.
@@ -215,6 +217,35 @@ pub struct PlayArgs {
     /// it comes last.
     #[arg(long, value_name = "PROGRAM [ARGS]", num_args = 1.., allow_hyphen_values = true, conflicts_with = "json")]
     pub exec: Vec<OsString>,
+    /// How.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `archive live`
+#[derive(Debug, Args)]
+pub struct LiveArgs {
+    /// A file of jobs, of which those of kind "live" are recorded in their hours; without one, what the flags select.
+    #[arg(value_name = "JOBS.TOML", conflicts_with_all = ["devices", "hours", "secondary"])]
+    pub file: Option<PathBuf>,
+    /// Only the job of this name; may be given again.
+    #[arg(long = "job", value_name = "NAME", requires = "file")]
+    pub jobs: Vec<String>,
+    /// Cameras, by the platform's numbers: `5`, `5,7,10-14`; may be given again.
+    #[arg(long = "device", short = 'd', value_name = "LIST")]
+    pub devices: Vec<String>,
+    /// For so long, from now on: `2h`, `90m`. Without it or --until, until it is stopped (Ctrl-C, SIGTERM).
+    #[arg(long = "for", value_name = "DURATION", conflicts_with = "until")]
+    pub length: Option<String>,
+    /// Until then, in the devices' local time: `18:00` (the next one), `2026-11-20 18:00`, or with an offset.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Only in these hours of each local day: `09:00-22:00`; may be given again.
+    #[arg(long, value_name = "SPAN")]
+    pub hours: Vec<String>,
+    /// The secondary streams: smaller pictures.
+    #[arg(long)]
+    pub secondary: bool,
     /// How.
     #[command(flatten)]
     pub common: Common,

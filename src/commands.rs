@@ -3,6 +3,7 @@
 mod context;
 mod devices;
 mod gaps;
+mod live;
 mod logging;
 mod one_off;
 mod past;
@@ -61,6 +62,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Devices(args)) => devices::run(args).await,
             Some(Command::Play(args)) => play::run(args).await,
+            Some(Command::Live(args)) => live::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
         }

@@ -4,6 +4,7 @@
 //! reported together, with file and line. Paths are relative to the current directory, wherever they are written.
 
 mod devices;
+mod jobs;
 mod raw;
 mod remark;
 mod secret;
@@ -37,8 +38,10 @@ pub struct Settings {
     pub retry: RetrySettings,
     /// The recorders that the file names, in its order.
     pub nvrs: Vec<NvrSettings>,
-    /// The jobs of the file, in its order.
+    /// The jobs of the file that fetch from NVRs, in its order.
     pub jobs: Vec<JobSettings>,
+    /// The jobs of the file that record live, in its order.
+    pub live_jobs: Vec<LiveJobSettings>,
     /// What is allowed and should not stay so; to be shown once.
     pub warnings: Vec<Remark>,
 }
@@ -223,7 +226,22 @@ pub struct NvrSettings {
     pub store: Option<String>,
 }
 
-/// One `[[job]]`
+/// One `[[job]]` of kind `live`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveJobSettings {
+    /// Its name, which no other job has.
+    pub name: String,
+    /// The cameras, none of which is in another live job.
+    pub devices: BTreeSet<DeviceId>,
+    /// Daily hours in the job's zone; none means all.
+    pub hours: Vec<HourSpan>,
+    /// Whether their secondary streams are recorded instead of the main ones. Default: no.
+    pub secondary: bool,
+    /// The zone in which its hours are read. Default: the devices' local time.
+    pub time_zone: Option<Tz>,
+}
+
+/// One `[[job]]`, of kind `download` unless it says otherwise
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSettings {
     /// Its name, which no other has.

@@ -10,6 +10,7 @@ use crate::backoff::Delays;
 use crate::cli::Common;
 use crate::device::NvrMap;
 use crate::fetch::{Fetcher, Manner};
+use crate::live;
 use crate::platform::client::{Account, Client, LoginAccount, LoginKind};
 use crate::platform::media::{MediaClient, Patience};
 use crate::platform::sign::Algorithm;
@@ -70,14 +71,19 @@ pub(super) fn client(settings: &Settings, credentials: Credentials) -> anyhow::R
 /// What makes attempts.
 pub(super) fn fetcher(settings: &Settings, credentials: Credentials, vault: Vault) -> anyhow::Result<Arc<Fetcher>> {
     let client = client(settings, credentials)?;
-    let patience = Patience {
-        connect: settings.platform.connect_timeout,
-        first_byte: settings.archive.first_byte_timeout,
-        stall: settings.archive.stall_timeout,
-    };
-    let media = MediaClient::new(patience).context(NO_TLS)?;
+    let media = media(settings, settings.archive.first_byte_timeout, settings.archive.stall_timeout)?;
     let manner = Manner { tolerance_seconds: tolerance_seconds(settings), growth_pause: GROWTH_PAUSE };
     Ok(Arc::new(Fetcher::new(client, media, vault, manner, settings.archive.bandwidth.clone())))
+}
+
+/// What opens live streams: the platform closes a channel soon, so little patience is a virtue.
+pub(super) fn live_media(settings: &Settings) -> anyhow::Result<MediaClient> {
+    media(settings, live::STALL, live::STALL)
+}
+
+fn media(settings: &Settings, first_byte: Duration, stall: Duration) -> anyhow::Result<MediaClient> {
+    let patience = Patience { connect: settings.platform.connect_timeout, first_byte, stall };
+    MediaClient::new(patience).context(NO_TLS)
 }
 
 /// How much shorter than its window a recording may be.

@@ -35,12 +35,13 @@ pub(super) fn now() -> UtcSecond {
 
 /// What the flags select. Both devices and a time are needed.
 pub(super) fn of_selection(selection: &Selection, zones: &Zones, now: UtcSecond) -> anyhow::Result<Requests> {
-    let devices = devices(selection)?.ok_or_else(|| UsageError("which cameras? add --device 5,7,10-14".to_owned()))?;
+    let devices =
+        devices(&selection.devices)?.ok_or_else(|| UsageError("which cameras? add --device 5,7,10-14".to_owned()))?;
     let asked = asked(selection)?.ok_or_else(|| {
         let ways = "add --from and --to, --last 24h, or --date yesterday";
         UsageError(format!("which time? {ways}"))
     })?;
-    let hours = hours(selection)?;
+    let hours = hours(&selection.hours)?;
     let mut requests = Requests { what: describe(selection), ..Requests::default() };
     for (zone, devices) in zones.groups(&devices) {
         requests.add(&devices, &asked, &hours, zone, None, now).map_err(|error| UsageError(error.to_string()))?;
@@ -59,6 +60,9 @@ pub(super) fn of_jobs(
     now: UtcSecond,
 ) -> anyhow::Result<Requests> {
     let known: BTreeSet<&str> = settings.jobs.iter().map(|job| job.name.as_str()).collect();
+    if let Some(live) = settings.live_jobs.iter().find(|job| names.contains(&job.name)) {
+        return Err(UsageError(format!("job {0:?} records live: archive live FILE --job {0:?}", live.name)).into());
+    }
     if let Some(unknown) = names.iter().find(|name| !known.contains(name.as_str())) {
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
         return Err(UsageError(format!("no job is called {unknown:?}; the file has: {known}")).into());
@@ -66,7 +70,9 @@ pub(super) fn of_jobs(
     let wanted = |job: &&JobSettings| names.is_empty() || names.contains(&job.name);
     let jobs: Vec<&JobSettings> = settings.jobs.iter().filter(wanted).collect();
     if jobs.is_empty() {
-        return Err(UsageError("there is no job to run: add a [[job]] to the file".to_owned()).into());
+        let only_live =
+            if settings.live_jobs.is_empty() { "" } else { "; those of kind \"live\" are for archive live" };
+        return Err(UsageError(format!("there is no job to run: add a [[job]] to the file{only_live}")).into());
     }
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     let mut requests = Requests { what: format!("run {}", names.join(", ")), ..Requests::default() };
@@ -85,7 +91,7 @@ pub(super) fn of_question(
     if !selection.hours.is_empty() {
         return Err(UsageError("--hours is for fetching; a question takes --from and --to".to_owned()).into());
     }
-    let devices = devices(selection)?.unwrap_or_else(|| zones.known_devices());
+    let devices = devices(&selection.devices)?.unwrap_or_else(|| zones.known_devices());
     let Some(asked) = asked(selection)? else {
         return Ok(vec![(devices, ALL_TIME)]);
     };
@@ -149,12 +155,13 @@ impl Requests {
     }
 }
 
-fn devices(selection: &Selection) -> anyhow::Result<Option<BTreeSet<DeviceId>>> {
-    if selection.devices.is_empty() {
+/// The cameras that `--device` names, however often it was given; nothing when it was not.
+pub(super) fn devices(lists: &[String]) -> anyhow::Result<Option<BTreeSet<DeviceId>>> {
+    if lists.is_empty() {
         return Ok(None);
     }
     let mut devices = BTreeSet::new();
-    for list in &selection.devices {
+    for list in lists {
         devices.extend(parse_device_list(list).map_err(|error| UsageError(format!("--device: {error}")))?);
     }
     Ok(Some(devices))
@@ -179,9 +186,10 @@ fn asked(selection: &Selection) -> anyhow::Result<Option<Asked>> {
     }
 }
 
-fn hours(selection: &Selection) -> anyhow::Result<Vec<HourSpan>> {
+/// The daily hours that `--hours` names.
+pub(super) fn hours(spans: &[String]) -> anyhow::Result<Vec<HourSpan>> {
     let parse = |span: &String| span.parse().map_err(|error| UsageError(format!("--hours: {error}")).into());
-    selection.hours.iter().map(parse).collect()
+    spans.iter().map(parse).collect()
 }
 
 /// The one-off in its own words, for the ledger.

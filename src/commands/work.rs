@@ -86,13 +86,17 @@ fn job(settings: &Settings, requests: Requests, nvrs: NvrMap) -> Job {
         stated_nvrs: settings.nvr_map(),
         tolerance_seconds: context::tolerance_seconds(settings),
         min_free: settings.archive.min_free,
-        // Jitter must differ between hosts and nights; nothing else hangs on it.
-        seed: chrono::Utc::now().timestamp_millis().unsigned_abs() ^ u64::from(std::process::id()),
+        seed: seed(),
     }
 }
 
+/// Jitter must differ between hosts and nights; nothing else hangs on it.
+pub(super) fn seed() -> u64 {
+    chrono::Utc::now().timestamp_millis().unsigned_abs() ^ u64::from(std::process::id())
+}
+
 /// The first signal asks the run to end; a second one ends the process, which a run survives as it survives any crash.
-async fn stop_on_signals(stop: CancellationToken) {
+pub(super) async fn stop_on_signals(stop: CancellationToken) {
     signal().await;
     stop.cancel();
     signal().await;

@@ -19,7 +19,7 @@ const LIKENESS: f64 = 0.75;
 pub(super) enum Value {
     Text(String),
     Number(String),
-    Truth,
+    Truth(bool),
     List(Vec<Given>),
     Table(BTreeMap<String, Given>),
 }
@@ -30,7 +30,7 @@ impl Value {
         match self {
             Self::Text(_) => "a text",
             Self::Number(_) => "a number",
-            Self::Truth => "true or false",
+            Self::Truth(_) => "true or false",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
         }
@@ -67,7 +67,7 @@ impl Source<'_> {
             DeValue::String(text) => Value::Text(text.clone().into_owned()),
             DeValue::Integer(number) => Value::Number(number.to_string()),
             DeValue::Float(number) => Value::Number(number.to_string()),
-            DeValue::Boolean(_) => Value::Truth,
+            DeValue::Boolean(truth) => Value::Truth(*truth),
             DeValue::Datetime(time) => Value::Text(time.to_string()),
             DeValue::Array(items) => Value::List(items.iter().map(|item| self.given(item)).collect()),
             DeValue::Table(table) => Value::Table(self.table(table)),

@@ -7,17 +7,16 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use url::Url;
 
-use super::raw::{self, Given, Reader, Section, Value};
+use super::raw::{self, Reader, Section, Value};
 use super::remark::{Place, Remark, SettingsErrors};
 use super::secret::{self, Origin};
 use super::{
-    ArchiveSettings, Credentials, Flags, JobSettings, Login, LoginKind, NvrSettings, PlatformSettings, RetrySettings,
-    Settings, Signature, values,
+    ArchiveSettings, Credentials, Flags, Login, LoginKind, NvrSettings, PlatformSettings, RetrySettings, Settings,
+    Signature, jobs, values,
 };
 use crate::bandwidth::{Ceiling, Ceilings};
-use crate::calendar::{self, Asked, HourSpan, When};
+use crate::calendar::HourSpan;
 use crate::device::{DeviceId, NvrId};
-use crate::time_range::UtcSecond;
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -26,8 +25,6 @@ const GATEWAY: &str = "https://openapi.opretail.com/m.api";
 /// **\[doc\]** the open platform's system number.
 const AID: &str = "S107";
 const ZONE: Tz = Tz::Asia__Shanghai;
-/// The end of the year 9999: as of then nothing is still to come, and only a range that never holds a second is wrong.
-const LAST_SECOND: UtcSecond = UtcSecond::new(253_402_300_799);
 const MOST_STREAMS: u32 = 10_000;
 const MOST_ATTEMPTS: u32 = 100_000;
 
@@ -74,9 +71,9 @@ fn read(
     let retry = reader.section(&mut file, "retry", "[retry]");
     let retry = read_retry(reader, retry);
     let nvrs = read_nvrs(reader, &mut file);
-    let jobs = read_jobs(reader, &mut file, archive.time_zone);
+    let (jobs, live_jobs) = jobs::read(reader, &mut file, archive.time_zone);
     reader.finish(file);
-    Ok((Settings { archive, platform, retry, nvrs, jobs, warnings: Vec::new() }, account))
+    Ok((Settings { archive, platform, retry, nvrs, jobs, live_jobs, warnings: Vec::new() }, account))
 }
 
 fn written(flags: &Flags, environment: Environment<'_>) -> Result<Section, Vec<Remark>> {
@@ -295,28 +292,8 @@ fn read_nvrs(reader: &mut Reader, file: &mut Section) -> Vec<NvrSettings> {
     nvrs
 }
 
-fn read_jobs(reader: &mut Reader, file: &mut Section, zone: Tz) -> Vec<JobSettings> {
-    let mut jobs = Vec::new();
-    let mut names = BTreeSet::new();
-    for mut section in reader.sections(file, "job") {
-        let name = read_name(reader, &mut section, &mut names);
-        let here = &mut section;
-        let devices = required(reader, here, "devices", values::devices);
-        let time_zone = reader.read(here, "time_zone", values::zone);
-        let asked = read_asked(reader, here, time_zone.unwrap_or(zone));
-        let hours = reader.read_list(here, "hours", values::hours);
-        let stop_at = reader.read(here, "stop_at", values::clock);
-        reader.finish(section);
-        // OK to leave a job out: a mistake was reported for it.
-        if let (Some(devices), Some(asked)) = (devices, asked) {
-            jobs.push(JobSettings { name, devices, asked, hours, stop_at, time_zone });
-        }
-    }
-    jobs
-}
-
 /// The name, which goes into the section's name too, so that later messages say which it is.
-fn read_name(reader: &mut Reader, section: &mut Section, names: &mut BTreeSet<String>) -> String {
+pub(super) fn read_name(reader: &mut Reader, section: &mut Section, names: &mut BTreeSet<String>) -> String {
     let name = required(reader, section, "name", values::label).unwrap_or_default();
     if !name.is_empty() {
         section.name = format!("{} {name:?}", section.name);
@@ -327,7 +304,7 @@ fn read_name(reader: &mut Reader, section: &mut Section, names: &mut BTreeSet<St
     name
 }
 
-fn required<T>(
+pub(super) fn required<T>(
     reader: &mut Reader,
     section: &mut Section,
     key: &'static str,
@@ -340,31 +317,4 @@ fn required<T>(
         return None;
     };
     reader.check(&given, key, parse)
-}
-
-fn read_asked(reader: &mut Reader, section: &mut Section, zone: Tz) -> Option<Asked> {
-    let (range, last) = (section.take("range"), section.take("last"));
-    let (from, to) = (section.take("from"), section.take("to"));
-    let ways = [range.is_some(), last.is_some(), from.is_some() || to.is_some()];
-    if ways.into_iter().filter(|&is_written| is_written).count() != 1 || (from.is_none() && to.is_some()) {
-        let ways = "write one of range = \"yesterday\", last = \"26h\", or from and to";
-        reader.mistake(&section.place, format!("{}: it must have one range of time; {ways}", section.name));
-        return None;
-    }
-    let read_when = |reader: &mut Reader, key, given: Given| reader.check(&given, key, values::when);
-    match (range, last, from) {
-        (Some(range), ..) => reader.check(&range, "range", values::day),
-        (_, Some(last), _) => reader.check(&last, "last", values::last),
-        (_, _, Some(from)) => {
-            let from = read_when(reader, "from", from);
-            let to = to.map_or(Some(When::Now), |to| read_when(reader, "to", to));
-            let asked = Asked::Between { from: from?, to: to? };
-            if let Err(error) = calendar::resolve(&asked, &[], zone, LAST_SECOND) {
-                reader.mistake(&section.place, format!("{}: {error}", section.name));
-            }
-            Some(asked)
-        }
-        // OK: exactly one is there, as was checked above.
-        (None, None, None) => None,
-    }
 }

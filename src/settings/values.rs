@@ -181,6 +181,13 @@ pub(super) fn hours(value: &Value) -> Read<HourSpan> {
     text(value)?.parse().map_err(|error: crate::calendar::CalendarError| error.to_string())
 }
 
+pub(super) fn truth(value: &Value) -> Read<bool> {
+    match value {
+        Value::Truth(truth) => Ok(*truth),
+        other => Err(format!("wants true or false, without quotes, and this is {}", other.kind())),
+    }
+}
+
 pub(super) fn clock(value: &Value) -> Read<NaiveTime> {
     let written = text(value)?;
     let read = |format| NaiveTime::parse_from_str(written.trim(), format);

@@ -13,6 +13,7 @@ mod kill;
 mod live;
 mod outcomes;
 mod play;
+mod record_live;
 mod sim_footage;
 mod sim_server;
 mod stop;

@@ -1,0 +1,167 @@
+//! `archive live`: records live streams, of cameras on the line or of a file's live jobs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::calendar::{self, HourSpan, When};
+use crate::cli::{Common, LiveArgs};
+use crate::clock::WallClock;
+use crate::device::DeviceId;
+use crate::display::{self, Style};
+use crate::exit_code::ExitCode;
+use crate::live::{self, Camera, LiveJob, LiveTools};
+use crate::render;
+use crate::settings::{Credentials, LiveJobSettings, Settings};
+use crate::time_range::UtcSecond;
+use crate::vault::Vault;
+
+use super::zones::Zones;
+use super::{UsageError, context, logging, print_result, requests, work};
+
+pub(super) async fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
+    // Each piece is a line, on a terminal too: there is no end that a bar could show the way to.
+    let style = match logging::start(&args.common) {
+        Style::Bars(_) | Style::Lines => Style::Lines,
+        Style::Quiet => Style::Quiet,
+    };
+    let common = match &args.file {
+        Some(file) => Common { config: Some(file.clone()), ..args.common.clone() },
+        None => args.common.clone(),
+    };
+    // Before any secret is read: a mistake in the line is the likelier one.
+    let settings = context::settings(&common)?;
+    let zones = Zones::read_for_a_run(&settings).await?;
+    let asked = match args.file {
+        Some(_) => of_jobs(&args, &settings, &zones)?,
+        None => of_selection(&args, &zones)?,
+    };
+    let (settings, credentials) = context::settings_with_credentials(&common)?;
+    record(&common, style, &settings, credentials, asked).await
+}
+
+/// What is asked, in the words of whoever asked, and the cameras.
+struct Recorded {
+    what: String,
+    cameras: BTreeMap<DeviceId, Camera>,
+}
+
+fn of_selection(args: &LiveArgs, zones: &Zones) -> anyhow::Result<Recorded> {
+    let devices = requests::devices(&args.devices)?
+        .ok_or_else(|| UsageError("which cameras? add --device 5,7,10-14, or name a file of jobs".to_owned()))?;
+    let hours = requests::hours(&args.hours)?;
+    let mut cameras = BTreeMap::new();
+    for (zone, devices) in zones.groups(&devices) {
+        add(&mut cameras, &devices, zone, args, &hours, args.secondary)?;
+    }
+    let mut what = format!("live device {}", args.devices.join(","));
+    let bounds = [("for", &args.length), ("until", &args.until)];
+    let bounds = bounds.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", value.as_ref()?)));
+    what.extend(bounds);
+    what.extend(args.hours.iter().map(|hours| format!(" hours {hours}")));
+    if args.secondary {
+        what.push_str(" secondary");
+    }
+    Ok(Recorded { what, cameras })
+}
+
+fn of_jobs(args: &LiveArgs, settings: &Settings, zones: &Zones) -> anyhow::Result<Recorded> {
+    let known: BTreeSet<&str> = settings.live_jobs.iter().map(|job| job.name.as_str()).collect();
+    if known.is_empty() {
+        return Err(UsageError("the file has no [[job]] with kind = \"live\"".to_owned()).into());
+    }
+    if let Some(unknown) = args.jobs.iter().find(|name| !known.contains(name.as_str())) {
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(UsageError(format!("no live job is called {unknown:?}; the file has: {known}")).into());
+    }
+    let wanted = |job: &&LiveJobSettings| args.jobs.is_empty() || args.jobs.contains(&job.name);
+    let jobs: Vec<&LiveJobSettings> = settings.live_jobs.iter().filter(wanted).collect();
+    let mut cameras = BTreeMap::new();
+    for job in &jobs {
+        let groups = job.time_zone.map_or_else(|| zones.groups(&job.devices), |zone| vec![(zone, job.devices.clone())]);
+        for (zone, devices) in groups {
+            add(&mut cameras, &devices, zone, args, &job.hours, job.secondary)?;
+        }
+    }
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    Ok(Recorded { what: format!("live {}", names.join(", ")), cameras })
+}
+
+/// Adds cameras that are in one zone.
+fn add(
+    cameras: &mut BTreeMap<DeviceId, Camera>,
+    devices: &BTreeSet<DeviceId>,
+    zone: Tz,
+    args: &LiveArgs,
+    hours: &[HourSpan],
+    secondary: bool,
+) -> anyhow::Result<()> {
+    let until = until(args, zone, requests::now())?;
+    let camera = Camera { zone, secondary, hours: hours.to_vec(), until };
+    cameras.extend(devices.iter().map(|&device| (device, camera.clone())));
+    Ok(())
+}
+
+/// When it ends, as `--for` or `--until` have it.
+fn until(args: &LiveArgs, zone: Tz, now: UtcSecond) -> anyhow::Result<Option<UtcSecond>> {
+    if let Some(length) = &args.length {
+        let length = calendar::parse_duration(length).map_err(|error| UsageError(format!("--for: {error}")))?;
+        let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
+        if seconds == 0 || seconds > LONGEST_SECONDS {
+            return Err(UsageError("--for: between a second and a year".to_owned()).into());
+        }
+        return Ok(Some(now + seconds));
+    }
+    let Some(text) = &args.until else { return Ok(None) };
+    if let Ok(time) = NaiveTime::parse_from_str(text.trim(), "%H:%M") {
+        return Ok(Some(calendar::next_local_time(time, zone, now)));
+    }
+    let end: When = text.parse().map_err(|error| UsageError(format!("--until: {error}; or a time of day: 18:00")))?;
+    let end = calendar::moment(end, zone, now).map_err(|error| UsageError(format!("--until: {error}")))?;
+    if end <= now || end - now > LONGEST_SECONDS {
+        return Err(UsageError(format!("--until: {end} is not within the coming year")).into());
+    }
+    Ok(Some(end))
+}
+
+/// A recording that is to go on for longer than a year goes on until somebody ends it.
+const LONGEST_SECONDS: i64 = 366 * 86_400;
+
+async fn record(
+    common: &Common,
+    style: Style,
+    settings: &Settings,
+    credentials: Credentials,
+    asked: Recorded,
+) -> anyhow::Result<ExitCode> {
+    let vault = Vault::open(&settings.archive.root)?;
+    let ledger = Arc::new(work::open_ledger(&settings.archive.ledger)?);
+    let client = Arc::new(context::client(settings, credentials)?);
+    let media = context::live_media(settings)?;
+    let (events, receiver) = mpsc::unbounded_channel();
+    let shown = tokio::spawn(display::show(receiver, style, settings.archive.time_zone));
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(work::stop_on_signals(stop.clone()));
+    let job = LiveJob {
+        what: asked.what,
+        cameras: asked.cameras,
+        platform_zone: settings.platform.time_zone,
+        tolerance_seconds: context::tolerance_seconds(settings),
+        min_free: settings.archive.min_free,
+        seed: work::seed(),
+    };
+    let clock = WallClock::start();
+    let ran = live::execute(job, LiveTools { ledger, vault, client, media, events, stop, clock }).await;
+    signals.abort();
+    // The sender is gone with the run, so the display comes to its end.
+    if let Err(error) = shown.await {
+        tracing::warn!("what the run did could not be shown to its end: {error}");
+    }
+    let summary = ran?;
+    print_result(common, &summary, || render::summary(&summary))?;
+    Ok(ExitCode::of_run(&summary))
+}

@@ -1,0 +1,275 @@
+//! `archive live`: streams that drop, stall and change, recorded, and healed by a run from the NVR.
+//!
+//! Cameras' clocks run many times too fast, and so does the recording program's, so that an hour takes half a minute.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use archive::clock::WallClock;
+use archive::event::{Event, Summary};
+use archive::ledger::Ledger;
+use archive::live::{Camera, LiveJob, LiveTools, execute};
+use archive::platform::client::{Account, Client};
+use archive::platform::media::{MediaClient, Patience};
+use archive::platform::sign::Algorithm;
+use archive::recording::{Recording, Source};
+use archive::report::GapQuery;
+use archive::sim::moment::Moment;
+use archive::sim::{Config, LiveFault, MediaEvent, Scripted};
+use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
+use archive::vault::Vault;
+use archive::window::Cause;
+use chrono_tz::Asia::Shanghai;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{KEY, PATIENCE, Place, SECRET, device, ended, fleet, range, stderr, until, yesterday};
+
+/// How far a live piece may be from the truth, in seconds: with clocks that run this fast, a tenth of a second is long.
+const SLACK: i64 = 6;
+
+/// A platform whose cameras' clocks begin a little after a grid mark of yesterday, and run so many times too fast.
+fn fast(speed: f64, cameras: &[i64]) -> Config {
+    Config {
+        live_from: Moment::At((yesterday() + 123).into()),
+        live_speed: speed,
+        channel_life: "10m".parse().expect("a length"),
+        ..fleet(&[(4, cameras)])
+    }
+}
+
+/// What records, on the same clock as the cameras.
+fn tools(place: &Place) -> (LiveTools, mpsc::UnboundedReceiver<Event>) {
+    let account = Account {
+        url: place.platform.url(),
+        aid: "S107".to_owned(),
+        akey: KEY.to_owned(),
+        secret: SECRET.into(),
+        algorithm: Algorithm::Md5,
+        time_zone: Shanghai,
+        timestamp_zone: Shanghai,
+        calls_per_second: 1000.0,
+        versions: BTreeMap::new(),
+        call_timeout: PATIENCE,
+        connect_timeout: PATIENCE,
+        login: None,
+    };
+    let second = std::time::Duration::from_secs(1);
+    let patience = Patience { connect: PATIENCE, first_byte: PATIENCE, stall: second };
+    std::fs::create_dir_all(place.root()).expect("a folder can be made");
+    let (events, seen) = mpsc::unbounded_channel();
+    let tools = LiveTools {
+        ledger: Arc::new(Ledger::open(&place.ledger_path()).expect("a new ledger")),
+        vault: Vault::open(&place.root()).expect("a new archive"),
+        client: Arc::new(Client::new(account).expect("a client")),
+        media: MediaClient::new(patience).expect("a client"),
+        events,
+        stop: CancellationToken::new(),
+        clock: WallClock::simulated(place.platform.live_now(), place.platform.config().live_speed),
+    };
+    (tools, seen)
+}
+
+fn job(cameras: &[i64], end: Option<UtcSecond>) -> LiveJob {
+    let camera = Camera { zone: Shanghai, secondary: false, hours: Vec::new(), until: end };
+    LiveJob {
+        what: "a test".to_owned(),
+        cameras: cameras.iter().map(|&number| (device(number), camera.clone())).collect(),
+        platform_zone: Shanghai,
+        tolerance_seconds: 5,
+        min_free: 0,
+        seed: 1,
+    }
+}
+
+/// Records cameras for so many seconds of theirs; gives what was asked for.
+async fn record(place: &Place, cameras: &[i64], seconds: i64) -> (TimeRange, Summary) {
+    let (tools, _events) = tools(place);
+    let end = tools.clock.now().to_utc_second() + seconds;
+    let summary = execute(job(cameras, Some(end)), tools).await.expect("it ends");
+    (asked(place, cameras[0]).await, summary)
+}
+
+/// What was asked for of a camera, in one piece.
+async fn asked(place: &Place, number: i64) -> TimeRange {
+    let ever = range(UtcSecond::new(0), 253_402_300_800);
+    let asked = place.read_ledger().asked(vec![device(number)], ever).await.expect("the ledger answers");
+    let [asked] = asked[&device(number)].ranges() else { panic!("{asked:?}") };
+    *asked
+}
+
+async fn gaps(place: &Place) -> Vec<(Cause, TimeRange)> {
+    let gaps = place.read_ledger().gaps(GapQuery::default()).await.expect("the ledger answers");
+    gaps.into_iter().map(|gap| (gap.cause, gap.range)).collect()
+}
+
+/// What viewers of a camera were sent, a little wider on both sides.
+fn sent(place: &Place, number: i64) -> RangeSet {
+    let of_camera = place.platform.live().into_iter().filter(|event| event.device == Some(device(number)));
+    let wider = |seconds: TimeRange| range(seconds.start() - SLACK, seconds.seconds() + 2 * SLACK);
+    of_camera.filter_map(|event| event.seconds).map(wider).collect()
+}
+
+/// The pieces are what they should be: cut on the grid, each within what was sent, none over another.
+async fn assert_pieces(place: &Place, number: i64) -> Vec<Recording> {
+    place.assert_true(&[1, 2]).await;
+    let (sent, pieces) = (sent(place, number), place.recordings(&[number]).await);
+    for piece in pieces.iter().filter(|piece| piece.source == Source::Live) {
+        assert!(sent.covers(&piece.range), "{} was never sent", piece.path);
+        assert!(piece.range.seconds() <= GRID_SECONDS + SLACK, "{}", piece.path);
+        let footage = piece.media.media_milliseconds / 1000;
+        assert!(footage >= piece.range.seconds() - 5, "{}: {footage} s of footage", piece.path);
+        assert_eq!(piece.media.first_timestamp, 0, "{}", piece.path);
+        assert!(piece.clock_offset.is_some_and(|offset| offset.abs() < 5_000), "{:?}", piece.clock_offset);
+    }
+    for pair in pieces.windows(2).filter(|pair| pair[0].range.end() == pair[1].range.start()) {
+        let past = pair[1].range.start().get().rem_euclid(GRID_SECONDS);
+        let live = pair.iter().all(|piece| piece.source == Source::Live);
+        assert!(!live || past <= 2, "{} begins {past} s after the mark", pair[1].path);
+    }
+    pieces
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_hour_with_thirty_drops_is_whole_after_one_run_from_the_nvr() {
+    let place = Place::new(fast(60.0, &[1])).await;
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let drops = (0..30).map(|_| Scripted::Live(LiveFault::DropAfterSeconds(random.random_range(10..50))));
+    place.platform.script_live(device(1), drops);
+    let (asked, summary) = record(&place, &[1], 3600).await;
+    let recorded = assert_pieces(&place, 1).await;
+    let dropped = place.platform.live().iter().filter(|event| event.live == MediaEvent::Failed).count();
+    assert_eq!(dropped, 30);
+    let gaps = gaps(&place).await;
+    assert!(gaps.len() >= 30 && gaps.iter().all(|(cause, _)| *cause == Cause::LiveInterrupted), "{gaps:?}");
+    let missing: RangeSet = gaps.iter().map(|(_, range)| *range).collect();
+    assert_eq!(summary.asked_seconds, asked.seconds());
+    assert_eq!(summary.archived_seconds, asked.seconds() - missing.seconds());
+    assert_eq!(summary.missing, [(Cause::LiveInterrupted, missing.seconds())]);
+    assert!(missing.seconds() < 1800, "it was hardly recorded at all: {gaps:?}");
+
+    let healed = ended(place.fetch("1", asked).spawn().expect("the program starts")).await;
+    assert_eq!(healed.status.code(), Some(0), "{}", stderr(&healed));
+    let pieces = assert_pieces(&place, 1).await;
+    let all: RangeSet = pieces.iter().map(|piece| piece.range).collect();
+    assert_eq!(all, RangeSet::from(asked), "the sum of all pieces is the hour");
+    assert_eq!(pieces.iter().map(|piece| piece.range.seconds()).sum::<i64>(), asked.seconds());
+    for piece in pieces.iter().filter(|piece| piece.source == Source::Nvr) {
+        assert!(missing.covers(&piece.range), "{} was fetched, and was there", piece.path);
+    }
+    for call in place.platform.calls().iter().filter_map(|call| call.range) {
+        assert!(missing.covers(&call), "{call} was asked for, and was there");
+    }
+    assert_eq!(pieces.iter().filter(|piece| piece.source == Source::Live).count(), recorded.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_stalls_pauses_and_changes_is_recorded_around() {
+    let place = Place::new(fast(60.0, &[1])).await;
+    place.platform.script_live(
+        device(1),
+        [
+            Scripted::Stat(-500),
+            Scripted::Live(LiveFault::NotFound),
+            Scripted::Live(LiveFault::EndAfterSeconds(60)),
+            Scripted::Live(LiveFault::PauseAfterSeconds { after: 60, seconds: 40 }),
+        ],
+    );
+    let (asked, summary) = record(&place, &[1], 420).await;
+    for e in place.platform.live() { println!("{e:?}"); }
+    for g in place.read_ledger().gaps(GapQuery::default()).await.unwrap() { println!("{g:?}"); }
+    let pieces = assert_pieces(&place, 1).await;
+    assert_eq!(summary.asked_seconds, asked.seconds());
+    // Each stream, and the one that paused twice.
+    assert_eq!(pieces.iter().filter(|piece| piece.range.seconds() < 90).count() >= 2, true, "{pieces:?}");
+    let gaps = gaps(&place).await;
+    assert!(gaps.iter().any(|(_, gap)| (30..60).contains(&gap.seconds())), "the pause: {gaps:?}");
+    assert!(
+        gaps.iter().all(|(cause, gap)| *cause == Cause::LiveInterrupted && asked.contains(gap.start())),
+        "{gaps:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_pictures_begins_a_new_piece_and_loses_nothing() {
+    let place = Place::new(fast(60.0, &[1])).await;
+    place.platform.script_live(device(1), [Scripted::Live(LiveFault::ChangeAfterSeconds(60))]);
+    let (asked, _) = record(&place, &[1], 120).await;
+    let pieces = place.recordings(&[1]).await;
+    let sizes: Vec<_> = pieces.iter().filter_map(|piece| piece.media.picture_size).collect();
+    assert_eq!(sizes, [(160, 90), (96, 54)]);
+    assert_eq!(pieces[0].range.end(), pieces[1].range.start());
+    assert_eq!(pieces[1].range.end(), asked.end());
+    assert_eq!(place.platform.live().iter().filter(|event| event.live == MediaEvent::Opened).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_recorded_until_somebody_says_stop_ends_there() {
+    let place = Place::new(fast(60.0, &[1, 2])).await;
+    let (tools, mut events) = tools(&place);
+    let (stop, clock) = (tools.stop.clone(), tools.clock);
+    let running = tokio::spawn(execute(job(&[1, 2], None), tools));
+    let mut archived = 0;
+    while archived < 2 {
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.expect("pieces come").expect("it runs");
+        archived += usize::from(matches!(event, Event::LiveArchived { .. }));
+        let recorded = gaps(&place).await.into_iter().filter(|(cause, _)| *cause == Cause::BeingRecorded).count();
+        assert!(recorded <= 2);
+    }
+    stop.cancel();
+    let summary = running.await.expect("it does not panic").expect("it ends");
+    assert_eq!(summary.stopped, None);
+    assert!(summary.missing.iter().all(|(cause, seconds)| *cause == Cause::LiveInterrupted && *seconds < 2 * 60));
+    for number in [1, 2] {
+        let pieces = assert_pieces(&place, number).await;
+        let end = pieces.last().expect("it was recorded").range.end();
+        assert!(end <= clock.now().to_utc_second());
+        assert_eq!(asked(&place, number).await.end(), end, "nothing more is asked for");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_is_refused_is_a_gap_that_says_so_and_is_not_asked_again() {
+    let mut config = fast(60.0, &[1, 2]);
+    config.stores[0].nvrs[0].cameras[1].refused = true;
+    let place = Place::new(config).await;
+    let (asked, summary) = record(&place, &[1, 2], 60).await;
+    assert_eq!(place.archived(2).await, RangeSet::new());
+    assert!(summary.missing.contains(&(Cause::Refused, asked.seconds())), "{:?}", summary.missing);
+    let calls = place.platform.calls();
+    assert_eq!(calls.iter().filter(|call| call.device == Some(device(2))).count(), 1);
+}
+
+/// A run from the NVRs beside a live one leaves alone what is being recorded, and fetches what was interrupted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_from_the_nvr_may_go_on_beside_it() {
+    let place = Place::new(fast(60.0, &[1])).await;
+    place.platform.script_live(device(1), [Scripted::Live(LiveFault::DropAfterSeconds(60))]);
+    let (tools, mut events) = tools(&place);
+    let (stop, begun) = (tools.stop.clone(), tools.clock.now().to_utc_second());
+    let running = tokio::spawn(execute(job(&[1], None), tools));
+    let mut began = 0;
+    while began < 2 {
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.expect("streams come").expect("it runs");
+        began += usize::from(matches!(event, Event::LiveBegan { .. }));
+    }
+    until("the ledger knows of the new piece", || {
+        let pieces = std::fs::read_dir(place.root().join(".live")).into_iter().flatten().count();
+        pieces == 1
+    })
+    .await;
+    let asked = range(begun, 600);
+    let healed = ended(place.fetch("1", asked).spawn().expect("the program starts")).await;
+    assert_eq!(healed.status.code(), Some(3), "{}", stderr(&healed));
+    assert!(String::from_utf8_lossy(&healed.stdout).contains("being recorded"), "{:?}", healed.stdout);
+    stop.cancel();
+    running.await.expect("it does not panic").expect("it ends");
+    place.assert_true(&[1]).await;
+    let from_nvr: Vec<_> =
+        place.recordings(&[1]).await.into_iter().filter(|piece| piece.source == Source::Nvr).collect();
+    assert!(!from_nvr.is_empty(), "the interruption was fetched");
+    let left: RangeSet = gaps(&place).await.into_iter().map(|(_, range)| range).collect();
+    assert!(left.intersect(&asked.into()).is_empty(), "all of it is there: {left:?}");
+}
