@@ -74,6 +74,36 @@ impl Source {
     }
 }
 
+/// What holds the streams of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// FLV: all that NVRs give, and live streams over HTTP-FLV.
+    Flv,
+    /// MPEG-TS: live streams over HLS.
+    MpegTs,
+    /// Fragmented MP4: live streams over HLS.
+    Mp4,
+}
+
+impl Container {
+    /// Every container there is.
+    pub const ALL: [Self; 3] = [Self::Flv, Self::MpegTs, Self::Mp4];
+
+    /// The end of a file's name, without its dot.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Flv => "flv",
+            Self::MpegTs => "ts",
+            Self::Mp4 => "mp4",
+        }
+    }
+
+    /// The container of a file whose name ends so, without the dot.
+    pub fn from_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|container| container.extension() == extension)
+    }
+}
+
 impl Serialize for Source {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
