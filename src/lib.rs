@@ -13,7 +13,7 @@
 //! | layer | modules | what they may do |
 //! |---|---|---|
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
-//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`] | pure: time and randomness come in as arguments |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
 //! | assembly | [`fetch`], [`adopt`], [`run`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
@@ -24,6 +24,7 @@ pub mod bandwidth;
 pub mod calendar;
 pub mod cli;
 pub mod commands;
+pub mod container;
 pub mod coverage;
 pub mod device;
 pub mod display;
