@@ -21,7 +21,9 @@ mod timeline;
 
 pub use amf::Claims;
 pub use cut::{Cut, CutError, Cutter, Seam};
+pub(crate) use picture::{avc_unit_size, hevc_unit_size};
 pub use report::{Configurations, End, FirstBytes, Garbage, Jumps, Report, Signature, TagCounts, Track};
+pub(crate) use timeline::Timeline;
 
 use contents::Contents;
 use report::QUOTED;

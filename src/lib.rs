@@ -13,7 +13,7 @@
 //! | layer | modules | what they may do |
 //! |---|---|---|
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
-//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`judge`], [`container`], [`live_clock`] | pure: time and randomness come in as arguments |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`live_clock`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
 //! | assembly | [`clock`], [`fetch`], [`adopt`], [`run`], [`live`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
@@ -34,6 +34,7 @@ pub mod exit_code;
 pub mod fetch;
 pub mod flv;
 pub mod forecast;
+pub mod hls;
 pub mod instant;
 pub mod judge;
 pub mod ledger;

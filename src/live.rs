@@ -6,6 +6,7 @@
 
 mod camera;
 mod flv;
+mod hls;
 mod pieces;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,8 @@ pub struct LiveJob {
     pub platform_zone: chrono_tz::Tz,
     /// How much less footage than its time a piece may have, in seconds.
     pub tolerance_seconds: i64,
+    /// How long a stream may bring nothing before it is asked for again; [`STALL`], except in simulations.
+    pub stall: Duration,
     /// Bytes that must stay free on the archive's disk.
     pub min_free: u64,
     /// What the delays' randomness starts from.

@@ -151,6 +151,7 @@ async fn record(
         cameras: asked.cameras,
         platform_zone: settings.platform.time_zone,
         tolerance_seconds: context::tolerance_seconds(settings),
+        stall: live::STALL,
         min_free: settings.archive.min_free,
         seed: work::seed(),
     };

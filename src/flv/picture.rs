@@ -69,10 +69,13 @@ fn length_prefixed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(super) fn avc_size(record: &[u8]) -> Option<(u16, u16)> {
     let count = record.get(5)? & 31;
     let (unit, _) = length_prefixed(record.get(6..)?)?;
-    if count == 0 || unit.first()? & 31 != 7 {
-        return None;
-    }
-    avc_sps(&mut Bits::of_nal_unit(unit.get(1..)?))
+    if count == 0 { None } else { avc_unit_size(unit) }
+}
+
+/// Width and height from a NAL unit of H.264; nothing when it is no SPS.
+pub(crate) fn avc_unit_size(unit: &[u8]) -> Option<(u16, u16)> {
+    let (&first, sps) = unit.split_first()?;
+    (first & 31 == 7).then(|| avc_sps(&mut Bits::of_nal_unit(sps)))?
 }
 
 fn avc_sps(bits: &mut Bits) -> Option<(u16, u16)> {
@@ -156,6 +159,12 @@ pub(super) fn hevc_size(record: &[u8]) -> Option<(u16, u16)> {
         }
     }
     None
+}
+
+/// Width and height from a NAL unit of H.265; nothing when it is no SPS.
+pub(crate) fn hevc_unit_size(unit: &[u8]) -> Option<(u16, u16)> {
+    let (&[first, _], sps) = unit.split_first_chunk::<2>()?;
+    ((first >> 1) & 63 == 33).then(|| hevc_sps(&mut Bits::of_nal_unit(sps)))?
 }
 
 fn hevc_sps(bits: &mut Bits) -> Option<(u16, u16)> {

@@ -17,7 +17,7 @@ const LONGEST_STEP: i64 = 20_000;
 const RECENT: usize = 8;
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     pub frames: u64,
     pub first: i64,
     pub last: i64,

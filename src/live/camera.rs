@@ -19,7 +19,7 @@ use crate::untrusted::Untrusted;
 use crate::window::{Cause, Window};
 
 use super::pieces::{Origin, Pieces, PlatformClock, Timeline};
-use super::{Context, Ended, Failure, flv};
+use super::{Context, Ended, Failure, flv, hls};
 
 /// How long to wait before a stream that was interrupted is asked for again: at first hardly at all, since each second of it
 /// is lost, unless the NVR has it.
@@ -224,24 +224,12 @@ impl Watch<'_> {
             Ok(url) => url,
             Err(error) => return Ok(Connection::without(Ended::interrupted(error.to_string()))),
         };
-        let (context, media) = (self.context, &self.context.tools.media);
+        let context = self.context;
         let origin = Origin { device: self.device, zone: self.camera.zone, via: offer.name, said: said.clone() };
         let mut pieces = Pieces::new(context, origin, time, timeline);
         let ended = match offer.protocol {
-            Protocol::Flv => {
-                let opened = tokio::select! {
-                    biased;
-                    () = context.stop.cancelled() => return Ok(Connection::without(Ended::Stopped)),
-                    opened = media.open(url.as_str(), 0) => opened,
-                };
-                match opened {
-                    Ok(Some(stream)) => flv::record(context, stream, &mut pieces, super::STALL).await?,
-                    // OK to name no cause: a stream that is asked for from its beginning is never past its end.
-                    Ok(None) => Ended::interrupted("the media server has nothing of it"),
-                    Err(error) => Ended::interrupted(error.to_string()),
-                }
-            }
-            _ => Ended::interrupted("not yet"),
+            Protocol::Hls => hls::record(context, url, &mut pieces).await?,
+            _ => flv::record(context, &url, &mut pieces).await?,
         };
         let known_until = match ended {
             Ended::Lost { known_until } => Some(known_until),

@@ -1,6 +1,8 @@
 //! A live stream over HTTP-FLV, into pieces.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use url::Url;
 
 use crate::flv::{Cut, Cutter};
 use crate::platform::media::MediaStream;
@@ -10,12 +12,22 @@ use super::pieces::Pieces;
 use super::{Context, Ended, Failure};
 
 /// Records a stream until it ends, one way or another.
-pub(super) async fn record(
-    context: &Context,
-    mut stream: MediaStream,
-    pieces: &mut Pieces<'_>,
-    stall: Duration,
-) -> Result<Ended, Failure> {
+pub(super) async fn record(context: &Context, url: &Url, pieces: &mut Pieces<'_>) -> Result<Ended, Failure> {
+    let opened = tokio::select! {
+        biased;
+        () = context.stop.cancelled() => return Ok(Ended::Stopped),
+        opened = context.tools.media.open(url.as_str(), 0) => opened,
+    };
+    match opened {
+        Ok(Some(stream)) => follow(context, stream, pieces).await,
+        // A stream that is asked for from its beginning is never past its end.
+        Ok(None) => Ok(Ended::interrupted("the media server has nothing of it")),
+        Err(error) => Ok(Ended::interrupted(error.to_string())),
+    }
+}
+
+async fn follow(context: &Context, mut stream: MediaStream, pieces: &mut Pieces<'_>) -> Result<Ended, Failure> {
+    let stall = context.job.stall;
     let mut cutter = Cutter::new();
     // Sound may go on while pictures do not come.
     let (mut latest, mut advanced) = (None, Instant::now());

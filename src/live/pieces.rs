@@ -239,7 +239,12 @@ impl<'a> Pieces<'a> {
         self.settle().await
     }
 
-    /// The media at which the next cut is due.
+    /// No piece that is still to come is claimed for anything before this.
+    pub(super) fn covered(&self) -> UtcSecond {
+        self.timeline.covered
+    }
+
+    /// The media at which the next cut is due; nothing before the first piece.
     pub(super) fn next_cut(&self) -> Option<i64> {
         Some(self.clock?.media_at(self.mark?))
     }

@@ -63,6 +63,8 @@ pub struct MediaStream {
     body: BoxStream<'static, reqwest::Result<Bytes>>,
     patience: Patience,
     begun: bool,
+    /// Where it came from in the end, after redirects.
+    pub url: Url,
     /// Where in the file the first byte stands: what was asked for, or 0 when the server does not take ranges.
     pub offset: u64,
     /// Whether the server treats the URL as a file (it sent a length), so that a short answer may be a file that still
@@ -105,8 +107,9 @@ impl MediaClient {
             _ => return Err(MediaError::Status { status, first: self.first_bytes(response).await }),
         };
         let is_file = response.content_length().is_some();
+        let url = response.url().clone();
         let body = response.bytes_stream().boxed();
-        Ok(Some(MediaStream { body, patience: self.patience, begun: false, offset, is_file }))
+        Ok(Some(MediaStream { body, patience: self.patience, begun: false, url, offset, is_file }))
     }
 
     /// What an unexpected answer begins with, to be quoted; as much as one wait gives.
@@ -121,10 +124,23 @@ impl MediaClient {
 }
 
 impl MediaStream {
+    /// All of it, when it is no more than `most` bytes; nothing when it is.
+    pub async fn whole(&mut self, most: usize) -> Result<Option<Vec<u8>>, MediaError> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = self.next().await? {
+            if whole.len() + bytes.len() > most {
+                return Ok(None);
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(Some(whole))
+    }
+
     /// What a server would send, without a server.
     #[cfg(test)]
     pub(crate) fn of(body: BoxStream<'static, reqwest::Result<Bytes>>, patience: Patience) -> Self {
-        Self { body, patience, begun: false, offset: 0, is_file: false }
+        let url = Url::parse("http://127.0.0.1/").expect("a URL");
+        Self { body, patience, begun: false, url, offset: 0, is_file: false }
     }
 
     /// The next bytes; nothing at a clean end.

@@ -4,6 +4,7 @@ mod bandwidth;
 mod calls;
 mod codes;
 mod commands;
+mod container_oracles;
 mod devices;
 mod documents;
 mod flv_oracles;

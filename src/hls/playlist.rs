@@ -1,0 +1,131 @@
+//! One playlist as it was fetched: a choice of others, or segments.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::{PlaylistError, lines};
+use crate::untrusted::Untrusted;
+
+/// No segment is longer, in milliseconds: the standard says that one is as long as the target duration, and those of live
+/// streams are a few seconds.
+const LONGEST_SEGMENT: f64 = 60_000.0;
+
+/// A playlist, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Playlist {
+    /// A master playlist: the media playlist of its variant with the highest bandwidth, the first one of equals.
+    Variant(Url),
+    /// A media playlist.
+    Media(Media),
+}
+
+/// A media playlist, checked: nothing in it is encrypted, part of a file, or elsewhere than on an http(s) server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// The first segment's sequence number; that of the first to come when there is none.
+    pub(super) first: u64,
+    /// The segments, numbered on from `first`.
+    pub(super) segments: Vec<Listed>,
+    /// The target duration, or the longest segment's when that is missing; 10 s at most.
+    pub(super) target: Duration,
+    /// Whether there will be no more.
+    pub(super) ended: bool,
+}
+
+/// A segment of a media playlist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub url: Url,
+    pub milliseconds: i64,
+    /// The initialization that it needs.
+    pub map: Option<Url>,
+    /// Whether it does not continue the one before.
+    pub discontinuity: bool,
+}
+
+impl Media {
+    /// The number behind the last segment's.
+    pub(super) fn end(&self) -> u64 {
+        // OK: `Playlist::read` saw that it fits.
+        self.first + self.segments.len() as u64
+    }
+
+    pub(super) fn segment(&self, sequence: u64) -> Option<&Listed> {
+        self.segments.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)
+    }
+}
+
+impl Playlist {
+    /// Reads a body that was fetched from `base`, against which relative URIs are resolved.
+    pub fn read(body: &[u8], base: &Url) -> Result<Self, PlaylistError> {
+        let text = lines::readable(body)?;
+        match m3u8_rs::parse_playlist(text.as_bytes()) {
+            Ok(([], m3u8_rs::Playlist::MasterPlaylist(master))) => variant(&master, base).map(Self::Variant),
+            Ok(([], m3u8_rs::Playlist::MediaPlaylist(media))) => media_playlist(media, base).map(Self::Media),
+            Ok((rest, _)) => Err(PlaylistError::Unreadable(Untrusted::from_bytes(rest))),
+            // OK to quote the beginning: the parser does not say where it failed.
+            Err(_) => Err(PlaylistError::NotPlaylist(Untrusted::from_bytes(body))),
+        }
+    }
+}
+
+fn variant(master: &m3u8_rs::MasterPlaylist, base: &Url) -> Result<Url, PlaylistError> {
+    if let Some(tag) = master.unknown_tags.first() {
+        return Err(unread(tag));
+    }
+    let with_uri = master.variants.iter().filter(|variant| !variant.uri.is_empty());
+    // The last of equals is taken by `max_by_key`, so that going backwards it is the first.
+    let best = with_uri.rev().max_by_key(|variant| variant.bandwidth).ok_or(PlaylistError::NoVariant)?;
+    resolve(&best.uri, base)
+}
+
+fn media_playlist(playlist: m3u8_rs::MediaPlaylist, base: &Url) -> Result<Media, PlaylistError> {
+    if playlist.i_frames_only {
+        return Err(PlaylistError::KeyframesOnly);
+    }
+    let mut map = None;
+    let mut segments = Vec::with_capacity(playlist.segments.len());
+    for segment in playlist.segments {
+        // Every tag that gets here is known; the parser calls one unknown when it cannot read its value.
+        if let Some(tag) = segment.unknown_tags.first() {
+            return Err(unread(tag));
+        }
+        if segment.byte_range.is_some() || segment.map.as_ref().is_some_and(|map| map.byte_range.is_some()) {
+            return Err(PlaylistError::ByteRange);
+        }
+        if let Some(changed) = segment.map {
+            map = Some(resolve(&changed.uri, base)?);
+        }
+        let milliseconds = f64::from(segment.duration) * 1000.0;
+        if !(milliseconds > 0.0 && milliseconds <= LONGEST_SEGMENT) {
+            return Err(PlaylistError::Duration { uri: Untrusted::new(&segment.uri) });
+        }
+        segments.push(Listed {
+            url: resolve(&segment.uri, base)?,
+            // OK to cast: a minute at most.
+            milliseconds: (milliseconds.round() as i64).max(1),
+            map: map.clone(),
+            discontinuity: segment.discontinuity,
+        });
+    }
+    let first = playlist.media_sequence;
+    if first.checked_add(segments.len() as u64).is_none() {
+        return Err(PlaylistError::Numbers);
+    }
+    let longest = segments.iter().map(|segment| segment.milliseconds).max().unwrap_or(0);
+    let target = match playlist.target_duration {
+        0 => Duration::from_millis(longest.unsigned_abs()),
+        seconds => Duration::from_secs(seconds),
+    };
+    Ok(Media { first, segments, target, ended: playlist.end_list })
+}
+
+fn unread(tag: &m3u8_rs::ExtTag) -> PlaylistError {
+    PlaylistError::Unreadable(Untrusted::new(&format!("#EXT-{}:{}", tag.tag, tag.rest.as_deref().unwrap_or_default())))
+}
+
+fn resolve(uri: &str, base: &Url) -> Result<Url, PlaylistError> {
+    let url = base.join(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| PlaylistError::NotHttp { uri: Untrusted::new(uri) })
+}

@@ -1,0 +1,278 @@
+//! A live stream over HLS, into pieces: segments as they are, one behind the other.
+//!
+//! Time is counted in the playlist's durations. A segment is there as soon as the playlist names it, so that is when it
+//! arrives, as far as its time is concerned; a cut falls between two segments.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use url::Url;
+
+use crate::container::Examiner;
+use crate::flv::Seam;
+use crate::hls::{self, Follower, Playlist, Polled, Segment};
+use crate::instant;
+use crate::platform::media::MediaError;
+use crate::recording::Container;
+use crate::untrusted::Untrusted;
+
+use super::pieces::Pieces;
+use super::{Context, Ended, Failure};
+
+/// A playlist of a megabyte is none; one byte more, so that the reader of playlists says so.
+const LONGEST_PLAYLIST: usize = (1 << 20) + 1;
+
+/// What a segment of live video may have: a minute at 8 Mbit/s.
+const LONGEST_SEGMENT: usize = 64 << 20;
+
+/// How often a segment is asked for before it counts as left out.
+const SEGMENT_TRIES: u32 = 3;
+
+/// Before a playlist or a segment that did not come is asked for again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why nothing more comes.
+enum End {
+    Ended(Ended),
+    Failed(Failure),
+}
+
+impl<T: Into<Failure>> From<T> for End {
+    fn from(failure: T) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+fn interrupted(why: impl Into<String>) -> End {
+    End::Ended(Ended::interrupted(why))
+}
+
+/// Records a stream until it ends, one way or another.
+pub(super) async fn record(context: &Context, url: Url, pieces: &mut Pieces<'_>) -> Result<Ended, Failure> {
+    let mut stream = Stream { context, url, follower: Follower::new(), media: 0, map: None, broken: false };
+    match stream.record(pieces).await {
+        End::Ended(ended) => Ok(ended),
+        End::Failed(failure) => Err(failure),
+    }
+}
+
+struct Stream<'a> {
+    context: &'a Context,
+    /// Of its playlist.
+    url: Url,
+    follower: Follower,
+    /// Where its clock stands: the end of the last segment that was taken, or left out, in milliseconds.
+    media: i64,
+    /// The initialization that segments need now, and where it came from.
+    map: Option<(Url, Vec<u8>)>,
+    /// Whether something was left out since the last segment.
+    broken: bool,
+}
+
+impl Stream<'_> {
+    async fn record(&mut self, pieces: &mut Pieces<'_>) -> End {
+        let mut news = Instant::now();
+        loop {
+            let asked = self.context.tools.clock.now();
+            let polled = match self.poll().await {
+                Ok(polled) => polled,
+                Err(end) => return end,
+            };
+            let next = match polled {
+                Ok(polled) => {
+                    if !polled.segments.is_empty() {
+                        news = Instant::now();
+                    }
+                    if let Err(end) = self.take(&polled, pieces).await {
+                        return end;
+                    }
+                    if polled.ended {
+                        return interrupted("the platform ended the stream");
+                    }
+                    polled.next_poll
+                }
+                // What is closed stays closed.
+                Err(
+                    error @ (PollError::Playlist(_) | PollError::Media(MediaError::Status { status: 400..500, .. })),
+                ) => {
+                    return interrupted(error.to_string());
+                }
+                Err(error) if news.elapsed() >= self.context.job.stall => return interrupted(error.to_string()),
+                Err(_not_yet) => RETRY_PAUSE,
+            };
+            // A server may be between two segments for as long as one of them lasts.
+            let stall = self.context.job.stall.max(next * 3);
+            if news.elapsed() >= stall {
+                return interrupted(format!("the playlist brought nothing new for {} s", stall.as_secs_f64()));
+            }
+            if !self.context.wait_until(asked + next).await {
+                return End::Ended(Ended::Stopped);
+            }
+        }
+    }
+
+    /// Asks for the playlist once; for that of the best variant, when there is a choice.
+    async fn poll(&mut self) -> Result<Result<Polled, PollError>, End> {
+        // OK to try twice: a master playlist leads to a media playlist, and another one is an error.
+        let (body, from) = match self.get(&self.url, LONGEST_PLAYLIST).await? {
+            Ok(got) => got,
+            Err(error) => return Ok(Err(error)),
+        };
+        match Playlist::read(&body, &from) {
+            Ok(Playlist::Media(media)) => Ok(Ok(self.follower.follow(media))),
+            Ok(Playlist::Variant(url)) => {
+                self.url = url;
+                let (body, from) = match self.get(&self.url, LONGEST_PLAYLIST).await? {
+                    Ok(got) => got,
+                    Err(error) => return Ok(Err(error)),
+                };
+                Ok(self.follower.take(&body, &from).map_err(PollError::Playlist))
+            }
+            Err(error) => Ok(Err(PollError::Playlist(error))),
+        }
+    }
+
+    /// The whole of a URL, and where it came from in the end.
+    async fn get(&self, url: &Url, most: usize) -> Result<Result<(Vec<u8>, Url), PollError>, End> {
+        let getting = async {
+            let Some(mut stream) = self.context.tools.media.open(url.as_str(), 0).await? else {
+                return Err(PollError::Nothing);
+            };
+            match stream.whole(most).await? {
+                Some(body) => Ok((body, stream.url)),
+                None => Err(PollError::TooLong { most }),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.context.stop.cancelled() => Err(End::Ended(Ended::Stopped)),
+            got = getting => Ok(got),
+        }
+    }
+
+    /// Takes what is new.
+    async fn take(&mut self, polled: &Polled, pieces: &mut Pieces<'_>) -> Result<(), End> {
+        let arrival = pieces.now();
+        for (number, segment) in polled.segments.iter().enumerate() {
+            let leaps = match segment.seam {
+                hls::Seam::None => self.broken,
+                _ => true,
+            };
+            let behind: i64 = polled.segments[number + 1..].iter().map(|later| later.milliseconds).sum();
+            let (begins, ends) = (self.media, self.media + segment.milliseconds);
+            self.media = ends;
+            // What a first playlist names of the past may be there already.
+            let filmed_before = instant::Instant::from_millis(arrival.as_millis() - behind);
+            if leaps && filmed_before.to_utc_second() <= pieces.covered() {
+                self.broken = true;
+                continue;
+            }
+            let Some((container, bytes)) = self.fetch(segment).await? else {
+                self.broken = true;
+                continue;
+            };
+            self.broken = false;
+            let is_due = pieces.next_cut().is_none_or(|cut| begins >= cut);
+            if leaps || is_due {
+                let first = segment.seam == hls::Seam::First || pieces.next_cut().is_none();
+                let seam = if first {
+                    Seam::First
+                } else if leaps {
+                    Seam::Hole
+                } else {
+                    Seam::Mark
+                };
+                pieces.begin(container, arrival, begins, seam)?;
+                if let Some((_, map)) = self.map.as_ref().filter(|_| container == Container::Mp4) {
+                    pieces.append(map)?;
+                }
+            }
+            pieces.append(&bytes)?;
+            // Up to the next leap, all that the playlist names is there.
+            let more = polled.segments[number + 1..].iter().take_while(|later| later.seam == hls::Seam::None);
+            pieces.heard(arrival, ends + more.map(|later| later.milliseconds).sum::<i64>())?;
+            pieces.settle().await.map_err(End::Failed)?;
+            if pieces.is_over(ends) {
+                return Err(End::Ended(Ended::Over));
+            }
+            if let Some(known_until) = pieces.lost_after(arrival) {
+                return Err(End::Ended(Ended::Lost { known_until }));
+            }
+            if let Some(ended) = self.context.tell_codec(pieces) {
+                return Err(End::Ended(ended));
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment's container and its good bytes, with the initialization that it needs at hand; nothing when it does not come, or
+    /// is of no use.
+    async fn fetch(&mut self, segment: &Segment) -> Result<Option<(Container, Vec<u8>)>, End> {
+        if let Some(url) = &segment.map
+            && self.map.as_ref().is_none_or(|(known, _)| known != url)
+        {
+            match self.get_patiently(url, "initialization").await? {
+                Some(map) => self.map = Some((url.clone(), map)),
+                None => return Ok(None),
+            }
+        }
+        let Some(mut bytes) = self.get_patiently(&segment.url, "segment").await? else { return Ok(None) };
+        let Some(container) = container_of(&bytes) else {
+            let first = Untrusted::from_bytes(&bytes);
+            return Err(interrupted(format!("a segment is neither MPEG-TS nor fragmented MP4, but begins {first:?}")));
+        };
+        let mut examiner = Examiner::new(container);
+        let map = self.map.as_ref().filter(|_| container == Container::Mp4).map_or(&[][..], |(_, map)| map);
+        examiner.push(map);
+        examiner.push(&bytes);
+        let examined = examiner.examined();
+        if let Some(problem) = examined.problem {
+            tracing::warn!(sequence = segment.sequence, "a segment of a live stream is of no use: {problem}");
+            return Ok(None);
+        }
+        // OK to cut to an address: it is less than what is in memory. A torn segment would spoil those behind it.
+        bytes.truncate((examined.good_bytes as usize).saturating_sub(map.len()));
+        Ok(Some((container, bytes)))
+    }
+
+    async fn get_patiently(&self, url: &Url, what: &str) -> Result<Option<Vec<u8>>, End> {
+        for tries in 1.. {
+            let error = match self.get(url, LONGEST_SEGMENT).await? {
+                Ok((bytes, _)) => return Ok(Some(bytes)),
+                Err(error) => error,
+            };
+            let is_gone = matches!(error, PollError::Media(MediaError::Status { status: 400..500, .. }));
+            if is_gone || tries >= SEGMENT_TRIES {
+                tracing::warn!("the {what} of a live stream did not come: {error}");
+                return Ok(None);
+            }
+            if !self.context.wait_until(self.context.tools.clock.now() + RETRY_PAUSE).await {
+                return Err(End::Ended(Ended::Stopped));
+            }
+        }
+        unreachable!("the tries end")
+    }
+}
+
+/// Why something of a stream did not come.
+#[derive(Debug, thiserror::Error)]
+enum PollError {
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    #[error(transparent)]
+    Playlist(#[from] hls::PlaylistError),
+    #[error("the media server has nothing of it")]
+    Nothing,
+    #[error("the media server sent more than {most} bytes")]
+    TooLong { most: usize },
+}
+
+/// What a segment's first bytes say it is.
+fn container_of(bytes: &[u8]) -> Option<Container> {
+    const MP4_BOXES: [&[u8]; 6] = [b"ftyp", b"styp", b"sidx", b"moof", b"emsg", b"prft"];
+    match bytes {
+        [0x47, ..] => Some(Container::MpegTs),
+        [_, _, _, _, kind @ ..] if MP4_BOXES.iter().any(|name| kind.starts_with(name)) => Some(Container::Mp4),
+        _ => None,
+    }
+}
