@@ -208,7 +208,7 @@ async fn scripted_faults_happen_where_they_should() {
 }
 
 /// An hour of live pictures, a minute long, that ends at about now.
-fn from_an_hour_ago() -> Config {
+pub fn from_an_hour_ago() -> Config {
     Config { live_from: "-1h".parse().expect("a time"), first_timestamp: FirstTimestamp::Uptime, ..cameras() }
 }
 
