@@ -185,7 +185,8 @@ async fn the_client_asks_with_a_form_or_with_a_json_body() {
         account.versions.insert(START_PLAY.to_owned(), version.to_owned());
         account.bodies.extend(methods.clone().map(|method| (method, body)));
         let client = Client::new(account.clone()).expect("a client without a proxy");
-        let standing = PlayOptions { secondary: true, standing_until: Some(running.live_now().to_utc_second() + 1800) };
+        let standing =
+            PlayOptions { secondary: true, standing_until: Some(running.live_now().to_utc_second() + 36_000) };
         for options in [standing, PlayOptions::default()] {
             let play = client.start_play(device(1), options).await;
             assert!(play.is_ok_and(|play| !play.flv.is_empty()), "{case}");
