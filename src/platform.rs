@@ -3,10 +3,11 @@
 //! Facts carry the grade of their source: **\[doc\]** the vendor's pages, **\[sdk\]** the vendor's public SDKs or clients
 //! seen in production, **\[unknown\]** nobody wrote it down.
 //!
-//! [`wire`] holds names, answers and the table of codes; [`sign`] the signature; [`client`] calls the gateway;
-//! [`listing`] asks for stores and their cameras; [`media`] opens the URLs that it hands out; [`live`] chooses among those of a
+//! [`wire`] holds names, answers and the table of codes; [`sign`] the signature, [`body`] how parameters travel;
+//! [`client`] calls the gateway; [`listing`] asks for stores and their cameras; [`media`] opens the URLs that it hands out; [`live`] chooses among those of a
 //! live stream.
 
+pub mod body;
 pub mod client;
 pub mod listing;
 pub mod live;

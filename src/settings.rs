@@ -150,6 +150,17 @@ pub struct PlatformSettings {
     pub connect_timeout: Duration,
     /// `_version` of those methods for which it is not `v1`. Default: none.
     pub versions: BTreeMap<String, String>,
+    /// How the parameters of those methods travel for which that is not a form. Default: none.
+    pub bodies: BTreeMap<String, Body>,
+}
+
+/// Where a method's own parameters are when it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// In a form, as the vendor's pages have it. **\[doc\]**
+    Form,
+    /// In a JSON object. **\[sdk\]**
+    Json,
 }
 
 /// The algorithm that signs calls. **\[doc\]**

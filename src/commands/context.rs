@@ -11,6 +11,7 @@ use crate::cli::Common;
 use crate::device::NvrMap;
 use crate::fetch::{Fetcher, Manner};
 use crate::live;
+use crate::platform::body::Body;
 use crate::platform::client::{Account, Client, LoginAccount, LoginKind};
 use crate::platform::media::{MediaClient, Patience};
 use crate::platform::sign::Algorithm;
@@ -110,6 +111,7 @@ fn account(settings: &Settings, credentials: Credentials) -> Account {
         timestamp_zone: platform.timestamp_zone,
         calls_per_second: platform.calls_per_second,
         versions: platform.versions.clone(),
+        bodies: platform.bodies.iter().map(|(method, body)| (method.clone(), carried(*body))).collect(),
         call_timeout: platform.call_timeout,
         connect_timeout: platform.connect_timeout,
         login: credentials.login.map(|login| LoginAccount {
@@ -120,6 +122,13 @@ fn account(settings: &Settings, credentials: Credentials) -> Account {
             user: login.user,
             password: login.password,
         }),
+    }
+}
+
+fn carried(body: settings::Body) -> Body {
+    match body {
+        settings::Body::Form => Body::Form,
+        settings::Body::Json => Body::Json,
     }
 }
 

@@ -119,6 +119,7 @@ fn own_file(file: &Path, common: &Common, root: &Path) -> anyhow::Result<(Settin
     settings.archive.bandwidth = Ceilings::None;
     settings.platform.timestamp_zone = settings.platform.time_zone;
     settings.platform.versions.clear();
+    settings.platform.bodies.clear();
     let config = Config {
         aid: settings.platform.aid.clone(),
         zone: settings.platform.time_zone,

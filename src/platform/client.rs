@@ -7,12 +7,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::StreamExt as _;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
+use super::body::{Body, Signed};
 use super::live;
 use super::pace::Pace;
 use super::sign::{self, Algorithm};
@@ -68,6 +70,8 @@ pub struct Account {
     pub calls_per_second: f64,
     /// `_version` of methods for which it is not `v1`.
     pub versions: BTreeMap<String, String>,
+    /// How the parameters of methods travel for which that is not a form.
+    pub bodies: BTreeMap<String, Body>,
     /// How long a call may take.
     pub call_timeout: Duration,
     /// How long a connection may take.
@@ -266,9 +270,9 @@ impl Client {
         end: chrono::NaiveDateTime,
     ) -> Result<String, CallError> {
         let business = [
-            ("id", device.to_string()),
-            ("startTime", start.format(wire::TIME_FORMAT).to_string()),
-            ("endTime", end.format(wire::TIME_FORMAT).to_string()),
+            ("id", json!(device.get())),
+            ("startTime", json!(start.format(wire::TIME_FORMAT).to_string())),
+            ("endTime", json!(end.format(wire::TIME_FORMAT).to_string())),
         ];
         let method = method::START_DOWNLOAD;
         let download: Download = self.call(method, &business).await?;
@@ -282,12 +286,12 @@ impl Client {
     }
 
     /// Asks for a live stream's URLs, of which there is at least one. The platform closes the channel when nobody pulls within
-    /// [`CHANNEL_LIFE_SECONDS`]. **\[doc\]** The business parameters go into the form, as the documents have it; a production
-    /// client sends them as a JSON body, with version `v4` **\[sdk\]**, which this one does not.
+    /// [`CHANNEL_LIFE_SECONDS`]. **\[doc\]** The documents have version `v1` and a form; a production client sends version `v4`
+    /// and a JSON body **\[sdk\]**, which [`Account::versions`] and [`Account::bodies`] may say.
     pub async fn start_play(&self, device: DeviceId, options: PlayOptions) -> Result<wire::Play, CallError> {
-        let mut business = vec![("deviceId", device.to_string()), ("isSlave", u8::from(options.secondary).to_string())];
+        let mut business = vec![("deviceId", json!(device.get())), ("isSlave", json!(u8::from(options.secondary)))];
         if let Some(until) = options.standing_until {
-            business.extend([("permanent", "true".to_owned()), ("timeout", until.get().to_string())]);
+            business.extend([("permanent", json!(true)), ("timeout", json!(until.get()))]);
         }
         let method = method::START_PLAY;
         let play: wire::Play = self.call(method, &business).await?;
@@ -298,7 +302,7 @@ impl Client {
     pub(super) async fn call<T: DeserializeOwned + Default>(
         &self,
         method: &'static str,
-        business: &[(&str, String)],
+        business: &[(&str, Value)],
     ) -> Result<T, CallError> {
         Ok(self.remedied(method, business, self.account.login.as_ref()).await?.data())
     }
@@ -307,7 +311,7 @@ impl Client {
     async fn remedied(
         &self,
         method: &'static str,
-        business: &[(&str, String)],
+        business: &[(&str, Value)],
         login: Option<&LoginAccount>,
     ) -> Result<Answer, CallError> {
         let mut done = Remedies::default();
@@ -358,7 +362,7 @@ impl Client {
             LoginKind::Mobile => (method::MOBILE_LOGIN, login.password.expose_secret().to_owned()),
             LoginKind::Sso => (method::SSO_LOGIN, sign::password_digest(&login.password)),
         };
-        let business = [("userName", login.user.clone()), ("password", password)];
+        let business = [("userName", json!(login.user)), ("password", json!(password))];
         // Boxed because a call may log in, which is a call; this one never does.
         let answer = Box::pin(self.remedied(method, &business, None)).await?;
         let data: wire::Login = answer.data();
@@ -377,19 +381,18 @@ impl Client {
     async fn send(
         &self,
         method: &'static str,
-        business: &[(&str, String)],
+        business: &[(&str, Value)],
         token: Option<&Token>,
         tries: u8,
     ) -> Result<Answer, (CallError, Option<DateTime<Utc>>)> {
         self.pace.turn().await;
         let (begun, sent) = (std::time::Instant::now(), Utc::now());
         let at = sent + self.clock_offset().await + TimeDelta::seconds(tries.into());
-        let form = self.signed(method, business, at);
-        let request = self.http.post(&self.account.url).headers(self.token_header(token)).form(&form);
         let unreachable = |error: reqwest::Error| {
             (CallError::Unreachable { method, why: Untrusted::new(&chain(&error.without_url())) }, None)
         };
-        let response = request.send().await.map_err(unreachable)?;
+        let request = self.request(self.signed(method, business, at), token).map_err(unreachable)?;
+        let response = self.http.execute(request).await.map_err(unreachable)?;
         // The platform reads its clock before it sends; a long body would only blur it.
         let took = begun.elapsed();
         let status = response.status().as_u16();
@@ -412,24 +415,35 @@ impl Client {
     }
 
     /// Common and business parameters with their signature. `at` is the platform's time.
-    fn signed(&self, method: &str, business: &[(&str, String)], at: DateTime<Utc>) -> BTreeMap<String, String> {
+    fn signed(&self, method: &str, business: &[(&str, Value)], at: DateTime<Utc>) -> Signed {
         let account = &self.account;
         let version = account.versions.get(method).map_or("v1", String::as_str);
         let timestamp = at.with_timezone(&account.timestamp_zone).format(wire::TIMESTAMP_FORMAT).to_string();
         let common = [
-            (param::AID, account.aid.clone()),
-            (param::AKEY, account.akey.clone()),
-            (param::METHOD, method.to_owned()),
-            (param::SIGN_METHOD, account.algorithm.as_str().to_owned()),
-            (param::REQUEST_MODE, "POST".to_owned()),
-            (param::VERSION, version.to_owned()),
-            (param::TIMESTAMP, timestamp),
+            (param::AID, account.aid.as_str()),
+            (param::AKEY, &account.akey),
+            (param::METHOD, method),
+            (param::SIGN_METHOD, account.algorithm.as_str()),
+            (param::REQUEST_MODE, "POST"),
+            (param::VERSION, version),
+            (param::TIMESTAMP, &timestamp),
         ];
-        let mut form: BTreeMap<String, String> =
-            common.into_iter().chain(business.iter().cloned()).map(|(name, value)| (name.to_owned(), value)).collect();
-        let signature = sign::signature(&form, &account.secret, account.algorithm);
-        form.insert(param::SIGNATURE.to_owned(), signature);
-        form
+        let common = common.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let body = account.bodies.get(method).copied().unwrap_or_default();
+        Signed::new(common, business, body, &account.secret, account.algorithm)
+    }
+
+    fn request(&self, signed: Signed, token: Option<&Token>) -> Result<reqwest::Request, reqwest::Error> {
+        let request = self.http.post(&self.account.url).headers(self.token_header(token));
+        match signed {
+            Signed::Form(form) => request.form(&form).build(),
+            Signed::Json { query, body } => {
+                let request = request.header(CONTENT_TYPE, "application/json").body(Value::Object(body).to_string());
+                let mut request = request.build()?;
+                request.url_mut().query_pairs_mut().extend_pairs(&query);
+                Ok(request)
+            }
+        }
     }
 
     fn token_header(&self, token: Option<&Token>) -> HeaderMap {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::client::{CallError, Client};
 use super::wire::lists::{DeviceList, Store, StorePage};
@@ -50,7 +51,7 @@ impl Client {
     pub async fn stores(&self, delays: Delays) -> Result<StoreList, CallError> {
         let (mut list, mut known) = (StoreList::default(), BTreeSet::new());
         for page in 1..=MOST_PAGES {
-            let business = [("pageNumber", page.to_string()), ("pageSize", PAGE_SIZE.to_string())];
+            let business = [("pageNumber", json!(page)), ("pageSize", json!(PAGE_SIZE))];
             let page: StorePage = self.patiently(method::STORES, &business, delays).await?;
             if !list.add(page, &mut known) {
                 return Ok(list);
@@ -61,14 +62,14 @@ impl Client {
 
     /// The cameras of one store, by its number. `delays` are between the tries. **\[sdk\]**
     pub async fn devices_of_store(&self, store: i64, delays: Delays) -> Result<DeviceList, CallError> {
-        self.patiently(method::DEVICE_LIST, &[("id", store.to_string())], delays).await
+        self.patiently(method::DEVICE_LIST, &[("id", json!(store))], delays).await
     }
 
     /// Calls, and calls again when the failure may pass.
     async fn patiently<T: DeserializeOwned + Default>(
         &self,
         method: &'static str,
-        business: &[(&str, String)],
+        business: &[(&str, Value)],
         delays: Delays,
     ) -> Result<T, CallError> {
         for failures in 1..TRIES {

@@ -88,8 +88,9 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
     assert!(example_in_full().contains("\nstreams = 16"));
     assert_eq!(ArchiveSettings { time_zone_is_stated: false, ..full.archive }, short.archive);
     assert_eq!(full.retry, short.retry);
-    assert_eq!(full.platform.versions.len(), 1);
-    assert_eq!(PlatformSettings { versions: BTreeMap::new(), ..full.platform }, short.platform);
+    assert_eq!((full.platform.versions.len(), full.platform.bodies.len()), (1, 1));
+    let none = PlatformSettings { versions: BTreeMap::new(), bodies: BTreeMap::new(), ..full.platform };
+    assert_eq!(none, short.platform);
     let nothing = Settings::load(&Flags::default(), &|_| None).unwrap();
     assert_eq!((short.archive, short.retry), (nothing.archive, nothing.retry));
     assert_eq!(short.platform, nothing.platform);
@@ -105,13 +106,21 @@ fn the_example_names_every_key_there_is() {
         let keys = said.lines().find_map(|line| line.split_once("the keys here are ")).expect("the list of keys").1;
         let documented: String =
             full.split(header).skip(1).map(|part| part.split("\n[").next().unwrap_or(part)).collect();
-        for key in keys.split(", ").filter(|key| !["secret", "password", "versions", "login"].contains(key)) {
+        for key in keys.split(", ").filter(|key| !["secret", "password", "versions", "bodies", "login"].contains(key)) {
             let is_there = documented.lines().any(|line| {
                 line.trim_start_matches(['#', ' ']).trim_start_matches("or: ").starts_with(&format!("{key} = "))
             });
             assert!(is_there, "{header} {key} is not in jobs.example.toml");
         }
     }
+}
+
+#[test]
+fn a_method_may_have_a_version_and_a_body_of_its_own() {
+    let file = "[platform.versions]\n'live' = 'v4'\n[platform.bodies]\n'live' = 'json'\n'list' = 'form'";
+    let platform = Bench::with_file(file).load().unwrap().platform;
+    assert_eq!(platform.versions, BTreeMap::from([("live".to_owned(), "v4".to_owned())]));
+    assert_eq!(platform.bodies, BTreeMap::from([("live".to_owned(), Body::Json), ("list".to_owned(), Body::Form)]));
 }
 
 #[test]
@@ -159,6 +168,9 @@ call_timeout = 30
 login = "me"
 [platform.versions]
 open.shopweb = "v1"
+[platform.bodies]
+"open.shopweb.device.startNewMediaPlay" = "xml"
+open.shopweb = "json"
 
 [archive]
 strems = 16
@@ -210,25 +222,27 @@ from = "2026-11-20"
     jobs.toml:8:16: call_timeout: 30 has no unit; write for example "30s"
     jobs.toml:9:9: login is a text; write a table under [platform.login]
     jobs.toml:11:1: [platform.versions]: put the method's name in quotes, so that its dots are part of it
-    jobs.toml:14:10: [archive]: there is no setting "strems"; did you mean "streams"?
-    jobs.toml:15:12: min_free: "5 gallons" is not a size; write for example "5 GiB" or "500 MB"
-    jobs.toml:16:11: per_nvr: "0" is not a whole number from 1 to 10000
-    jobs.toml:17:13: tolerance: is a minute or more; write less, such as "5s"
-    jobs.toml:18:8: root: "s3://bucket" is a URL; write the path of a local file or folder
-    jobs.toml:20:1: [retry]: first_delay is longer than max_delay; raise max_delay
-    jobs.toml:22:9: [retry]: there is no setting "speed"; the keys here are first_delay, max_delay, attempts, busy_attempts, refused_share, recheck_after
-    jobs.toml:30:11: devices: "12-10" ends before it starts; write the smaller number first
-    jobs.toml:32:1: [[nvr]] "two": the name is taken; give each its own
-    jobs.toml:32:1: [[nvr]] "two": device 5 is also at "one"; a device has one NVR
-    jobs.toml:35:12: channels: is true or false; write a number
-    jobs.toml:39:11: devices: "1-99999999" makes more than a million devices; check its ends
-    jobs.toml:40:9: range: "tomorrow" is not a date; write "2026-11-20", "yesterday" or "today"
-    jobs.toml:41:25: hours: "9-22" is not a span of hours; write "09:00-22:00"
-    jobs.toml:42:11: stop_at: "7" is not a time of day; write "07:00"
-    jobs.toml:44:1: [[job]]: name is missing
-    jobs.toml:44:1: [[job]]: it must have one range of time; write one of range = "yesterday", last = "26h", or from and to
-    jobs.toml:45:11: devices: is empty; name a device or leave the line out
-    jobs.toml:49:1: there is no setting "nvrs"; did you mean "nvr"?
+    jobs.toml:13:43: open.shopweb.device.startNewMediaPlay: "xml" is not known; write "form" or "json"
+    jobs.toml:14:1: [platform.bodies]: put the method's name in quotes, so that its dots are part of it
+    jobs.toml:17:10: [archive]: there is no setting "strems"; did you mean "streams"?
+    jobs.toml:18:12: min_free: "5 gallons" is not a size; write for example "5 GiB" or "500 MB"
+    jobs.toml:19:11: per_nvr: "0" is not a whole number from 1 to 10000
+    jobs.toml:20:13: tolerance: is a minute or more; write less, such as "5s"
+    jobs.toml:21:8: root: "s3://bucket" is a URL; write the path of a local file or folder
+    jobs.toml:23:1: [retry]: first_delay is longer than max_delay; raise max_delay
+    jobs.toml:25:9: [retry]: there is no setting "speed"; the keys here are first_delay, max_delay, attempts, busy_attempts, refused_share, recheck_after
+    jobs.toml:33:11: devices: "12-10" ends before it starts; write the smaller number first
+    jobs.toml:35:1: [[nvr]] "two": the name is taken; give each its own
+    jobs.toml:35:1: [[nvr]] "two": device 5 is also at "one"; a device has one NVR
+    jobs.toml:38:12: channels: is true or false; write a number
+    jobs.toml:42:11: devices: "1-99999999" makes more than a million devices; check its ends
+    jobs.toml:43:9: range: "tomorrow" is not a date; write "2026-11-20", "yesterday" or "today"
+    jobs.toml:44:25: hours: "9-22" is not a span of hours; write "09:00-22:00"
+    jobs.toml:45:11: stop_at: "7" is not a time of day; write "07:00"
+    jobs.toml:47:1: [[job]]: name is missing
+    jobs.toml:47:1: [[job]]: it must have one range of time; write one of range = "yesterday", last = "26h", or from and to
+    jobs.toml:48:11: devices: is empty; name a device or leave the line out
+    jobs.toml:52:1: there is no setting "nvrs"; did you mean "nvr"?
     "#);
 }
 
@@ -481,7 +495,8 @@ fn a_list_of_devices_is_bounded() {
 
 /// Lines of a settings file, mostly of the right shape and with the wrong content.
 fn some_line() -> impl Strategy<Value = String> {
-    let keys = "platform|archive|retry|nvr|job|name|devices|range|last|from|to|hours|stop_at|url|secret|versions|login";
+    let keys =
+        "platform|archive|retry|nvr|job|name|devices|range|last|from|to|hours|stop_at|url|secret|versions|bodies|login";
     let value = prop_oneof![
         "\"[0-9:a-z, -]{0,12}\"",
         "[0-9]{1,20}",

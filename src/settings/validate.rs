@@ -11,8 +11,8 @@ use super::raw::{self, Reader, Section, Value};
 use super::remark::{Place, Remark, SettingsErrors};
 use super::secret::{self, Origin};
 use super::{
-    ArchiveSettings, Credentials, Flags, Login, LoginKind, NvrSettings, PlatformSettings, RetrySettings, Settings,
-    Signature, jobs, values,
+    ArchiveSettings, Body, Credentials, Flags, Login, LoginKind, NvrSettings, PlatformSettings, RetrySettings,
+    Settings, Signature, jobs, values,
 };
 use crate::bandwidth::{Ceiling, Ceilings};
 use crate::calendar::HourSpan;
@@ -149,7 +149,8 @@ fn read_platform(
         calls_per_second: reader.read(here, "calls_per_second", values::rate).unwrap_or(5.0),
         call_timeout: reader.read(here, "call_timeout", values::positive_duration).unwrap_or(seconds(30)),
         connect_timeout: reader.read(here, "connect_timeout", values::positive_duration).unwrap_or(seconds(10)),
-        versions: read_versions(reader, here),
+        versions: read_by_method(reader, here, "versions", values::text),
+        bodies: read_by_method(reader, here, "bodies", values::choice(&[("form", Body::Form), ("json", Body::Json)])),
     };
     let account = Account {
         akey: reader.read(here, "akey", values::label),
@@ -173,19 +174,25 @@ fn read_url(reader: &mut Reader, section: &mut Section) -> Url {
     url
 }
 
-fn read_versions(reader: &mut Reader, section: &mut Section) -> BTreeMap<String, String> {
-    const NAME: &str = "[platform.versions]";
-    let methods = reader.section(section, "versions", NAME).take_rest();
-    let mut versions = BTreeMap::new();
+/// The table `[platform.<key>]`, whose keys are methods' names.
+fn read_by_method<T>(
+    reader: &mut Reader,
+    section: &mut Section,
+    key: &'static str,
+    read: impl Fn(&Value) -> values::Read<T>,
+) -> BTreeMap<String, T> {
+    let name = format!("[platform.{key}]");
+    let methods = reader.section(section, key, &name).take_rest();
+    let mut of_methods = BTreeMap::new();
     for (method, given) in methods {
         if matches!(given.value, Value::Table(_)) {
-            let text = format!("{NAME}: put the method's name in quotes, so that its dots are part of it");
+            let text = format!("{name}: put the method's name in quotes, so that its dots are part of it");
             reader.mistake(&given.place, text);
-        } else if let Some(version) = reader.check(&given, &method, values::text) {
-            versions.insert(method, version);
+        } else if let Some(value) = reader.check(&given, &method, &read) {
+            of_methods.insert(method, value);
         }
     }
-    versions
+    of_methods
 }
 
 fn read_login(reader: &mut Reader, section: &mut Section, environment: Environment<'_>) -> Option<WrittenLogin> {

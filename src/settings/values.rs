@@ -15,7 +15,7 @@ use crate::bandwidth::Ceiling;
 use crate::calendar::{Asked, HourSpan, When, parse_duration};
 use crate::device::DeviceId;
 
-type Read<T> = Result<T, String>;
+pub(super) type Read<T> = Result<T, String>;
 
 pub(super) fn text(value: &Value) -> Read<String> {
     match value {

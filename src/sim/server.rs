@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::response::Response;
@@ -22,6 +22,7 @@ use crate::instant::Instant;
 use crate::sim::config::{Config, Hidden, LiveUrls, Speed};
 use crate::sim::error::SimError;
 use crate::sim::fault::Profile;
+use crate::sim::gateway::Sent;
 use crate::sim::live;
 use crate::sim::log::{CallRecord, LiveRecord, Log, MediaEvent, MediaRecord};
 use crate::sim::media;
@@ -197,13 +198,19 @@ async fn start_logging(config: Config, listen: SocketAddr, log: Option<&Path>) -
 }
 
 /// Answers a call of the gateway.
-async fn call(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn call(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let sent = Sent::read(query.as_deref().unwrap_or(""), &headers, &body);
     let reply = {
         let mut world = shared.world();
         // Whoever reached the gateway under a name reaches the media server under it too.
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let origin = host.map_or_else(|| shared.origin.clone(), |host| format!("http://{host}"));
-        let reply = world.call(&origin, &headers, &body, shared.now());
+        let reply = world.call(&origin, &headers, &sent, shared.now());
         shared.log.call(reply.record.clone());
         reply
     };

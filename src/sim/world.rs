@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::sim::answer::{answer, download};
 use crate::sim::channels::{Channels, LiveClock};
 use crate::sim::config::{Config, LiveUrls};
 use crate::sim::fault::LiveFault;
-use crate::sim::gateway::{Gateway, Parameters};
+use crate::sim::gateway::{Gateway, Parameters, Sent};
 use crate::sim::log::{CallRecord, LiveCall};
 use crate::sim::methods::{self, Tokens};
 use crate::sim::model::{Grant, Model, Refusal};
@@ -79,9 +79,9 @@ impl World {
     }
 
     /// Answers one call. `origin` is put in front of media URLs.
-    pub fn call(&mut self, origin: &str, headers: &HeaderMap, body: &[u8], now: Instant) -> Reply {
+    pub fn call(&mut self, origin: &str, headers: &HeaderMap, sent: &Sent, now: Instant) -> Reply {
         self.calls += 1;
-        let parameters = read_form(headers, body);
+        let parameters = sent.all();
         let method = parameters.get(param::METHOD).map_or("", String::as_str);
         let window = methods::window(&parameters, self.config.zone).ok();
         let device = match method {
@@ -108,7 +108,7 @@ impl World {
             lease: None,
             play,
         };
-        if let Err(code) = self.gateway.check(&parameters, now) {
+        if let Err(code) = self.gateway.check(sent, now) {
             return self.reply(record, Came::Stat(code), now);
         }
         match self.scripts.next(method, record.device) {
@@ -248,13 +248,4 @@ impl World {
         record.stat = Some(code);
         Reply { response: Some(Json(answer(seed, call, code, data, now)).into_response()), record }
     }
-}
-
-/// The parameters of a form; none of a body that does not say that it is one. **\[doc\]**
-fn read_form(headers: &HeaderMap, body: &[u8]) -> Parameters {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
-    if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
-        return Parameters::new();
-    }
-    url::form_urlencoded::parse(body).into_owned().collect()
 }

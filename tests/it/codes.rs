@@ -67,7 +67,11 @@ const RESULTS: [(i64, Class); 12] = [
 ];
 
 pub fn client(platform: &Running) -> Client {
-    let account = Account {
+    Client::new(account(platform)).expect("a client without a proxy")
+}
+
+pub fn account(platform: &Running) -> Account {
+    Account {
         url: platform.url(),
         aid: "S107".to_owned(),
         akey: KEY.to_owned(),
@@ -77,11 +81,11 @@ pub fn client(platform: &Running) -> Client {
         timestamp_zone: chrono_tz::Asia::Shanghai,
         calls_per_second: 1000.0,
         versions: BTreeMap::new(),
+        bodies: BTreeMap::new(),
         call_timeout: Duration::from_secs(30),
         connect_timeout: Duration::from_secs(10),
         login: None,
-    };
-    Client::new(account).expect("a client without a proxy")
+    }
 }
 
 #[tokio::test]

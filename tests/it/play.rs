@@ -1,16 +1,21 @@
-//! `archive play` before the simulated platform.
+//! `archive play` before the simulated platform, and how live streams are asked for.
 
 use std::process::Command;
 
-use archive::platform::client::PlayOptions;
-use archive::platform::wire::method::START_PLAY;
+use archive::outcome::Code;
+use archive::platform::body::Body;
+use archive::platform::client::{Account, Client, PlayOptions};
+use archive::platform::wire::method::{START_DOWNLOAD, START_PLAY};
+use archive::sim::log::LiveCall;
 use archive::sim::{Config, Scripted};
+use archive::time_range::UtcSecond;
+use axum::http::{HeaderMap, Uri};
 use serde_json::Value;
 
-use crate::codes::client;
-use crate::live::cameras;
+use crate::codes::{account, client};
+use crate::live::{cameras, from_an_hour_ago};
 use crate::sim_server::{device, start};
-use crate::support::{Place, SECRET, code, ended, stderr, stdout, until};
+use crate::support::{Place, SECRET, code, ended, range, stderr, stdout, until, yesterday};
 
 async fn run(mut command: Command) -> std::process::Output {
     ended(command.spawn().expect("the program starts")).await
@@ -167,4 +172,78 @@ async fn the_client_asks_for_standing_channels_in_the_documents_words() {
     let asked: Vec<_> = asked.iter().map(|live| (live.secondary, live.permanent, live.channel)).collect();
     assert_eq!(asked, [(false, false, Some(1)), (true, true, Some(2))]);
     platform.shutdown().await;
+}
+
+/// Whatever stands in the settings, the simulated platform understands the same.
+#[tokio::test]
+async fn the_client_asks_with_a_form_or_with_a_json_body() {
+    let methods = [START_PLAY, START_DOWNLOAD].map(str::to_owned);
+    for (version, body) in [("v1", Body::Form), ("v4", Body::Form), ("v1", Body::Json), ("v4", Body::Json)] {
+        let case = format!("{version}, {body:?}");
+        let running = start(Config { channel_life: "1ms".parse().expect("a length"), ..from_an_hour_ago() }).await;
+        let mut account = account(&running);
+        account.versions.insert(START_PLAY.to_owned(), version.to_owned());
+        account.bodies.extend(methods.clone().map(|method| (method, body)));
+        let client = Client::new(account.clone()).expect("a client without a proxy");
+        let standing =
+            PlayOptions { secondary: true, standing_until: Some(running.live_now().to_utc_second() + 36_000) };
+        for options in [standing, PlayOptions::default()] {
+            let play = client.start_play(device(1), options).await;
+            assert!(play.is_ok_and(|play| !play.flv.is_empty()), "{case}");
+        }
+        until("the channel that does not stand is closed", || running.open_channels() == 1).await;
+        let asked: Vec<_> = running.calls().iter().map(|call| (call.device, call.play)).collect();
+        let call = |number, secondary, permanent| LiveCall { secondary, permanent, channel: Some(number) };
+        let expected = [call(1, true, true), call(2, false, false)].map(|call| (Some(device(1)), Some(call)));
+        assert_eq!(asked, expected, "{case}");
+
+        let (from, to) = archive::calendar::platform_labels(range(yesterday(), 600), chrono_tz::Asia::Shanghai);
+        client.start_download(device(1), from, to).await.expect("a URL");
+        assert_eq!(running.calls()[2].range, Some(range(yesterday(), 600)), "{case}");
+
+        let wrong = Account { secret: "another".to_owned().into(), ..account };
+        let client = Client::new(wrong).expect("a client without a proxy");
+        let refused = client.start_play(device(1), PlayOptions::default()).await;
+        assert_eq!(refused.err().and_then(|error| error.code()), Some(Code::Stat(7)), "{case}");
+        running.shutdown().await;
+    }
+}
+
+/// What is on the wire: the common parameters in the query string, and a JSON object whose values have their types.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_body_is_sent_as_a_production_client_sends_it() {
+    let (seen, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let keep = move |uri: Uri, headers: HeaderMap, body: String| async move {
+        seen.send((uri, headers, body)).expect("the test waits for it");
+    };
+    let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let url = format!("http://{}/cloud.api", listener.local_addr().expect("it listens"));
+    let server = tokio::spawn(axum::serve(listener, axum::Router::new().fallback(keep)).into_future());
+
+    let of_live = |table: &str, value: &str| format!("[platform.{table}]\n'{START_PLAY}' = '{value}'\n");
+    let place = Place::with_settings(cameras(), &(of_live("versions", "v4") + &of_live("bodies", "json"))).await;
+    let mut account = Account { url: url.clone(), ..account(&place.platform) };
+    account.versions.insert(START_PLAY.to_owned(), "v4".to_owned());
+    account.bodies.insert(START_PLAY.to_owned(), Body::Json);
+    let standing = PlayOptions { secondary: true, standing_until: Some(UtcSecond::new(1_795_176_000)) };
+    let client = Client::new(account).expect("a client without a proxy");
+    let nothing = client.start_play(device(5), standing).await.expect_err("no answer of the platform's");
+    assert_eq!(nothing.code(), Some(Code::Http(200)));
+    // The program's settings say the same.
+    let mut command = place.archive(&["play", "--device", "5"]);
+    command.env("ARCHIVE_URL", &url);
+    assert_ne!(code(&run(command).await), 0);
+
+    for expected in
+        [r#"{"deviceId":5,"isSlave":1,"permanent":true,"timeout":1795176000}"#, r#"{"deviceId":5,"isSlave":0}"#]
+    {
+        let (uri, headers, body) = requests.recv().await.expect("a request");
+        assert_eq!((uri.path(), headers["content-type"].as_bytes()), ("/cloud.api", &b"application/json"[..]));
+        assert_eq!(body, expected);
+        let query = uri.query().expect("a query");
+        let names: Vec<_> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
+        assert_eq!(names, ["_aid", "_akey", "_mt", "_requestMode", "_sig", "_sm", "_timestamp", "_version"]);
+        assert!(query.ends_with("_version=v4") && query.contains("_requestMode=POST"), "{query}");
+    }
+    server.abort();
 }
