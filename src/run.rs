@@ -26,7 +26,7 @@ use crate::exit_code::ExitCode;
 use crate::fetch::{self, Fetched, Fetcher};
 use crate::ledger::{Ledger, LedgerError};
 use crate::mac::UrlMacs;
-use crate::outcome::{Class, Outcome};
+use crate::outcome::{Attempt, Class, Outcome};
 use crate::plan::{Plan, Request};
 use crate::recording::Source;
 use crate::report::{Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
@@ -483,14 +483,24 @@ async fn attempt(
             drop(tools.events.send(Event::Streaming { window, media_milliseconds, bytes }));
         }
     };
-    let fetched = tools.fetcher.fetch(window, zone, cut, &progress).await?;
-    match &fetched.recording {
-        Some(recording) => {
-            let rest = TimeRange::new(recording.range.end(), window.range.end());
-            let rest = rest.zip(fetched.attempt.outcome.cause());
-            tools.ledger.record_archived(run, fetched.attempt.clone(), recording.clone(), rest).await?;
+    let mut fetched = tools.fetcher.fetch(window, zone, cut, &progress).await?;
+    let Some(recording) = &fetched.recording else {
+        tools.ledger.record_missed(run, window, fetched.attempt.clone()).await?;
+        return Ok(fetched);
+    };
+    let rest = TimeRange::new(recording.range.end(), window.range.end());
+    let rest = rest.zip(fetched.attempt.outcome.cause());
+    match tools.ledger.record_archived(run, fetched.attempt.clone(), recording.clone(), rest).await {
+        // A live run that goes on beside this one was faster with some of it. What is still missing, the next run fetches.
+        Err(LedgerError::Overlap { .. }) => {
+            let why = "a live recording of some of its time was published meanwhile".to_owned();
+            let path = tools.vault.set_aside(&recording.path)?;
+            drop(tools.events.send(Event::Recovered(Recovery::SetAside { path, why: why.clone() })));
+            fetched.recording = None;
+            let nothing = Attempt { outcome: Outcome::Cancelled, detail: Some(why), ..fetched.attempt.clone() };
+            tools.ledger.record_missed(run, window, nothing).await?;
         }
-        None => tools.ledger.record_missed(run, window, fetched.attempt.clone()).await?,
+        recorded => recorded?,
     }
     Ok(fetched)
 }

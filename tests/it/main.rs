@@ -11,6 +11,7 @@ mod flv_oracles;
 mod forecast;
 mod hostile;
 mod kill;
+mod kill_live;
 mod live;
 mod outcomes;
 mod play;

@@ -12,10 +12,10 @@ use archive::live::{Camera, LiveJob, LiveTools, execute};
 use archive::platform::client::{Account, Client};
 use archive::platform::media::{MediaClient, Patience};
 use archive::platform::sign::Algorithm;
-use archive::recording::{Recording, Source};
+use archive::recording::{ContentHash, MediaFacts, Recording, Source};
 use archive::report::GapQuery;
 use archive::sim::moment::Moment;
-use archive::sim::{Config, LiveFault, MediaEvent, Scripted};
+use archive::sim::{Config, LiveFault, MediaEvent, Scripted, Speed};
 use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
 use archive::vault::Vault;
 use archive::window::Cause;
@@ -241,6 +241,40 @@ async fn a_camera_that_is_refused_is_a_gap_that_says_so_and_is_not_asked_again()
     assert!(summary.missing.contains(&(Cause::Refused, asked.seconds())), "{:?}", summary.missing);
     let calls = place.platform.calls();
     assert_eq!(calls.iter().filter(|call| call.device == Some(device(2))).count(), 1);
+}
+
+/// A live recording that was published while the same time came from the NVR stays; the download is moved aside.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_recordings_of_one_time_the_first_stays() {
+    let place = Place::new(Config { speed: Speed::Times(600.0), ..fleet(&[(4, &[1])]) }).await;
+    let window = range(yesterday(), 600);
+    let child = place.fetch("1", window).spawn().expect("the program starts");
+    until("it streams", || !place.platform.media().is_empty()).await;
+    let (path, bytes) = ("1/live.flv".to_owned(), b"a live recording".as_slice());
+    std::fs::create_dir_all(place.root().join("1")).expect("a folder can be made");
+    std::fs::write(place.root().join(&path), bytes).expect("a file can be written");
+    let live = Recording {
+        device: device(1),
+        range: range(yesterday() + 60, 60),
+        path,
+        bytes: bytes.len() as u64,
+        blake3: ContentHash(*blake3::hash(bytes).as_bytes()),
+        media: MediaFacts::default(),
+        source: Source::Live,
+        clock_offset: None,
+        archived_at: yesterday() + 700,
+        note: String::new(),
+    };
+    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger is there");
+    ledger.add_recording(live.clone()).await.expect("nothing else is there yet");
+    let output = ended(child).await;
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("moved aside"), "{}", stderr(&output));
+    assert_eq!(place.recordings(&[1]).await, [live]);
+    let missing: RangeSet = gaps(&place).await.into_iter().map(|(_, range)| range).collect();
+    assert_eq!(missing, RangeSet::from(window).subtract(&range(yesterday() + 60, 60).into()));
+    let again = ended(place.fetch("1", window).spawn().expect("the program starts")).await;
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
 }
 
 /// A run from the NVRs beside a live one leaves alone what is being recorded, and fetches what was interrupted.
