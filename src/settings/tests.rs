@@ -75,6 +75,9 @@ fn the_example_loads_and_names_two_stores() {
     assert_eq!(settings.jobs[0].asked, Asked::Yesterday);
     assert_eq!(settings.jobs[0].stop_at, NaiveTime::from_hms_opt(7, 0, 0));
     assert!(matches!(settings.jobs[2].asked, Asked::Between { from: When::Local(_), to: When::Local(_) }));
+    let [live] = &settings.live_jobs[..] else { panic!("{:?}", settings.live_jobs) };
+    assert_eq!((live.name.as_str(), &live.devices, live.secondary), ("vault", &devices([6]), false));
+    assert_eq!(live.hours.iter().map(ToString::to_string).collect::<Vec<_>>(), ["08:00-23:00"]);
     let map = settings.nvr_map();
     assert_eq!(map.nvr_of(DeviceId::new(7).unwrap()).as_str(), "store 2");
     assert_eq!(settings.nvrs[0].footage, Some(Duration::from_secs(30 * 86_400)));
@@ -99,9 +102,10 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
 #[test]
 fn the_example_names_every_key_there_is() {
     let full = EXAMPLE.replace("# [platform.login]", "[platform.login]");
+    let live = ("[[job]]", "name = 'x'\nkind = 'live'\n");
     let headers = ["[platform]", "[platform.login]", "[archive]", "[retry]", "[[nvr]]", "[[job]]"];
-    for header in headers {
-        let name = if header.starts_with("[[") { "name = 'x'\n" } else { "" };
+    let named = |header: &'static str| (header, if header.starts_with("[[") { "name = 'x'\n" } else { "" });
+    for (header, name) in headers.into_iter().map(named).chain([live]) {
         let said = Bench::with_file(&format!("{header}\n{name}0 = 1\n")).mistakes();
         let keys = said.lines().find_map(|line| line.split_once("the keys here are ")).expect("the list of keys").1;
         let documented: String =
@@ -113,6 +117,30 @@ fn the_example_names_every_key_there_is() {
             assert!(is_there, "{header} {key} is not in jobs.example.toml");
         }
     }
+}
+
+#[test]
+fn a_live_job_has_hours_and_no_range_and_a_camera_is_recorded_live_once() {
+    let file = "[[job]]\nname = 'a'\nkind = 'live'\ndevices = '1-3'\nsecondary = true\n\
+                [[job]]\nname = 'b'\nkind = 'live'\ndevices = [4]\nhours = '09:00-22:00'\n\
+                [[job]]\nname = 'c'\ndevices = '1-4'\nrange = 'yesterday'\n";
+    let settings = Bench::with_file(file).load().unwrap();
+    let live: Vec<_> = settings.live_jobs.iter().map(|job| (job.name.as_str(), job.secondary)).collect();
+    assert_eq!((live, settings.jobs.len()), (vec![("a", true), ("b", false)], 1));
+    let file = "[[job]]\nname = 'a'\nkind = 'live'\ndevices = '1-3'\nlast = '1h'\nstop_at = '07:00'\nsecondary = 'yes'\n\
+                [[job]]\nname = 'a'\nkind = 'live'\ndevices = '3'\n\
+                [[job]]\nname = 'd'\nkind = 'lives'\ndevices = '9'\nsecondary = true\n";
+    let said = Bench::with_file(file).mistakes();
+    insta::assert_snapshot!(said, @r#"
+    jobs.toml:5:8: [[job]] "a": a live job has no last: it records in its hours
+    jobs.toml:6:11: [[job]] "a": a live job has no stop_at: it records in its hours
+    jobs.toml:7:13: secondary: wants true or false, without quotes, and this is a text
+    jobs.toml:8:1: [[job]] "a": the name is taken; give each its own
+    jobs.toml:8:1: [[job]] "a": device 3 is also in "a"; a camera is recorded live once
+    jobs.toml:12:1: [[job]] "d": it must have one range of time; write one of range = "yesterday", last = "26h", or from and to
+    jobs.toml:14:8: kind: "lives" is not known; write "download" or "live"
+    jobs.toml:16:13: [[job]] "d": there is no setting "secondary"; the keys here are name, kind, devices, time_zone, hours, range, last, from, to, stop_at
+    "#);
 }
 
 #[test]

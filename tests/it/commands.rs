@@ -281,11 +281,13 @@ async fn an_older_ledger_is_brought_up_to_date_by_a_run() {
     let ledger = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
     ledger
         .execute_batch(
-            "DROP TABLE media_mac;
-             ALTER TABLE device DROP COLUMN puid;
-             ALTER TABLE device DROP COLUMN store_number;
-             ALTER TABLE device DROP COLUMN online;
-             DELETE FROM refinery_schema_history WHERE version = 6;",
+            "DROP VIEW runs;
+             DROP VIEW recordings;
+             ALTER TABLE run DROP COLUMN source;
+             ALTER TABLE recording DROP COLUMN clock_offset;
+             CREATE VIEW runs AS SELECT * FROM run;
+             CREATE VIEW recordings AS SELECT * FROM recording;
+             DELETE FROM refinery_schema_history WHERE version = 7;",
         )
         .expect("the last step can be undone");
     drop(ledger);
