@@ -67,13 +67,15 @@ enum Orphan {
 /// Adopts or moves aside every published file of `check`'s source that has no row and whose time is missing. Only while no
 /// other run of that source goes on.
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, AdoptError> {
-    let devices = ledger.devices().await?.into_iter().map(|row| row.facts.device).collect();
-    let mut missing: BTreeMap<DeviceId, RangeSet> = BTreeMap::new();
+    let devices: Vec<DeviceId> = ledger.devices().await?.into_iter().map(|row| row.facts.device).collect();
+    let mut archived = ledger.archived(devices.clone(), ALL_TIME).await?;
+    let mut known: BTreeMap<DeviceId, Known> = BTreeMap::new();
     for (device, stretches) in ledger.missing(devices, ALL_TIME).await? {
-        missing.insert(device, stretches.into_iter().map(|stretch| stretch.range).collect());
+        let missing = stretches.into_iter().map(|stretch| stretch.range).collect();
+        known.insert(device, Known { missing, archived: archived.remove(&device).unwrap_or_default() });
     }
     let on = vault.clone();
-    let orphans = blocking(move || find(&on, &missing, check)).await?;
+    let orphans = blocking(move || find(&on, &known, check)).await?;
     let mut recovered = Vec::new();
     for orphan in orphans {
         recovered.push(match orphan {
@@ -94,10 +96,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     working.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
 }
 
-/// Finds the files whose time is `missing`, and examines them. Blocks on the disk.
-fn find(vault: &Vault, missing: &BTreeMap<DeviceId, RangeSet>, check: Check) -> Result<Vec<Orphan>, VaultError> {
+/// What the ledger knows of one device's time.
+struct Known {
+    missing: RangeSet,
+    archived: RangeSet,
+}
+
+/// Finds the files of whose time something is missing, and examines them. A live piece may reach a little beyond what was asked
+/// for, up to the keyframe at which it was cut. Blocks on the disk.
+fn find(vault: &Vault, known: &BTreeMap<DeviceId, Known>, check: Check) -> Result<Vec<Orphan>, VaultError> {
     let mut orphans = Vec::new();
-    for (&device, missing) in missing {
+    for (&device, Known { missing, archived }) in known {
         let days = vault.days_of(device)?;
         for day in days.into_iter().filter(|&day| may_start_on(missing, day)) {
             for found in vault.recordings_of_day(device, day)? {
@@ -105,9 +114,12 @@ fn find(vault: &Vault, missing: &BTreeMap<DeviceId, RangeSet>, check: Check) -> 
                 if source != check.source {
                     continue;
                 }
-                if missing.covers(&range) {
+                if missing.intersect(&range.into()).is_empty() {
+                    continue;
+                }
+                if archived.intersect(&range.into()).is_empty() {
                     orphans.push(examine(&found, &vault.path_of(&found.path), check));
-                } else if !missing.intersect(&range.into()).is_empty() {
+                } else {
                     let why = "part of its time is archived already".to_owned();
                     orphans.push(Orphan::Spoiled { path: found.path, why });
                 }

@@ -42,6 +42,11 @@ impl WallClock {
         self.wall + self.monotonic.elapsed().mul_f64(self.speed)
     }
 
+    /// For so long on this clock.
+    pub async fn sleep(&self, length: Duration) {
+        tokio::time::sleep(length.div_f64(self.speed)).await;
+    }
+
     /// Until that moment; for ever when there is none.
     pub async fn sleep_until(&self, at: Option<Instant>) {
         match at {

@@ -104,8 +104,8 @@ pub enum Event {
         since: UtcSecond,
         /// What happened.
         why: String,
-        /// After how long it is asked for again; nothing when the platform refuses the camera.
-        retry: Option<Duration>,
+        /// After how long it is asked for again.
+        retry: Duration,
     },
     /// Nothing more starts; what streams is ended.
     Stopping(StopReason),
@@ -125,6 +125,11 @@ pub enum Recovery {
     Adopted {
         /// Which window's.
         window: Window,
+    },
+    /// What a live run left behind could not be dealt with, and stays where it is.
+    Left {
+        /// What keeps it from being read.
+        why: String,
     },
     /// A file that stands under a final name, but is not what that name says, was moved aside.
     SetAside {

@@ -5,14 +5,17 @@
 //! such a run: what is being recorded says so in the ledger, and is left alone.
 
 mod camera;
+mod clock;
 mod flv;
 mod hls;
 mod pieces;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +36,7 @@ use crate::time_range::{ALL_TIME, TimeRange, UtcSecond};
 use crate::vault::{Hold, Vault, VaultError};
 
 pub use camera::Camera;
+use clock::PlatformClock;
 use pieces::Pieces;
 
 /// How long a live stream may bring nothing before it is asked for again.
@@ -41,6 +45,12 @@ pub const STALL: Duration = Duration::from_secs(10);
 /// How long another's hold on the archive is waited for: a run from NVRs has it while it publishes what a live run left.
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 const HOLD_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest wait before this machine's clock is read again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// By how much the clocks may differ before that is said.
+const WORTH_A_WARNING: TimeDelta = TimeDelta::minutes(5);
 
 /// What a live run is to do, validated.
 #[derive(Clone, Debug)]
@@ -88,6 +98,12 @@ struct Context {
     /// Cancelled when all are to end, for whatever reason.
     stop: CancellationToken,
     counts: Mutex<RunCounts>,
+    /// The platform's clock, as its last answer showed it.
+    clock: Mutex<PlatformClock>,
+    /// Whether it was said that the clocks differ.
+    warned: AtomicBool,
+    /// Of the last piece that began.
+    number: AtomicU64,
 }
 
 /// Why a camera's recording ends with the whole run.
@@ -129,9 +145,16 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     let begun = tools.clock.now().to_utc_second();
     let start = RunStart { started: begun, what: job.what.clone(), source: Source::Live };
     let run = tools.ledger.begin_run(start).await?;
-    let stop = tools.stop.child_token();
-    let context = Context { run: run.id, job, tools, stop, counts: Mutex::default() };
-    let context = Arc::new(context);
+    let context = Arc::new(Context {
+        run: run.id,
+        stop: tools.stop.child_token(),
+        counts: Mutex::default(),
+        clock: Mutex::new(PlatformClock { clock: tools.clock, offset: None }),
+        warned: AtomicBool::new(false),
+        number: AtomicU64::new(0),
+        job,
+        tools,
+    });
     let hold = match hold(&context.tools.vault).await {
         Ok(hold) => hold,
         Err(held) => {
@@ -140,18 +163,18 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
         }
     };
     let worked = work(&context).await;
+    // However it ended: nothing is being recorded any longer.
+    let cleared = adopt::live::clear(&context.tools.ledger, context.now()).await;
     drop(hold);
-    let (stopped, failed) = match worked {
-        Ok(stopped) => (stopped, None),
-        Err(error) => (Some(StopReason::Broken(error.to_string())), Some(error)),
+    let stopped = match &worked {
+        Ok(stopped) => stopped.clone(),
+        Err(error) => Some(StopReason::Broken(error.to_string())),
     };
-    let summary = context.summary(begun, stopped).await?;
-    let exit = if failed.is_none() { ExitCode::of_run(&summary) } else { ExitCode::Failure };
-    let now = context.tools.clock.now().to_utc_second();
-    context.end(exit, now, summary.asked_seconds - summary.archived_seconds).await?;
-    context.emit(Event::Ended(summary.clone()));
+    let closed = context.close(begun, stopped, worked.is_ok()).await;
     // What went wrong first is what a person must hear of.
-    failed.map_or(Ok(summary), Err)
+    worked?;
+    cleared?;
+    closed
 }
 
 /// Keeps other live runs out of the archive.
@@ -221,16 +244,59 @@ impl Context {
 
     /// Whether every camera goes on until somebody ends it, so that ending it is not too early.
     fn is_open_ended(&self) -> bool {
-        self.job.cameras.values().all(|camera| camera.until.is_none() && camera.hours.is_empty())
+        self.job.cameras.values().all(|camera| camera.until.is_none())
     }
 
-    /// Waits; false when somebody said stop meanwhile.
-    async fn wait_until(&self, at: Instant) -> bool {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => false,
-            () = self.tools.clock.sleep_until(Some(at)) => true,
+    /// The platform's time, to the second in which it is.
+    fn now(&self) -> UtcSecond {
+        self.now_exactly().to_utc_second()
+    }
+
+    fn now_exactly(&self) -> Instant {
+        self.clock().now()
+    }
+
+    fn clock(&self) -> PlatformClock {
+        *locked(&self.clock)
+    }
+
+    /// Sets the clock by the platform's last answer.
+    async fn learn_time(&self) {
+        let Some(offset) = self.tools.client.measured_offset().await else { return };
+        let clock = PlatformClock { clock: self.tools.clock.set_again(), offset: Some(offset.num_milliseconds()) };
+        *locked(&self.clock) = clock;
+        if offset.abs() > WORTH_A_WARNING && !self.warned.swap(true, Ordering::Relaxed) {
+            let ahead = offset.num_seconds();
+            tracing::warn!(
+                "the platform's clock is {ahead} s ahead of this machine's, and recordings are dated by the platform's: set \
+                 this machine's clock"
+            );
         }
+    }
+
+    /// Waits; false when somebody said stop meanwhile. In slices, since this machine's clock may be set, or the machine sleep.
+    async fn wait_until(&self, at: Instant) -> bool {
+        loop {
+            let (clock, left) = (self.clock(), at.since(self.now_exactly()));
+            if left.is_zero() {
+                return !self.stop.is_cancelled();
+            }
+            let slice = left.min(LONGEST_WAIT);
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return false,
+                () = clock.clock.sleep(slice) => {}
+            }
+            if slice == LONGEST_WAIT {
+                let mut clock = locked(&self.clock);
+                *clock = clock.set_again();
+            }
+        }
+    }
+
+    /// A number for a piece.
+    fn next_number(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Says in the ledger that this time is wanted.
@@ -276,8 +342,20 @@ impl Context {
         Ok(self.tools.ledger.end_run(self.run, RunEnd { ended, exit: exit as u8, counts }).await?)
     }
 
+    /// Sums up, and lets go of the ledger.
+    async fn close(&self, begun: UtcSecond, stopped: Option<StopReason>, worked: bool) -> Result<Summary, RunError> {
+        let summary = self.summary(begun, stopped).await?;
+        let exit = if worked { ExitCode::of_run(&summary) } else { ExitCode::Failure };
+        let now = self.tools.clock.set_again().now().to_utc_second();
+        self.end(exit, now, summary.asked_seconds - summary.archived_seconds).await?;
+        self.emit(Event::Ended(summary.clone()));
+        Ok(summary)
+    }
+
     async fn summary(&self, begun: UtcSecond, stopped: Option<StopReason>) -> Result<Summary, RunError> {
         let devices = self.job.cameras.keys().copied().collect();
+        // What was asked for is on the platform's clock.
+        let begun = begun + self.clock().offset.unwrap_or(0).div_euclid(1000);
         let within = TimeRange::new(begun, ALL_TIME.end()).unwrap_or(ALL_TIME);
         let totals = self.tools.ledger.totals(devices, within).await?;
         let counts = *locked(&self.counts);

@@ -4,6 +4,8 @@
 //! zero. What is known is when pictures arrive. Nothing arrives before it is filmed, so of all pictures the one that was
 //! least on its way tells the time of all; a server that opens with what it kept of the last seconds tells it at once.
 //!
+//! What comes in steps, as segments do, is late by a step now and then, and that means nothing.
+//!
 //! A stream that falls behind for good, without a leap in its own clock, has lost footage that nothing else tells of.
 
 use crate::instant::Instant;
@@ -16,6 +18,10 @@ const LATE: i64 = 5_000;
 /// For how long a stream may be late before it counts as lost, in milliseconds: a hiccup is made up for within seconds.
 const PATIENCE: i64 = 10_000;
 
+/// How many of its steps a stream may be late, and for how many it may be so, beyond what any stream may: who asks for what is
+/// new once a step misses one now and then.
+const STEPS: i64 = 3;
+
 /// The clock of one stream, up to its next leap. Media times are in milliseconds of the stream's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveClock {
@@ -27,13 +33,21 @@ pub struct LiveClock {
     in_time: i64,
     /// Since when all that arrives is late.
     late_since: Option<Instant>,
+    /// What is allowed beyond [`LATE`] and [`PATIENCE`], in milliseconds.
+    allowed: i64,
 }
 
 impl LiveClock {
-    /// The clock of a stream of which `media` is there at `arrival`.
-    pub fn start(arrival: Instant, media: i64) -> Self {
+    /// The clock of a stream of which `media` is there at `arrival`, and which comes in steps of so many milliseconds; 0 for
+    /// one that comes picture by picture.
+    pub fn start(arrival: Instant, media: i64, step: i64) -> Self {
         let zero = arrival.as_millis().saturating_sub(media);
-        Self { zero, lately: Some(zero), in_time: media, late_since: None }
+        Self { zero, lately: Some(zero), in_time: media, late_since: None, allowed: step.saturating_mul(STEPS) }
+    }
+
+    /// Whether what came last came too late to tell whether nothing was left out. Then is no time for a cut.
+    pub fn is_late(&self) -> bool {
+        self.late_since.is_some()
     }
 
     /// The stream is there up to `media` at `arrival`.
@@ -41,7 +55,7 @@ impl LiveClock {
         let told = arrival.as_millis().saturating_sub(media);
         self.zero = self.zero.min(told);
         self.lately = Some(self.lately.map_or(told, |lately| lately.min(told)));
-        if told.saturating_sub(self.zero) <= LATE {
+        if told.saturating_sub(self.zero) <= LATE + self.allowed {
             (self.in_time, self.late_since) = (self.in_time.max(media), None);
         } else {
             self.late_since.get_or_insert(arrival);
@@ -67,7 +81,7 @@ impl LiveClock {
     /// When the stream has been late for so long that something must be lost: the last media of which the time is known.
     pub fn lost_after(&self, now: Instant) -> Option<i64> {
         let since = self.late_since?;
-        (now.as_millis().saturating_sub(since.as_millis()) >= PATIENCE).then_some(self.in_time)
+        (now.as_millis().saturating_sub(since.as_millis()) >= PATIENCE + self.allowed).then_some(self.in_time)
     }
 }
 
@@ -89,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_the_server_kept_is_older_than_its_arrival() {
-        let mut clock = LiveClock::start(at(0), 86_400_000);
+        let mut clock = LiveClock::start(at(0), 86_400_000, 0);
         assert_eq!(clock.time_of(86_400_000), at(0));
         clock.heard(at(20), 86_402_000);
         assert_eq!(clock.time_of(86_400_000), at(-1_980));
@@ -100,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_hiccup_is_made_up_for_and_a_loss_is_not() {
-        let mut clock = LiveClock::start(at(0), 0);
+        let mut clock = LiveClock::start(at(0), 0, 0);
         clock.heard(at(10_000), 10_000);
         clock.heard(at(18_000), 10_200);
         assert_eq!(clock.lost_after(at(27_000)), None);
@@ -117,7 +131,7 @@ mod tests {
     #[test]
     fn a_camera_whose_clock_is_slow_is_followed() {
         // 100 ms in each minute.
-        let mut clock = LiveClock::start(at(0), 0);
+        let mut clock = LiveClock::start(at(0), 0, 0);
         for second in 0..=7_200i64 {
             let media = second * 1000 - second * 100 / 60;
             clock.heard(at(second * 1000), media);
@@ -128,6 +142,22 @@ mod tests {
             let off = at(second * 1000).as_millis() - clock.time_of(media).as_millis();
             assert!((0..=2_000).contains(&off), "{second}: {off}");
         }
+    }
+
+    /// Segments of ten seconds, asked for every ten seconds at the worst moment, with one that is missed.
+    #[test]
+    fn what_comes_in_steps_is_late_by_a_step_or_two() {
+        let mut clock = LiveClock::start(at(0), 0, 10_000);
+        for poll in 0..60i64 {
+            let arrival = at(poll * 10_400 + 9_000 * (poll % 3 / 2));
+            let there = if poll % 7 == 6 { (poll - 1) * 10_000 } else { poll * 10_000 };
+            clock.heard(arrival, there + (poll * 400).div_euclid(10_000) * 10_000);
+            assert_eq!(clock.lost_after(arrival), None, "{poll}");
+        }
+        clock.heard(at(640_000), 500_000);
+        assert!(clock.is_late());
+        clock.heard(at(690_000), 520_000);
+        assert!(clock.lost_after(at(690_000)).is_some());
     }
 
     #[test]
@@ -148,7 +178,7 @@ mod tests {
                 // Bytes arrive in order.
                 let media = number * 200;
                 arrival = arrival.max(media + delay);
-                let clock = clock.get_or_insert_with(|| LiveClock::start(at(arrival), first + media));
+                let clock = clock.get_or_insert_with(|| LiveClock::start(at(arrival), first + media, 0));
                 clock.heard(at(arrival), first + media);
                 prop_assert!(clock.time_of(first + media) <= at(arrival));
                 prop_assert_eq!(clock.lost_after(at(arrival)), None);

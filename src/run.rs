@@ -228,7 +228,7 @@ impl Run {
         if !adopt::live::is_needed(ledger, vault).await? {
             return Ok(());
         }
-        // OK to leave it when the hold is taken: whoever has it looks after what was left.
+        // OK to leave it when the hold is taken: a live run goes on, and looked after it when it began.
         let Ok(_hold) = vault.hold(Source::Live) else { return Ok(()) };
         let check = self.check(Source::Live);
         for recovery in adopt::live::recover(ledger, vault, check).await? {

@@ -167,7 +167,7 @@ impl Vault {
     pub fn stage_live(&self, piece: &LivePiece) -> Result<Staging, VaultError> {
         let folder = self.root.join(LIVE);
         fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
-        Ok(Staging::create(self.clone(), self.live_path(piece))?.lasting())
+        Staging::create_live(self.clone(), self.live_path(piece))
     }
 
     /// The staging files of live streams that are there, earliest first. Names that are none of ours are passed over.
@@ -180,7 +180,7 @@ impl Vault {
 
     /// The staging file of a live stream that was left behind, to be published or discarded.
     pub fn reopen_live(&self, piece: &LivePiece) -> Result<Staging, VaultError> {
-        Ok(Staging::reopen(self.clone(), self.live_path(piece))?.lasting())
+        Staging::reopen_live(self.clone(), self.live_path(piece))
     }
 
     fn live_path(&self, piece: &LivePiece) -> PathBuf {

@@ -12,15 +12,16 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::container::{Examined, Examiner};
+use crate::device::DeviceId;
 use crate::event::Recovery;
 use crate::instant::Instant;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::live_clock;
 use crate::recording::{Recording, Source};
-use crate::time_range::{ALL_TIME, RangeSet, TimeRange};
+use crate::time_range::{ALL_TIME, RangeSet, TimeRange, UtcSecond};
 use crate::vault::{Found, LivePiece, Named, Staging, Vault, VaultError, name};
 use crate::window::{Cause, Window};
-use crate::{container::Examined, container::Examiner};
 
 use super::{AdoptError, Check, blocking, examine_bytes};
 
@@ -34,16 +35,29 @@ pub async fn is_needed(ledger: &Ledger, vault: &Vault) -> Result<bool, AdoptErro
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, AdoptError> {
     let mut recovered = super::recover(ledger, vault, check).await?;
     for piece in vault.live_pieces()? {
-        recovered.extend(publish(ledger, vault, piece, check).await?);
+        match publish(ledger, vault, piece, check).await {
+            Ok(done) => recovered.extend(done),
+            // One file that cannot be read must not keep every night from beginning.
+            Err(AdoptError::Vault(error @ VaultError::Io { .. })) => {
+                recovered.push(Recovery::Left { why: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        }
     }
-    for (device, stretches) in being_recorded(ledger).await? {
-        ledger.mark_missing(device, stretches, Cause::LiveInterrupted, check.now).await?;
-    }
+    clear(ledger, check.now).await?;
     Ok(recovered)
 }
 
+/// Says of all that the ledger holds for being recorded that it was interrupted. Only while no live run goes on.
+pub async fn clear(ledger: &Ledger, now: UtcSecond) -> Result<(), LedgerError> {
+    for (device, stretches) in being_recorded(ledger).await? {
+        ledger.mark_missing(device, stretches, Cause::LiveInterrupted, now).await?;
+    }
+    Ok(())
+}
+
 /// What the ledger holds for being recorded, by device.
-async fn being_recorded(ledger: &Ledger) -> Result<Vec<(crate::device::DeviceId, RangeSet)>, AdoptError> {
+async fn being_recorded(ledger: &Ledger) -> Result<Vec<(DeviceId, RangeSet)>, LedgerError> {
     let devices = ledger.devices().await?.into_iter().map(|row| row.facts.device).collect();
     let mut found = Vec::new();
     for (device, stretches) in ledger.missing(devices, ALL_TIME).await? {
@@ -87,11 +101,11 @@ async fn publish(
     let zone = rows.iter().find(|row| row.facts.device == piece.device).and_then(|row| row.zone.parse().ok());
     let named = Named { device: piece.device, range, source: Source::Live, container: piece.container };
     let path = name::recording(&named, zone.unwrap_or(check.platform_zone));
-    let to = path.clone();
+    let (to, below) = (path.clone(), path.clone());
     let (good_bytes, mut staging) = (examined.good_bytes, staging);
     let published = blocking(move || {
         staging.truncate(good_bytes)?;
-        staging.publish(&to)
+        staging.publish(&below)
     });
     let published = published.await?;
     let recording = Recording {
@@ -106,8 +120,17 @@ async fn publish(
         archived_at: check.now,
         note: note(range, piece.start, &examined, check.tolerance_seconds),
     };
-    ledger.add_recording(recording).await?;
-    Ok(Some(Recovery::Adopted { window: Window { device: piece.device, range } }))
+    match ledger.add_recording(recording).await {
+        // A run from the NVRs that goes on beside this was faster.
+        Err(LedgerError::Overlap { held_path, .. }) => {
+            let why = format!("some of its time was archived meanwhile, as {held_path}");
+            Ok(Some(Recovery::SetAside { path: vault.set_aside(&to)?, why }))
+        }
+        recorded => {
+            recorded?;
+            Ok(Some(Recovery::Adopted { window: Window { device: piece.device, range } }))
+        }
+    }
 }
 
 fn reopen(vault: &Vault, piece: &LivePiece) -> Result<(Staging, Examined), VaultError> {

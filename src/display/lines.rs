@@ -40,11 +40,11 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
             quiet(format!("{}  archived  {}", named(window, zone), wording::bytes(*bytes)))
         }
         Event::LiveInterrupted { device, since, why, retry } => {
-            let retry = match retry {
-                Some(retry) => format!("asked again in {:.0} s", retry.as_secs_f64().ceil()),
-                None => "it is not asked for again".to_owned(),
-            };
-            quiet(format!("device {device}  live interrupted at {}: {why}; {retry}", wording::time(*since, zone)))
+            let retry = wording::seconds(i64::try_from(retry.as_secs()).unwrap_or(i64::MAX).max(1));
+            quiet(format!(
+                "device {device}  live interrupted at {}: {why}; asked again in {retry}",
+                wording::time(*since, zone)
+            ))
         }
         Event::AmbiguousLabel { window } => important(format!(
             "{}  this local time exists twice: the platform may answer with the other hour",
@@ -94,6 +94,7 @@ fn recovered(recovery: &Recovery, zone: Tz) -> String {
         Recovery::Adopted { window } => {
             format!("{}  adopted: published by a run that was killed before it could say so", named(window, zone))
         }
+        Recovery::Left { why } => format!("what a live run left behind stays where it is: {why}"),
         Recovery::SetAside { path, why } => format!("moved aside to {}: {why}", path.display()),
     }
 }

@@ -24,6 +24,12 @@ const ONE_CLOCK: i64 = 20_000;
 /// the step before: there are cameras that send a picture every few seconds.
 const HOLE: i64 = 2_000;
 const UNUSUAL: i64 = 4;
+/// The same for the first step, of which nobody knows yet whether it is unusual: some senders date the first picture 0, and
+/// the next by the camera's uptime.
+const FIRST_HOLE: i64 = 20_000;
+
+/// How long after a mark a keyframe is waited for, in milliseconds: there are cameras that never send a second one.
+const KEYFRAME_PATIENCE: i64 = 60_000;
 
 /// What comes out, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub enum Cut<'a> {
         milliseconds: i64,
         /// How it follows the piece before.
         seam: Seam,
+        /// The time of the latest picture before it (of the latest sound, where there are no pictures).
+        before: Option<i64>,
     },
     /// The next bytes of the piece that has begun last, a tag or more. A piece that ends after any of them is whole.
     Bytes(&'a [u8]),
@@ -129,8 +137,8 @@ impl Cutter {
     }
 
     /// Begins a new piece at the first keyframe that is at least `milliseconds` after the input's first frame; at the next one
-    /// when such a keyframe is over. Marks without a keyframe between them make one cut. An input without pictures is cut at
-    /// any sound.
+    /// when such a keyframe is over; at any picture when there is none within a minute. Marks without a keyframe between them
+    /// make one cut. An input without pictures is cut at any sound.
     pub fn mark(&mut self, milliseconds: i64) {
         self.marks.insert(milliseconds);
     }
@@ -230,13 +238,14 @@ impl Cutter {
             Content::AudioFrame { .. } => (true, self.video.last.is_none(), self.video.last.is_none()),
             _ => (false, false, false),
         };
-        let (had_pictures, before) = (self.video.last.is_some(), self.latest().filter(|_| is_main));
+        let (had_pictures, latest) = (self.video.last.is_some(), self.latest());
         let time = if is_frame { self.time(header) } else { self.latest };
-        let is_hole = before.is_some_and(|before| self.leaps(time - before));
+        let is_hole = latest.filter(|_| is_main).is_some_and(|latest| self.leaps(time - latest));
         self.latest = self.latest.max(time);
         self.out.clear();
         let has_begun = self.piece.is_some();
-        let is_marked = may_begin && self.marks.first().is_some_and(|mark| *mark <= time);
+        let wait = if may_begin { 0 } else { KEYFRAME_PATIENCE };
+        let is_marked = is_main && self.marks.first().is_some_and(|mark| mark.saturating_add(wait) <= time);
         let is_picture = is_frame && header.kind == Kind::Video;
         let replaced = self.replaced.take_if(|_| is_picture);
         let is_changed =
@@ -252,7 +261,7 @@ impl Cutter {
         if let Some(seam) = seam {
             self.marks = self.marks.split_off(&(time + 1));
             self.piece = Some(time);
-            out(Cut::Begins { milliseconds: time, seam });
+            out(Cut::Begins { milliseconds: time, seam, before: latest });
             self.write_file_header();
         }
         let timestamp = timestamp(time, self.piece);
@@ -269,7 +278,10 @@ impl Cutter {
     /// Notes a step of the main track's clock; says whether it leaps over a hole.
     fn leaps(&mut self, step: i64) -> bool {
         let usual = self.last_step.replace(step);
-        step > HOLE && usual.is_some_and(|usual| step > usual.saturating_mul(UNUSUAL))
+        match usual {
+            Some(usual) => step > HOLE && step > usual.saturating_mul(UNUSUAL),
+            None => step > FIRST_HOLE,
+        }
     }
 
     /// A frame's time after the input's first frame. A track whose clock restarts goes on where it was.

@@ -99,7 +99,7 @@ fn media_playlist(playlist: m3u8_rs::MediaPlaylist, base: &Url) -> Result<Media,
         }
         let milliseconds = f64::from(segment.duration) * 1000.0;
         if !(milliseconds > 0.0 && milliseconds <= LONGEST_SEGMENT) {
-            return Err(PlaylistError::Duration { uri: Untrusted::new(&segment.uri) });
+            return Err(PlaylistError::Duration { uri: shown(&segment.uri) });
         }
         segments.push(Listed {
             url: resolve(&segment.uri, base)?,
@@ -125,7 +125,12 @@ fn unread(tag: &m3u8_rs::ExtTag) -> PlaylistError {
     PlaylistError::Unreadable(Untrusted::new(&format!("#EXT-{}:{}", tag.tag, tag.rest.as_deref().unwrap_or_default())))
 }
 
+/// A URI as it may be shown: without its query, which may hold what lets anybody watch.
+fn shown(uri: &str) -> Untrusted {
+    Untrusted::new(uri.split('?').next().unwrap_or_default())
+}
+
 fn resolve(uri: &str, base: &Url) -> Result<Url, PlaylistError> {
     let url = base.join(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| PlaylistError::NotHttp { uri: Untrusted::new(uri) })
+    url.ok_or_else(|| PlaylistError::NotHttp { uri: shown(uri) })
 }

@@ -11,14 +11,16 @@ use crate::backoff::Delays;
 use crate::calendar::{HourSpan, Span, next_span};
 use crate::device::DeviceId;
 use crate::event::{Event, StopReason};
+use crate::instant::Instant;
 use crate::outcome::{Attempt, Class, Outcome};
-use crate::platform::client::{CallError, PlayOptions};
+use crate::platform::client::PlayOptions;
 use crate::platform::live::{self, Offer, Protocol};
+use crate::platform::wire::Play;
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::untrusted::Untrusted;
 use crate::window::{Cause, Window};
 
-use super::pieces::{Origin, Pieces, PlatformClock, Timeline};
+use super::pieces::{Origin, Pieces, Timeline, last_mark};
 use super::{Context, Ended, Failure, flv, hls};
 
 /// How long to wait before a stream that was interrupted is asked for again: at first hardly at all, since each second of it
@@ -28,8 +30,11 @@ const DELAYS: Delays = Delays { first: Duration::from_secs(1), longest: Duration
 /// A stream that brought so many seconds was a good one: the next interruption is the first in a row.
 const GOOD_SECONDS: i64 = 60;
 
-/// What the platform's clock may be ahead or behind before it is not believed. It refuses calls long before. **\[doc\]**
-const LONGEST_OFFSET: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// How long to wait before a camera that the platform refuses is asked for again: somebody may have given it to the account.
+const REFUSED_PAUSE: Duration = Duration::from_secs(3600);
+
+/// A stretch of hours that begins so many seconds later than thought is waited for, once the platform has told the time.
+const EARLY: i64 = 5;
 
 /// A camera that is to be recorded live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +58,15 @@ pub(super) async fn record(context: &Context, device: DeviceId, camera: &Camera)
         random: ChaCha8Rng::seed_from_u64(context.job.seed ^ device.get().unsigned_abs()),
         choice: 0,
         failures: 0,
+        outage: None,
     };
     loop {
-        let now = context.tools.clock.now().to_utc_second();
+        let now = context.now();
         let Some(span) = next_span(&camera.hours, camera.zone, now, camera.until) else { return Ok(()) };
         if !context.wait_until(span.start.into()).await {
             return Ok(());
         }
-        watch.record(span).await?;
+        watch.record(span, span.start <= now).await?;
         if context.stop.is_cancelled() {
             return Ok(());
         }
@@ -76,136 +82,189 @@ struct Watch<'a> {
     choice: usize,
     /// Interruptions in a row.
     failures: u32,
+    /// What the ledger was told last, while nothing comes.
+    outage: Option<Outage>,
+}
+
+/// That nothing comes, as the ledger was told: of one stretch up to a mark, why. A camera may be off for months, so what is the
+/// same is said once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Outage {
+    up_to: UtcSecond,
+    outcome: Outcome,
+    why: String,
 }
 
 impl Watch<'_> {
-    /// Records one stretch of time.
-    async fn record(&mut self, span: Span) -> Result<(), Failure> {
-        let start = span.start.max(self.now());
-        let mut timeline = Timeline { covered: start, told: start, ahead: start, until: span.end };
-        timeline.ahead = timeline.next_ahead(start);
+    /// Records one stretch of time. `at_once`: it began when it was thought of, and not by the clock.
+    async fn record(&mut self, span: Span, at_once: bool) -> Result<(), Failure> {
+        let (clock, begun) = (self.context.tools.clock, self.context.tools.clock.now());
+        // The first answer tells what time it is.
+        let mut asked = Some(self.ask(span.end).await?);
+        let began = self.context.now_exactly() - clock.now().since(begun);
+        let start = if at_once { began.to_utc_second() } else { span.start };
+        if began.to_utc_second() + EARLY < start || span.end.is_some_and(|end| start >= end) {
+            return Ok(());
+        }
+        let mut timeline = Timeline::new(start, span.end);
         self.context.ask(self.device, start, span.end.unwrap_or(timeline.ahead)).await?;
         let streamed = loop {
-            if span.end.is_some_and(|end| self.now() >= end) {
+            if span.end.is_some_and(|end| self.context.now() >= end) {
                 break false;
             }
-            let begun = self.context.tools.clock.now();
-            let connection = self.connect(&mut timeline).await?;
-            let took = self.context.tools.clock.now().since(begun);
-            let (why, code) = match connection.ended {
+            let begun = clock.now();
+            let asked = match asked.take() {
+                Some(asked) => asked,
+                None => self.ask(span.end).await?,
+            };
+            let connection = match asked {
+                Asked::Given(play) => self.connect(&play, &mut timeline).await?,
+                Asked::Ended(ended) => Connection::without(ended),
+            };
+            let took = clock.now().since(begun);
+            let (outcome, why, code) = match connection.ended {
                 Ended::Over | Ended::Stopped => break connection.bytes > 0,
-                Ended::Refused(error) => return self.refused(&mut timeline, &error).await,
-                Ended::NotGiven(error) => (error.to_string(), error.code()),
-                Ended::Interrupted(why) => (why, None),
-                Ended::Lost { .. } => ("the stream fell behind: footage was left out".to_owned(), None),
+                Ended::Refused(error) => (Outcome::Missed(Class::DeviceRefused), error.to_string(), error.code()),
+                Ended::NotGiven(error) => (Outcome::Interrupted, error.to_string(), error.code()),
+                Ended::Interrupted(why) => (Outcome::Interrupted, why, None),
+                Ended::Lost { .. } => {
+                    (Outcome::Interrupted, "the stream fell behind: footage was left out".to_owned(), None)
+                }
             };
             let why = connection.problem.map_or(why.clone(), |problem| format!("{why}; {problem}"));
+            if connection.archived_seconds > 0 {
+                self.outage = None;
+            }
             self.failures = if connection.archived_seconds >= GOOD_SECONDS { 1 } else { self.failures + 1 };
+            let retry = match outcome {
+                Outcome::Interrupted => DELAYS.after(self.failures, self.random.random()),
+                _ => REFUSED_PAUSE,
+            };
             let attempt = Attempt {
-                started: begun.to_utc_second(),
+                started: self.context.now(),
                 milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 bytes: connection.bytes,
-                outcome: Outcome::Interrupted,
+                outcome,
                 code,
-                detail: Some(why.clone()),
+                detail: Some(why),
             };
-            self.missed(&mut timeline, attempt).await?;
-            let retry = DELAYS.after(self.failures, self.random.random());
-            let since = timeline.told;
-            self.context.emit(Event::LiveInterrupted { device: self.device, since, why, retry: Some(retry) });
-            if !self.context.wait_until(self.context.tools.clock.now() + retry).await {
+            self.missed(&mut timeline, attempt, retry).await?;
+            if !self.pause(&mut timeline, retry).await? {
                 break false;
             }
         };
-        self.finish(&timeline, span, streamed).await
+        self.finish(&mut timeline, streamed).await?;
+        if let Some(end) = span.end {
+            // Whatever the clocks of machine and platform say: this stretch is over.
+            self.context.wait_until(end.into()).await;
+        }
+        Ok(())
     }
 
-    fn now(&self) -> UtcSecond {
-        self.context.tools.clock.now().to_utc_second()
-    }
-
-    /// Writes down that nothing came since the last second that did.
-    async fn missed(&self, timeline: &mut Timeline, attempt: Attempt) -> Result<(), Failure> {
+    /// Writes down that nothing comes, and tells whoever displays the run.
+    async fn missed(&mut self, timeline: &mut Timeline, attempt: Attempt, retry: Duration) -> Result<(), Failure> {
         self.context.count_attempt();
-        timeline.ahead = timeline.next_ahead(self.now());
+        let now = self.context.now();
+        timeline.look_ahead(now);
+        let why = attempt.detail.clone().unwrap_or_default();
+        let outage = Outage { up_to: timeline.ahead, outcome: attempt.outcome.clone(), why: why.clone() };
+        if self.outage.as_ref() == Some(&outage) {
+            return Ok(());
+        }
         self.context.ask(self.device, timeline.told, timeline.ahead).await?;
         if let Some(range) = TimeRange::new(timeline.told, timeline.ahead) {
             let window = Window { device: self.device, range };
             self.context.tools.ledger.record_missed(self.context.run, window, attempt).await?;
         }
+        let since = timeline.told;
+        self.context.emit(Event::LiveInterrupted { device: self.device, since, why, retry });
+        timeline.told = timeline.told.max(last_mark(now));
+        self.outage = Some(outage);
         Ok(())
     }
 
-    /// The platform does not let this account have the camera: it is not asked again before the next of its hours.
-    async fn refused(&self, timeline: &mut Timeline, error: &CallError) -> Result<(), Failure> {
-        let attempt = Attempt {
-            started: self.now(),
-            milliseconds: 0,
-            bytes: 0,
-            outcome: Outcome::Missed(Class::DeviceRefused),
-            code: error.code(),
-            detail: Some(error.to_string()),
-        };
-        self.missed(timeline, attempt).await?;
-        let (why, since) = (error.to_string(), timeline.told);
-        self.context.emit(Event::LiveInterrupted { device: self.device, since, why, retry: None });
-        match timeline.until {
-            Some(end) => {
-                if let Some(rest) = TimeRange::new(timeline.told, end) {
-                    let ledger = &self.context.tools.ledger;
-                    ledger.mark_missing(self.device, rest.into(), Cause::Refused, self.now()).await?;
-                }
-                self.context.wait_until(end.into()).await;
+    /// Waits for so long, and keeps the ledger up to date meanwhile. False when somebody said stop.
+    async fn pause(&self, timeline: &mut Timeline, length: Duration) -> Result<bool, Failure> {
+        let context = self.context;
+        let end = timeline.until.map(Instant::from);
+        let over = context.now_exactly() + length;
+        let over = end.map_or(over, |end| over.min(end));
+        loop {
+            let next = over.min(timeline.ahead.into());
+            if !context.wait_until(next).await {
+                return Ok(false);
             }
-            // OK to wait for ever: this is a camera that goes on until somebody ends it.
-            None => self.context.stop.cancelled().await,
+            if next == over {
+                return Ok(true);
+            }
+            // A mark has passed.
+            timeline.look_ahead(context.now());
+            self.mark(timeline, timeline.ahead).await?;
         }
+    }
+
+    /// Says up to `end` what is the matter with what does not come.
+    async fn mark(&self, timeline: &mut Timeline, end: UtcSecond) -> Result<(), Failure> {
+        let Some(range) = TimeRange::new(timeline.told, end) else { return Ok(()) };
+        self.context.ask(self.device, range.start(), range.end()).await?;
+        let cause = self.outage.as_ref().and_then(|outage| outage.outcome.cause()).unwrap_or(Cause::LiveInterrupted);
+        let now = self.context.now();
+        self.context.tools.ledger.mark_missing(self.device, range.into(), cause, now).await?;
+        timeline.told = timeline.told.max(last_mark(now));
         Ok(())
     }
 
     /// Says what becomes of the time that was asked for and has not come. `streamed`: there was a stream to the last.
-    async fn finish(&self, timeline: &Timeline, span: Span, streamed: bool) -> Result<(), Failure> {
+    async fn finish(&mut self, timeline: &mut Timeline, streamed: bool) -> Result<(), Failure> {
+        let now = self.context.now();
+        let now = timeline.until.map_or(now, |until| now.min(until));
+        let from = if streamed { timeline.told } else { timeline.told.max(now) };
+        if !streamed {
+            self.mark(timeline, now).await?;
+        }
+        let rest = TimeRange::new(from, timeline.until.unwrap_or(timeline.ahead));
+        self.outage = None;
         let ledger = &self.context.tools.ledger;
-        let from = if streamed { timeline.told } else { timeline.told.max(self.now()) };
-        match (TimeRange::new(from, span.end.unwrap_or(timeline.ahead)), span.end) {
+        match (rest, timeline.until) {
             (None, _) => {}
             // Somebody ended it: what was asked for ends there.
             (Some(rest), None) => ledger.withdraw(self.device, rest).await?,
             (Some(rest), Some(_)) => {
                 let cause = if self.context.stop.is_cancelled() { Cause::NotTried } else { Cause::LiveInterrupted };
-                ledger.mark_missing(self.device, rest.into(), cause, self.now()).await?;
+                ledger.mark_missing(self.device, rest.into(), cause, now).await?;
             }
         }
         Ok(())
     }
 
-    /// Asks for the stream once, and records it to its end.
-    async fn connect(&mut self, timeline: &mut Timeline) -> Result<Connection, Failure> {
-        let options = PlayOptions { secondary: self.camera.secondary, standing_until: timeline.until };
-        let client = &self.context.tools.client;
+    /// Asks for the stream's URLs, and learns what time it is.
+    async fn ask(&self, standing_until: Option<UtcSecond>) -> Result<Asked, Failure> {
+        let options = PlayOptions { secondary: self.camera.secondary, standing_until };
         let play = tokio::select! {
             biased;
-            () = self.context.stop.cancelled() => return Ok(Connection::without(Ended::Stopped)),
-            play = client.start_play(self.device, options) => play,
+            () = self.context.stop.cancelled() => return Ok(Asked::Ended(Ended::Stopped)),
+            play = self.context.tools.client.start_play(self.device, options) => play,
         };
-        let play = match play {
-            Ok(play) => play,
-            Err(error) => {
-                return match error.class() {
-                    Class::AccountRefused => Err(Failure::Stop(StopReason::AccountRefused(error.to_string()))),
-                    Class::UserRefused | Class::DeviceRefused => Ok(Connection::without(Ended::Refused(error))),
-                    _ => Ok(Connection::without(Ended::NotGiven(error))),
-                };
-            }
-        };
-        let time = self.platform_clock().await;
-        let offers: Vec<Offer> = live::offers(&play).into_iter().filter(Offer::is_recordable).collect();
+        self.context.learn_time().await;
+        match play {
+            Ok(play) => Ok(Asked::Given(play)),
+            Err(error) => match error.class() {
+                Class::AccountRefused => Err(Failure::Stop(StopReason::AccountRefused(error.to_string()))),
+                Class::UserRefused | Class::DeviceRefused => Ok(Asked::Ended(Ended::Refused(error))),
+                _ => Ok(Asked::Ended(Ended::NotGiven(error))),
+            },
+        }
+    }
+
+    /// Records the stream to its end.
+    async fn connect(&mut self, play: &Play, timeline: &mut Timeline) -> Result<Connection, Failure> {
+        let offers: Vec<Offer> = live::offers(play).into_iter().filter(Offer::is_recordable).collect();
+        let said = Untrusted::new(&play.vencodingname);
         let Some(offer) = offers.get(self.choice % offers.len().max(1)) else {
-            let codec = Untrusted::new(&play.vencodingname);
-            let why = format!("the platform offers neither FLV nor HLS of this stream, whose pictures are {codec:?}");
+            let why = format!("the platform offers neither FLV nor HLS of this stream, whose pictures are {said:?}");
             return Ok(Connection::without(Ended::interrupted(why)));
         };
-        let connection = self.follow(offer, &Untrusted::new(&play.vencodingname), time, timeline).await?;
+        let connection = self.follow(offer, &said, timeline).await?;
         if connection.bytes == 0 || connection.problem.is_some() {
             // What was promised is not what came: another of the URLs may do better.
             self.choice += 1;
@@ -213,20 +272,14 @@ impl Watch<'_> {
         Ok(connection)
     }
 
-    async fn follow(
-        &self,
-        offer: &Offer,
-        said: &Untrusted,
-        time: PlatformClock,
-        timeline: &mut Timeline,
-    ) -> Result<Connection, Failure> {
+    async fn follow(&self, offer: &Offer, said: &Untrusted, timeline: &mut Timeline) -> Result<Connection, Failure> {
         let url = match offer.playable() {
             Ok(url) => url,
             Err(error) => return Ok(Connection::without(Ended::interrupted(error.to_string()))),
         };
         let context = self.context;
         let origin = Origin { device: self.device, zone: self.camera.zone, via: offer.name, said: said.clone() };
-        let mut pieces = Pieces::new(context, origin, time, timeline);
+        let mut pieces = Pieces::new(context, origin, context.clock(), timeline);
         let ended = match offer.protocol {
             Protocol::Hls => hls::record(context, url, &mut pieces).await?,
             _ => flv::record(context, &url, &mut pieces).await?,
@@ -239,15 +292,12 @@ impl Watch<'_> {
         let Pieces { archived_seconds, bytes, problem, .. } = pieces;
         Ok(Connection { ended, archived_seconds, bytes, problem })
     }
+}
 
-    /// The platform's clock as its last answer showed it.
-    async fn platform_clock(&self) -> PlatformClock {
-        let offset = self.context.tools.client.measured_offset().await.filter(|offset| offset.abs() <= LONGEST_OFFSET);
-        PlatformClock {
-            clock: self.context.tools.clock.set_again(),
-            offset: offset.map(|offset| offset.num_milliseconds()),
-        }
-    }
+/// What the platform answered.
+enum Asked {
+    Given(Play),
+    Ended(Ended),
 }
 
 /// What asking once for a stream came to.

@@ -8,7 +8,7 @@ use crate::flv::{Cut, Cutter};
 use crate::platform::media::MediaStream;
 use crate::recording::Container;
 
-use super::pieces::Pieces;
+use super::pieces::{Begin, Pieces};
 use super::{Context, Ended, Failure};
 
 /// Records a stream until it ends, one way or another.
@@ -47,7 +47,9 @@ async fn follow(context: &Context, mut stream: MediaStream, pieces: &mut Pieces<
         let cut = cutter.push(&bytes, |cut| {
             if written.is_ok() {
                 written = match cut {
-                    Cut::Begins { milliseconds, seam } => pieces.begin(Container::Flv, arrival, milliseconds, seam),
+                    Cut::Begins { milliseconds: media, seam, before } => {
+                        pieces.begin(Begin { container: Container::Flv, arrival, media, seam, before, step: 0 })
+                    }
                     Cut::Bytes(bytes) => pieces.append(bytes),
                 };
             }
@@ -72,6 +74,9 @@ async fn follow(context: &Context, mut stream: MediaStream, pieces: &mut Pieces<
         }
         if let Some(known_until) = pieces.lost_after(arrival) {
             return Ok(Ended::Lost { known_until });
+        }
+        if pieces.problem.is_some() {
+            return Ok(Ended::interrupted("what came cannot be used"));
         }
         if advanced.elapsed() >= stall {
             let why = format!("bytes came, but no picture for {} s", stall.as_secs_f64());

@@ -16,7 +16,7 @@ use crate::platform::media::MediaError;
 use crate::recording::Container;
 use crate::untrusted::Untrusted;
 
-use super::pieces::Pieces;
+use super::pieces::{Begin, Pieces};
 use super::{Context, Ended, Failure};
 
 /// A playlist of a megabyte is none; one byte more, so that the reader of playlists says so.
@@ -73,18 +73,17 @@ impl Stream<'_> {
     async fn record(&mut self, pieces: &mut Pieces<'_>) -> End {
         let mut news = Instant::now();
         loop {
-            let asked = self.context.tools.clock.now();
+            let asked = self.context.now_exactly();
             let polled = match self.poll().await {
                 Ok(polled) => polled,
                 Err(end) => return end,
             };
             let next = match polled {
                 Ok(polled) => {
-                    if !polled.segments.is_empty() {
-                        news = Instant::now();
-                    }
-                    if let Err(end) = self.take(&polled, pieces).await {
-                        return end;
+                    match self.take(&polled, pieces).await {
+                        Ok(true) => news = Instant::now(),
+                        Ok(false) => {}
+                        Err(end) => return end,
                     }
                     if polled.ended {
                         return interrupted("the platform ended the stream");
@@ -103,7 +102,7 @@ impl Stream<'_> {
             // A server may be between two segments for as long as one of them lasts.
             let stall = self.context.job.stall.max(next * 3);
             if news.elapsed() >= stall {
-                return interrupted(format!("the playlist brought nothing new for {} s", stall.as_secs_f64()));
+                return interrupted(format!("nothing new came that could be used for {} s", stall.as_secs_f64()));
             }
             if !self.context.wait_until(asked + next).await {
                 return End::Ended(Ended::Stopped);
@@ -114,7 +113,7 @@ impl Stream<'_> {
     /// Asks for the playlist once; for that of the best variant, when there is a choice.
     async fn poll(&mut self) -> Result<Result<Polled, PollError>, End> {
         // OK to try twice: a master playlist leads to a media playlist, and another one is an error.
-        let (body, from) = match self.get(&self.url, LONGEST_PLAYLIST).await? {
+        let (body, from) = match self.get(&self.url, LONGEST_PLAYLIST, Duration::ZERO).await? {
             Ok(got) => got,
             Err(error) => return Ok(Err(error)),
         };
@@ -122,7 +121,7 @@ impl Stream<'_> {
             Ok(Playlist::Media(media)) => Ok(Ok(self.follower.follow(media))),
             Ok(Playlist::Variant(url)) => {
                 self.url = url;
-                let (body, from) = match self.get(&self.url, LONGEST_PLAYLIST).await? {
+                let (body, from) = match self.get(&self.url, LONGEST_PLAYLIST, Duration::ZERO).await? {
                     Ok(got) => got,
                     Err(error) => return Ok(Err(error)),
                 };
@@ -132,8 +131,10 @@ impl Stream<'_> {
         }
     }
 
-    /// The whole of a URL, and where it came from in the end.
-    async fn get(&self, url: &Url, most: usize) -> Result<Result<(Vec<u8>, Url), PollError>, End> {
+    /// The whole of a URL, and where it came from in the end. However slowly it comes, it comes within the stall time, or
+    /// within `patience`, if that is longer.
+    async fn get(&self, url: &Url, most: usize, patience: Duration) -> Result<Result<(Vec<u8>, Url), PollError>, End> {
+        let patience = patience.max(self.context.job.stall);
         let getting = async {
             let Some(mut stream) = self.context.tools.media.open(url.as_str(), 0).await? else {
                 return Err(PollError::Nothing);
@@ -146,51 +147,60 @@ impl Stream<'_> {
         tokio::select! {
             biased;
             () = self.context.stop.cancelled() => Err(End::Ended(Ended::Stopped)),
-            got = getting => Ok(got),
+            got = tokio::time::timeout(patience, getting) => Ok(got.unwrap_or(Err(PollError::Slow { patience }))),
         }
     }
 
-    /// Takes what is new.
-    async fn take(&mut self, polled: &Polled, pieces: &mut Pieces<'_>) -> Result<(), End> {
+    /// Takes what is new. Says whether anything of it was of use.
+    async fn take(&mut self, polled: &Polled, pieces: &mut Pieces<'_>) -> Result<bool, End> {
         let arrival = pieces.now();
-        for (number, segment) in polled.segments.iter().enumerate() {
-            let leaps = match segment.seam {
-                hls::Seam::None => self.broken,
-                _ => true,
-            };
-            let behind: i64 = polled.segments[number + 1..].iter().map(|later| later.milliseconds).sum();
+        let mut taken = false;
+        // What the playlist names behind each segment, in milliseconds: so much earlier that segment was there.
+        let mut behind: i64 = polled.segments.iter().map(|segment| segment.milliseconds).sum();
+        for segment in &polled.segments {
+            behind -= segment.milliseconds;
+            let there = instant::Instant::from_millis(arrival.as_millis() - behind);
             let (begins, ends) = (self.media, self.media + segment.milliseconds);
             self.media = ends;
             // What a first playlist names of the past may be there already.
-            let filmed_before = instant::Instant::from_millis(arrival.as_millis() - behind);
-            if leaps && filmed_before.to_utc_second() <= pieces.covered() {
-                self.broken = true;
+            let is_new = pieces.container().is_none();
+            if is_new && there.to_utc_second() <= pieces.covered() {
+                (self.broken, taken) = (true, true);
                 continue;
             }
-            let Some((container, bytes)) = self.fetch(segment).await? else {
+            let Some(found) = self.fetch(segment).await? else {
                 self.broken = true;
                 continue;
             };
-            self.broken = false;
-            let is_due = pieces.next_cut().is_none_or(|cut| begins >= cut);
-            if leaps || is_due {
-                let first = segment.seam == hls::Seam::First || pieces.next_cut().is_none();
-                let seam = if first {
-                    Seam::First
-                } else if leaps {
-                    Seam::Hole
-                } else {
-                    Seam::Mark
+            let leaps = self.broken
+                || match segment.seam {
+                    hls::Seam::None => false,
+                    // A server may sign the address of its initialization anew each time.
+                    hls::Seam::Map => found.map_changed,
+                    hls::Seam::First | hls::Seam::Restarted | hls::Seam::Skipped { .. } | hls::Seam::Discontinuity => {
+                        true
+                    }
                 };
-                pieces.begin(container, arrival, begins, seam)?;
+            (self.broken, taken) = (false, true);
+            let is_other = pieces.container() != Some(found.container);
+            let is_due = pieces.next_cut().is_some_and(|cut| begins >= cut);
+            if is_new || leaps || is_other || is_due {
+                let seam = match (is_new, leaps, is_other) {
+                    (true, ..) => Seam::First,
+                    (_, true, _) => Seam::Hole,
+                    (.., true) => Seam::Changed,
+                    _ => Seam::Mark,
+                };
+                let (container, step) = (found.container, segment.milliseconds);
+                // Its first picture was there as long before its end as it lasts.
+                let arrival = instant::Instant::from_millis(there.as_millis() - step);
+                pieces.begin(Begin { container, arrival, media: begins, seam, before: None, step })?;
                 if let Some((_, map)) = self.map.as_ref().filter(|_| container == Container::Mp4) {
                     pieces.append(map)?;
                 }
             }
-            pieces.append(&bytes)?;
-            // Up to the next leap, all that the playlist names is there.
-            let more = polled.segments[number + 1..].iter().take_while(|later| later.seam == hls::Seam::None);
-            pieces.heard(arrival, ends + more.map(|later| later.milliseconds).sum::<i64>())?;
+            pieces.append(&found.bytes)?;
+            pieces.heard(there, ends)?;
             pieces.settle().await.map_err(End::Failed)?;
             if pieces.is_over(ends) {
                 return Err(End::Ended(Ended::Over));
@@ -198,25 +208,31 @@ impl Stream<'_> {
             if let Some(known_until) = pieces.lost_after(arrival) {
                 return Err(End::Ended(Ended::Lost { known_until }));
             }
+            if pieces.problem.is_some() {
+                return Err(interrupted("what came cannot be used"));
+            }
             if let Some(ended) = self.context.tell_codec(pieces) {
                 return Err(End::Ended(ended));
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
-    /// A segment's container and its good bytes, with the initialization that it needs at hand; nothing when it does not come, or
-    /// is of no use.
-    async fn fetch(&mut self, segment: &Segment) -> Result<Option<(Container, Vec<u8>)>, End> {
+    /// A segment, with the initialization that it needs at hand; nothing when it does not come, or is of no use.
+    async fn fetch(&mut self, segment: &Segment) -> Result<Option<Found>, End> {
+        let mut map_changed = false;
         if let Some(url) = &segment.map
             && self.map.as_ref().is_none_or(|(known, _)| known != url)
         {
-            match self.get_patiently(url, "initialization").await? {
-                Some(map) => self.map = Some((url.clone(), map)),
-                None => return Ok(None),
-            }
+            let Some(map) = self.get_patiently(url, "initialization", segment.milliseconds).await? else {
+                return Ok(None);
+            };
+            map_changed = self.map.as_ref().is_some_and(|(_, known)| *known != map);
+            self.map = Some((url.clone(), map));
         }
-        let Some(mut bytes) = self.get_patiently(&segment.url, "segment").await? else { return Ok(None) };
+        let Some(mut bytes) = self.get_patiently(&segment.url, "segment", segment.milliseconds).await? else {
+            return Ok(None);
+        };
         let Some(container) = container_of(&bytes) else {
             let first = Untrusted::from_bytes(&bytes);
             return Err(interrupted(format!("a segment is neither MPEG-TS nor fragmented MP4, but begins {first:?}")));
@@ -232,12 +248,13 @@ impl Stream<'_> {
         }
         // OK to cut to an address: it is less than what is in memory. A torn segment would spoil those behind it.
         bytes.truncate((examined.good_bytes as usize).saturating_sub(map.len()));
-        Ok(Some((container, bytes)))
+        Ok(Some(Found { container, bytes, map_changed }))
     }
 
-    async fn get_patiently(&self, url: &Url, what: &str) -> Result<Option<Vec<u8>>, End> {
+    async fn get_patiently(&self, url: &Url, what: &str, milliseconds: i64) -> Result<Option<Vec<u8>>, End> {
+        let patience = Duration::from_millis(milliseconds.unsigned_abs()) * 3;
         for tries in 1.. {
-            let error = match self.get(url, LONGEST_SEGMENT).await? {
+            let error = match self.get(url, LONGEST_SEGMENT, patience).await? {
                 Ok((bytes, _)) => return Ok(Some(bytes)),
                 Err(error) => error,
             };
@@ -246,7 +263,7 @@ impl Stream<'_> {
                 tracing::warn!("the {what} of a live stream did not come: {error}");
                 return Ok(None);
             }
-            if !self.context.wait_until(self.context.tools.clock.now() + RETRY_PAUSE).await {
+            if !self.context.wait_until(self.context.now_exactly() + RETRY_PAUSE).await {
                 return Err(End::Ended(Ended::Stopped));
             }
         }
@@ -265,6 +282,17 @@ enum PollError {
     Nothing,
     #[error("the media server sent more than {most} bytes")]
     TooLong { most: usize },
+    #[error("it was not there after {} s", patience.as_secs_f64())]
+    Slow { patience: Duration },
+}
+
+/// A segment that came.
+struct Found {
+    container: Container,
+    /// Those that are good.
+    bytes: Vec<u8>,
+    /// Whether its initialization is another one than the last segment's.
+    map_changed: bool,
 }
 
 /// What a segment's first bytes say it is.

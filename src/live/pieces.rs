@@ -8,12 +8,12 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use crate::adopt::live::note;
-use crate::clock::WallClock;
 use crate::container::{Examined, Examiner};
 use crate::device::DeviceId;
-use crate::event::Event;
+use crate::event::{Event, Recovery};
 use crate::flv::Seam;
 use crate::instant::Instant;
+use crate::ledger::LedgerError;
 use crate::live_clock::{self, LiveClock};
 use crate::outcome::{Attempt, Outcome};
 use crate::recording::{Container, Recording, Source, VideoCodec};
@@ -22,6 +22,7 @@ use crate::untrusted::Untrusted;
 use crate::vault::{LivePiece, Named, Staging, VaultError, name};
 use crate::window::{Cause, Window};
 
+use super::clock::PlatformClock;
 use super::{Context, Failure};
 
 /// How often what came is handed to the system, so that a crash of this process leaves it behind.
@@ -44,30 +45,51 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// The grid's next mark, or the end.
-    pub(super) fn next_ahead(&self, now: UtcSecond) -> UtcSecond {
+    /// One that begins there.
+    pub(super) fn new(start: UtcSecond, until: Option<UtcSecond>) -> Self {
+        let timeline = Self { covered: start, told: start, ahead: start, until };
+        Self { ahead: timeline.next_ahead(start), ..timeline }
+    }
+
+    /// Asks for more of the near future: up to the grid's next mark, or the end.
+    pub(super) fn look_ahead(&mut self, now: UtcSecond) {
+        self.ahead = self.ahead.max(self.next_ahead(now));
+    }
+
+    fn next_ahead(&self, now: UtcSecond) -> UtcSecond {
         let mark = next_mark(now.max(self.covered));
         self.until.map_or(mark, |until| mark.min(until))
     }
+
+    /// Whether the near future that was asked for is over, and more is to come.
+    fn is_short(&self, now: UtcSecond) -> bool {
+        now >= self.ahead && self.until.is_none_or(|until| self.ahead < until)
+    }
+}
+
+/// The last mark of the grid at or before `second`.
+pub(super) fn last_mark(second: UtcSecond) -> UtcSecond {
+    UtcSecond::new(second.get().div_euclid(GRID_SECONDS) * GRID_SECONDS)
 }
 
 /// The first mark of the grid behind `second`.
 fn next_mark(second: UtcSecond) -> UtcSecond {
-    UtcSecond::new((second.get().div_euclid(GRID_SECONDS) + 1) * GRID_SECONDS)
+    last_mark(second) + GRID_SECONDS
 }
 
-/// The platform's clock, as far as it told the time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PlatformClock {
-    pub(super) clock: WallClock,
-    /// By how many milliseconds it is ahead of this machine's, when it is known.
-    pub(super) offset: Option<i64>,
-}
-
-impl PlatformClock {
-    pub(super) fn now(&self) -> Instant {
-        Instant::from_millis(self.clock.now().as_millis().saturating_add(self.offset.unwrap_or(0)))
-    }
+/// How a piece begins.
+pub(super) struct Begin {
+    pub(super) container: Container,
+    /// When what it begins with came.
+    pub(super) arrival: Instant,
+    /// Its first picture, in milliseconds of the stream's clock.
+    pub(super) media: i64,
+    /// How it follows the piece before.
+    pub(super) seam: Seam,
+    /// The last picture before it, if that came with it.
+    pub(super) before: Option<i64>,
+    /// In steps of how many milliseconds the stream comes; 0 when picture by picture.
+    pub(super) step: i64,
 }
 
 /// Where a stream comes from.
@@ -114,6 +136,8 @@ struct Open {
     begins: i64,
     /// The second with which it begins, when that is where the piece before ended.
     joined: Option<UtcSecond>,
+    /// How its pictures are coded, once it is known.
+    codec: Option<VideoCodec>,
     flushed: tokio::time::Instant,
 }
 
@@ -155,27 +179,21 @@ impl<'a> Pieces<'a> {
         (self.origin.device, self.origin.via, self.origin.said.clone())
     }
 
-    /// A new piece begins with the picture at `media`, which came at `arrival`.
-    pub(super) fn begin(
-        &mut self,
-        container: Container,
-        arrival: Instant,
-        media: i64,
-        seam: Seam,
-    ) -> Result<(), VaultError> {
-        let leap = match seam {
+    /// A new piece begins.
+    pub(super) fn begin(&mut self, begin: Begin) -> Result<(), VaultError> {
+        let Begin { container, arrival, media, seam, before, step } = begin;
+        let leaps = match seam {
             Seam::First | Seam::Hole => true,
             Seam::Mark | Seam::Changed => false,
         };
-        let joined = if leap {
-            self.close(None);
-            None
-        } else {
-            self.close(Some(media))
-        };
-        let clock = match self.clock.filter(|_| !leap) {
+        if let (Some(clock), Some(before)) = (&mut self.clock, before) {
+            clock.heard(arrival, before);
+        }
+        let ended = self.close((!leaps).then_some(media), true);
+        let joined = ended.filter(|_| !leaps);
+        let clock = match self.clock.filter(|_| !leaps) {
             Some(clock) => clock,
-            None => LiveClock::start(arrival, media),
+            None => LiveClock::start(arrival, media, step),
         };
         self.clock = Some(clock);
         let start = joined.map_or_else(|| clock.time_of(media), Instant::from);
@@ -183,7 +201,8 @@ impl<'a> Pieces<'a> {
         // A cut is made a little after its mark: the next one is due ten minutes after the mark all the same.
         let follows = |mark: &UtcSecond| seam == Seam::Mark && *mark + GRID_SECONDS > second;
         self.mark = Some(self.mark.filter(follows).map_or_else(|| next_mark(second), |mark| mark + GRID_SECONDS));
-        let piece = LivePiece { device: self.origin.device, start, clock_offset: self.time.offset, container };
+        let (device, clock_offset, number) = (self.origin.device, self.time.offset, self.context.next_number());
+        let piece = LivePiece { device, start, clock_offset, number, container };
         let staging = self.context.tools.vault.stage_live(&piece)?;
         self.open = Some(Open {
             staging,
@@ -191,10 +210,16 @@ impl<'a> Pieces<'a> {
             piece,
             begins: media,
             joined,
+            codec: None,
             flushed: tokio::time::Instant::now(),
         });
         self.untold = Some((seam == Seam::Hole).then(|| "the stream left footage out".to_owned()));
         Ok(())
+    }
+
+    /// What holds the piece that is coming in; nothing when there is none.
+    pub(super) fn container(&self) -> Option<Container> {
+        self.open.as_ref().map(|open| open.piece.container)
     }
 
     /// The next bytes of the piece.
@@ -225,6 +250,9 @@ impl<'a> Pieces<'a> {
 
     /// Publishes what is complete, and tells the ledger what is open.
     pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+        if self.untold.is_none() && self.open.is_some() && self.timeline.is_short(self.now().to_utc_second()) {
+            self.untold = Some(None);
+        }
         for closed in std::mem::take(&mut self.closed) {
             self.publish(closed).await?;
         }
@@ -234,7 +262,7 @@ impl<'a> Pieces<'a> {
     /// Ends the stream: what is open is published. `known_until` is the last media of which the time is known, when that is not
     /// the last that came.
     pub(super) async fn end(&mut self, known_until: Option<i64>) -> Result<(), Failure> {
-        self.close(known_until);
+        self.close(known_until, false);
         self.untold = None;
         self.settle().await
     }
@@ -244,9 +272,11 @@ impl<'a> Pieces<'a> {
         self.timeline.covered
     }
 
-    /// The media at which the next cut is due; nothing before the first piece.
+    /// The media at which the next cut is due; nothing before the first piece, and while the stream is late: then nobody can
+    /// tell yet what a cut would be dated.
     pub(super) fn next_cut(&self) -> Option<i64> {
-        Some(self.clock?.media_at(self.mark?))
+        let clock = self.clock.filter(|clock| !clock.is_late())?;
+        Some(clock.media_at(self.mark?))
     }
 
     /// Whether the stream has come to the end of what is asked for.
@@ -263,8 +293,9 @@ impl<'a> Pieces<'a> {
     /// How the pictures that come are coded; the first time that it is known, `Ok` of it, and from then on an error if it is
     /// another.
     pub(super) fn codec(&mut self) -> Result<Option<VideoCodec>, String> {
-        let seen = self.open.as_ref().and_then(|open| open.examiner.examined().media.video_codec);
-        match (self.codec, seen) {
+        let Some(open) = self.open.as_mut().filter(|open| open.codec.is_none()) else { return Ok(None) };
+        open.codec = open.examiner.examined().media.video_codec;
+        match (self.codec, open.codec) {
             (None, Some(codec)) => {
                 self.codec = Some(codec);
                 Ok(Some(codec))
@@ -276,14 +307,15 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// Completes the open piece: it goes on to `end`, or as far as its footage does. Gives the second in which that is.
-    fn close(&mut self, end: Option<i64>) -> Option<UtcSecond> {
+    /// Completes the open piece: it goes on to `end`, or as far as its footage does. Gives the second in which that is. `goes_on`:
+    /// the stream does, and its clock is to be kept to.
+    fn close(&mut self, end: Option<i64>, goes_on: bool) -> Option<UtcSecond> {
         let (open, clock) = (self.open.take()?, self.clock.as_mut()?);
         let examined = open.examiner.examined();
         let footage = examined.media.media_milliseconds;
         let begins = clock.time_of(open.begins);
         let start = open.joined.unwrap_or_else(|| live_clock::ceil(begins)).max(self.timeline.covered);
-        if end.is_some() {
+        if goes_on && end.is_some() {
             clock.follow();
         }
         let seam = clock.time_of(end.unwrap_or_else(|| open.begins.saturating_add(footage))).to_utc_second();
@@ -334,7 +366,17 @@ impl<'a> Pieces<'a> {
             archived_at: self.now().to_utc_second(),
             note: note(range, begins, &examined, tolerance),
         };
-        self.context.tools.ledger.add_recording(recording).await?;
+        let path = recording.path.clone();
+        match self.context.tools.ledger.add_recording(recording).await {
+            // A run from the NVRs that goes on beside this one was faster with some of it.
+            Err(LedgerError::Overlap { held_path, .. }) => {
+                let path = self.context.tools.vault.set_aside(&path)?;
+                let why = format!("some of its time was archived meanwhile, as {held_path}");
+                self.context.emit(Event::Recovered(Recovery::SetAside { path, why }));
+                return self.mark_gap(claimed.unwrap_or(range).end(), None).await;
+            }
+            recorded => recorded?,
+        }
         if let Some(claimed) = claimed.filter(|claimed| *claimed != range) {
             self.mark_gap(claimed.end(), None).await?;
         }
@@ -360,7 +402,7 @@ impl<'a> Pieces<'a> {
         let begins = open.joined.unwrap_or_else(|| live_clock::ceil(clock.time_of(open.begins)));
         let begins = begins.max(self.timeline.covered);
         let now = self.now().to_utc_second();
-        self.timeline.ahead = self.timeline.next_ahead(begins.max(now));
+        self.timeline.look_ahead(begins.max(now));
         self.context.ask(self.origin.device, self.timeline.told, self.timeline.ahead).await?;
         self.mark_gap(begins, why).await?;
         if let Some(rest) = TimeRange::new(begins, self.timeline.ahead) {

@@ -40,6 +40,8 @@ pub struct LivePiece {
     pub start: Instant,
     /// By how many milliseconds the platform's clock was ahead of this machine's, when it is known.
     pub clock_offset: Option<i64>,
+    /// What no other of the run's pieces has: two may begin in the same millisecond.
+    pub number: u64,
     /// What holds its streams.
     pub container: Container,
 }
@@ -86,14 +88,15 @@ pub(super) fn staging(device: DeviceId, range: TimeRange) -> String {
 /// The name of a live stream's staging file.
 pub(super) fn live_staging(piece: &LivePiece) -> String {
     let offset = piece.clock_offset.map_or_else(|| UNKNOWN.to_owned(), |offset| offset.to_string());
-    format!("{}_{}_{offset}.{}", piece.device, piece.start.as_millis(), piece.container.extension())
+    let LivePiece { device, start, number, container, .. } = piece;
+    format!("{device}_{}_{offset}_{number}.{}", start.as_millis(), container.extension())
 }
 
 /// What the name of a live stream's staging file says; nothing when it is none.
 pub(super) fn parse_live_staging(file: &str) -> Option<LivePiece> {
     let (stem, extension) = file.rsplit_once('.')?;
     let mut parts = stem.split('_');
-    let (device, start, offset) = (parts.next()?, parts.next()?, parts.next()?);
+    let (device, start, offset, number) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
     }
@@ -102,6 +105,7 @@ pub(super) fn parse_live_staging(file: &str) -> Option<LivePiece> {
         device: device.parse().ok()?,
         start: Instant::from_millis(start.parse().ok()?),
         clock_offset,
+        number: number.parse().ok()?,
         container: Container::from_extension(extension)?,
     })
 }
@@ -204,10 +208,11 @@ mod tests {
         fn names_of_live_staging_are_read_back(
             start in -4_102_444_800_000..4_102_444_800_000i64,
             clock_offset in proptest::option::of(-1_000_000..1_000_000i64),
+            number in proptest::num::u64::ANY,
             container in 0..Container::ALL.len(),
         ) {
             let start = Instant::from_millis(start);
-            let piece = LivePiece { device: device(), start, clock_offset, container: Container::ALL[container] };
+            let piece = LivePiece { device: device(), start, clock_offset, number, container: Container::ALL[container] };
             prop_assert_eq!(parse_live_staging(&live_staging(&piece)), Some(piece));
         }
 

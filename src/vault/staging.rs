@@ -26,28 +26,27 @@ pub struct Staging {
 
 impl Staging {
     pub(super) fn create(vault: Vault, path: PathBuf) -> Result<Self, VaultError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .map_err(failed("create", &path))?;
-        Ok(Self { vault, path, file, gathered: Vec::new(), hasher: blake3::Hasher::new(), bytes: 0, stays: false })
+        let anew = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
+        Ok(Self::of(vault, anew.map_err(failed("create", &path))?, path, false))
     }
 
-    /// One that is there already, to be published or discarded.
-    pub(super) fn reopen(vault: Vault, path: PathBuf) -> Result<Self, VaultError> {
-        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed("open", &path))?;
-        let mut hasher = blake3::Hasher::new();
-        let bytes = rehash(&mut file, &mut hasher).map_err(failed("read", &path))?;
-        Ok(Self { vault, path, file, gathered: Vec::new(), hasher, bytes, stays: false })
+    /// A live stream's, which must not be there yet and stays when it is dropped: what came live cannot be asked for again.
+    pub(super) fn create_live(vault: Vault, path: PathBuf) -> Result<Self, VaultError> {
+        let new = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+        Ok(Self::of(vault, new.map_err(failed("create", &path))?, path, true))
     }
 
-    /// The same, staying when it is dropped: what came live cannot be asked for again.
-    pub(super) fn lasting(mut self) -> Self {
-        self.stays = true;
-        self
+    /// A live stream's that is there already, to be published or discarded.
+    pub(super) fn reopen_live(vault: Vault, path: PathBuf) -> Result<Self, VaultError> {
+        let old = OpenOptions::new().read(true).write(true).open(&path);
+        let mut staging = Self::of(vault, old.map_err(failed("open", &path))?, path, true);
+        let hashed = rehash(&mut staging.file, &mut staging.hasher);
+        staging.bytes = hashed.map_err(failed("read", &staging.path))?;
+        Ok(staging)
+    }
+
+    fn of(vault: Vault, file: File, path: PathBuf, stays: bool) -> Self {
+        Self { vault, path, file, gathered: Vec::new(), hasher: blake3::Hasher::new(), bytes: 0, stays }
     }
 
     /// Reads it from its beginning, piece by piece.
@@ -65,7 +64,7 @@ impl Staging {
     pub fn rename_live(&mut self, piece: &LivePiece) -> Result<(), VaultError> {
         let to = self.vault.live_path(piece);
         if to != self.path {
-            fs::rename(&self.path, &to).map_err(failed("rename", &self.path))?;
+            rename_without_replacing(&self.path, &to).map_err(failed("rename", &self.path))?;
             self.path = to;
         }
         Ok(())
