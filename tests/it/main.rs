@@ -13,6 +13,8 @@ mod hostile;
 mod kill;
 mod kill_live;
 mod live;
+mod live_edges;
+mod live_support;
 mod outcomes;
 mod play;
 mod record_live;
