@@ -18,6 +18,7 @@ enum Step {
     Miss { from: i64, len: i64, outcome: usize },
     Mark { from: i64, len: i64, cause: Cause },
     Adopt { from: i64, len: i64 },
+    Withdraw { from: i64, len: i64 },
 }
 
 fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
@@ -29,6 +30,7 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
         2 => (place(), prop::sample::select(CAUSES.to_vec()))
             .prop_map(|((from, len), cause)| Step::Mark { from, len, cause }),
         1 => place().prop_map(|(from, len)| Step::Adopt { from, len }),
+        1 => place().prop_map(|(from, len)| Step::Withdraw { from, len }),
     ];
     prop::collection::vec((prop_oneof![4 => Just(1), 1 => Just(2)], step), 1..32)
 }
@@ -100,6 +102,12 @@ impl Model {
         }
     }
 
+    fn withdraw(&mut self, device: i64, from: i64, len: i64) {
+        for second in self.seconds(device, from, len) {
+            (second.asked, second.lack) = (false, None);
+        }
+    }
+
     fn mark(&mut self, device: i64, from: i64, len: i64, cause: Cause, at: i64) {
         for second in self.seconds(device, from, len) {
             if let Some(lack) = &mut second.lack {
@@ -129,6 +137,10 @@ async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step
             let done =
                 ledger.record_archived(run, attempt(at, outcome, code), recording(number, from, end), left).await;
             assert_eq!(done.is_ok(), possible, "{done:?}");
+        }
+        Step::Withdraw { from, len } => {
+            model.withdraw(number, from, len);
+            ledger.withdraw(device(number), range(from, from + len)).await.unwrap();
         }
         Step::Miss { from, len, outcome } => {
             let (outcome, code) = OUTCOMES[outcome].clone();

@@ -179,3 +179,27 @@ async fn a_killed_process_frees_the_ledger() {
     other.wait().unwrap();
     assert!(ledger.begin_run(start(DAY + 61)).await.unwrap().recover);
 }
+
+/// A run from the NVRs and a live run are two; each is cut off, and looked after, by itself.
+#[tokio::test]
+async fn a_live_run_goes_on_beside_a_run_from_the_nvrs() {
+    let scratch = Scratch::new();
+    let live = RunStart { source: Source::Live, ..start(1) };
+    let (one, other, third) = (scratch.open(), scratch.open(), scratch.open());
+    one.begin_run(start(1)).await.unwrap();
+    let begun = other.begin_run(live.clone()).await.unwrap();
+    assert!(!begun.recover, "the other run goes on, and is another kind");
+    for (again, held) in [(start(2), "from NVRs"), (live.clone(), "live")] {
+        let error = third.begin_run(again).await.unwrap_err();
+        assert!(matches!(error, LedgerError::Held { .. }), "{held}: {error}");
+    }
+    let states: Vec<_> = one.runs(9).await.unwrap().into_iter().map(|run| (run.source, run.state)).collect();
+    assert_eq!(states, [(Source::Live, "unfinished".to_owned()), (Source::Nvr, "unfinished".to_owned())]);
+    drop(other);
+    let begun = third.begin_run(live).await.unwrap();
+    assert!(begun.recover, "the live run before was cut off");
+    third.recovered(begun.id).await.unwrap();
+    drop((one, third));
+    let begun = scratch.open().begin_run(start(3)).await.unwrap();
+    assert!(begun.recover, "and so was the other one, which nobody has looked after");
+}

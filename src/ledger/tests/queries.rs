@@ -21,6 +21,7 @@ async fn a_recording_is_read_back_as_it_was_written() {
     let mut odd = recording(5, DAY + 600, DAY + 1200);
     odd.media = MediaFacts { video_codec: Some(VideoCodec::FourCc(*b"av01")), ..MediaFacts::default() };
     odd.source = Source::Live;
+    odd.clock_offset = Some(-90_250);
     odd.path = "bare.flv".to_owned();
     odd.note = "the local hour exists twice".to_owned();
     ledger.record_archived(run, attempt(DAY, Outcome::Archived, None), plain.clone(), None).await.unwrap();
