@@ -12,6 +12,8 @@ mod forecast;
 mod hostile;
 mod kill;
 mod live;
+mod live_oracles;
+mod live_support;
 mod outcomes;
 mod play;
 mod record_live;
