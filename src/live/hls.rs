@@ -25,6 +25,9 @@ const LONGEST_PLAYLIST: usize = (1 << 20) + 1;
 /// What a segment of live video may have: a minute at 8 Mbit/s.
 const LONGEST_SEGMENT: usize = 64 << 20;
 
+/// By how much pictures may be sent out of the order in which they are shown, in milliseconds.
+const REORDERED: i64 = 1_000;
+
 /// How often a segment is asked for before it counts as left out.
 const SEGMENT_TRIES: u32 = 3;
 
@@ -202,7 +205,8 @@ impl Stream<'_> {
             pieces.append(&found.bytes)?;
             pieces.heard(there, ends)?;
             pieces.settle().await.map_err(End::Failed)?;
-            if pieces.is_over(ends) {
+            // The last pictures of a segment may be in the next one, as far as their time is concerned.
+            if pieces.is_over(ends - REORDERED) {
                 return Err(End::Ended(Ended::Over));
             }
             if let Some(known_until) = pieces.lost_after(arrival) {

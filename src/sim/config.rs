@@ -133,6 +133,9 @@ pub struct Config {
     pub timestamp_slack: Length,
     /// How far the platform's clock is ahead of this machine's; 0.
     pub clock_ahead: Length,
+    /// Whether a call passes that is the same as one before, and so was made within the same second: for live cameras' clocks
+    /// that run so fast that a second is minutes. Default: no.
+    pub allows_repeats: bool,
     /// What goes wrong by itself; nothing.
     pub faults: Profile,
     /// How fast streams are sent; as fast as they are read.
@@ -308,6 +311,7 @@ impl Default for Config {
             zone: chrono_tz::Asia::Shanghai,
             timestamp_slack: Length::seconds(600),
             clock_ahead: Length::default(),
+            allows_repeats: false,
             faults: Profile::None,
             speed: Speed::Max,
             answer_after: Length::default(),

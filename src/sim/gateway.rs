@@ -82,6 +82,7 @@ pub struct Gateway {
     key_expired: bool,
     zone: Tz,
     slack: Length,
+    allows_repeats: bool,
     seen: HashMap<String, Instant>,
 }
 
@@ -95,6 +96,7 @@ impl Gateway {
             key_expired: config.key_expired,
             zone: config.zone,
             slack: config.timestamp_slack,
+            allows_repeats: config.allows_repeats,
             seen: HashMap::new(),
         }
     }
@@ -157,6 +159,7 @@ impl Gateway {
         }
         match self.seen.insert(call, now) {
             None => Ok(()),
+            Some(_) if self.allows_repeats => Ok(()),
             Some(_) => Err(-100),
         }
     }

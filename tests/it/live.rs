@@ -75,7 +75,7 @@ async fn a_live_flv_is_whole_for_as_long_as_it_is_watched() {
     for first_timestamp in [FirstTimestamp::Zero, FirstTimestamp::Uptime] {
         let running = start(Config { first_timestamp, ..cameras() }).await;
         let caller = Caller::new(&running);
-        let before = running.now().to_utc_second();
+        let before = running.live_now().to_utc_second();
         let play = play(&caller, &running, "1").await;
         assert_eq!((play.vencodingname.as_str(), play.tlsflv.as_str()), ("H264", ""));
         let response = caller.get(&play.flv).await;
@@ -93,7 +93,7 @@ async fn a_live_flv_is_whole_for_as_long_as_it_is_watched() {
         assert_eq!((left.live, left.form, left.device), (MediaEvent::Dropped, LiveForm::Flv, Some(device(1))));
         let seconds = left.seconds.expect("it has shown something");
         // It begins at the keyframe before: at most two seconds earlier.
-        assert!(seconds.start() + 2 > before && seconds.start() <= running.now().to_utc_second(), "{seconds:?}");
+        assert!(seconds.start() + 2 > before && seconds.start() <= running.live_now().to_utc_second(), "{seconds:?}");
         assert!(seconds.seconds() >= 60);
         assert_eq!(running.open_channels(), 0, "its last viewer has left");
         assert_eq!(caller.get(&play.flv).await.status(), StatusCode::NOT_FOUND);

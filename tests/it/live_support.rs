@@ -10,10 +10,11 @@ use archive::live::{Camera, LiveJob, LiveTools, execute};
 use archive::platform::client::{Account, Client};
 use archive::platform::media::{MediaClient, Patience};
 use archive::platform::sign::Algorithm;
+use archive::recording::{Recording, Source};
 use archive::report::GapQuery;
 use archive::sim::Config;
 use archive::sim::moment::Moment;
-use archive::time_range::{TimeRange, UtcSecond};
+use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
 use archive::vault::Vault;
 use archive::window::Cause;
 use chrono_tz::Asia::Shanghai;
@@ -28,6 +29,7 @@ pub fn fast(speed: f64, cameras: &[i64]) -> Config {
         live_from: Moment::At((yesterday() + 123).into()),
         live_speed: speed,
         channel_life: "10m".parse().expect("a length"),
+        allows_repeats: true,
         ..fleet(&[(4, cameras)])
     }
 }
@@ -99,4 +101,40 @@ pub async fn asked(place: &Place, number: i64) -> TimeRange {
 pub async fn gaps(place: &Place) -> Vec<(Cause, TimeRange)> {
     let gaps = place.read_ledger().gaps(GapQuery::default()).await.expect("the ledger answers");
     gaps.into_iter().map(|gap| (gap.cause, gap.range)).collect()
+}
+
+/// How far a live piece may be from the truth, in seconds: half a second of this machine's, which with clocks that run so fast
+/// is long.
+fn slack(place: &Place) -> i64 {
+    (place.platform.config().live_speed / 2.0).ceil() as i64
+}
+
+/// What viewers of a camera were sent, a little wider on both sides.
+fn sent(place: &Place, number: i64) -> RangeSet {
+    let of_camera = place.platform.live().into_iter().filter(|event| event.device == Some(device(number)));
+    let slack = slack(place);
+    let wider = |seconds: TimeRange| range(seconds.start() - slack, seconds.seconds() + 2 * slack);
+    of_camera.filter_map(|event| event.seconds).map(wider).collect()
+}
+
+/// The pieces are what they should be: cut on the grid, each within what was sent, none over another.
+pub async fn assert_pieces(place: &Place, number: i64) -> Vec<Recording> {
+    place.assert_true(&[1, 2]).await;
+    let (sent, pieces) = (sent(place, number), place.recordings(&[number]).await);
+    for piece in pieces.iter().filter(|piece| piece.source == Source::Live) {
+        assert!(sent.covers(&piece.range), "{} was never sent", piece.path);
+        assert!(piece.range.seconds() <= GRID_SECONDS + slack(place), "{}", piece.path);
+        let footage = piece.media.media_milliseconds / 1000;
+        assert!(footage >= piece.range.seconds() - 5, "{}: {footage} s of footage", piece.path);
+        assert!(piece.media.first_timestamp == 0 || !piece.path.ends_with(".flv"), "{}", piece.path);
+        assert!(piece.clock_offset.is_some_and(|offset| offset.abs() < 5_000), "{:?}", piece.clock_offset);
+    }
+    for pair in pieces.windows(2).filter(|pair| pair[0].range.end() == pair[1].range.start()) {
+        let past = pair[1].range.start().get().rem_euclid(GRID_SECONDS);
+        // What HLS kept of the last seconds may close a gap, wherever the stream was asked for again.
+        let is_cut = pair.iter().all(|piece| piece.path.ends_with("_live.flv"));
+        let is_same = pair[0].media.picture_size == pair[1].media.picture_size;
+        assert!(!is_cut || !is_same || past <= 2, "{} begins {past} s after the mark", pair[1].path);
+    }
+    pieces
 }

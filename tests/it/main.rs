@@ -9,6 +9,7 @@ mod devices;
 mod documents;
 mod flv_oracles;
 mod forecast;
+mod healing;
 mod hostile;
 mod kill;
 mod kill_live;

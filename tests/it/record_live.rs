@@ -1,6 +1,6 @@
-//! `archive live`: streams that drop, stall and change, recorded, and healed by a run from the NVR.
+//! `archive live`: streams that end, stall, pause and change, recorded around, also beside a run from the NVR.
 //!
-//! Cameras' clocks run many times too fast, and so does the recording program's, so that an hour takes half a minute.
+//! Cameras' clocks run many times too fast, and so does the recording program's.
 
 use archive::event::Event;
 use archive::ledger::Ledger;
@@ -10,79 +10,11 @@ use archive::report::GapQuery;
 use archive::sim::channels::Codec;
 use archive::sim::hls::HlsForm;
 use archive::sim::{Config, LiveFault, MediaEvent, Scripted, Speed};
-use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange};
+use archive::time_range::RangeSet;
 use archive::window::Cause;
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 
-use crate::live_support::{asked, fast, gaps, job, record, tools};
+use crate::live_support::{asked, assert_pieces, fast, gaps, job, record, tools};
 use crate::support::{PATIENCE, Place, device, ended, fleet, range, send, stderr, until, yesterday};
-
-/// How far a live piece may be from the truth, in seconds: with clocks that run this fast, half a second is long.
-const SLACK: i64 = 30;
-
-/// What viewers of a camera were sent, a little wider on both sides.
-fn sent(place: &Place, number: i64) -> RangeSet {
-    let of_camera = place.platform.live().into_iter().filter(|event| event.device == Some(device(number)));
-    let wider = |seconds: TimeRange| range(seconds.start() - SLACK, seconds.seconds() + 2 * SLACK);
-    of_camera.filter_map(|event| event.seconds).map(wider).collect()
-}
-
-/// The pieces are what they should be: cut on the grid, each within what was sent, none over another.
-async fn assert_pieces(place: &Place, number: i64) -> Vec<Recording> {
-    place.assert_true(&[1, 2]).await;
-    let (sent, pieces) = (sent(place, number), place.recordings(&[number]).await);
-    for piece in pieces.iter().filter(|piece| piece.source == Source::Live) {
-        assert!(sent.covers(&piece.range), "{} was never sent", piece.path);
-        assert!(piece.range.seconds() <= GRID_SECONDS + SLACK, "{}", piece.path);
-        let footage = piece.media.media_milliseconds / 1000;
-        assert!(footage >= piece.range.seconds() - 5, "{}: {footage} s of footage", piece.path);
-        assert!(piece.media.first_timestamp == 0 || !piece.path.ends_with(".flv"), "{}", piece.path);
-        assert!(piece.clock_offset.is_some_and(|offset| offset.abs() < 5_000), "{:?}", piece.clock_offset);
-    }
-    for pair in pieces.windows(2).filter(|pair| pair[0].range.end() == pair[1].range.start()) {
-        let past = pair[1].range.start().get().rem_euclid(GRID_SECONDS);
-        let live = pair.iter().all(|piece| piece.source == Source::Live);
-        let is_same = pair[0].media.video_codec == pair[1].media.video_codec;
-        // A segment of HLS has four seconds.
-        assert!(!live || !is_same || past <= 4, "{} begins {past} s after the mark", pair[1].path);
-    }
-    pieces
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_hour_with_thirty_drops_is_whole_after_one_run_from_the_nvr() {
-    let place = Place::new(fast(60.0, &[1])).await;
-    let mut random = ChaCha8Rng::seed_from_u64(7);
-    let drops = (0..30).map(|_| Scripted::Live(LiveFault::DropAfterSeconds(random.random_range(10..50))));
-    place.platform.script_live(device(1), drops);
-    let (asked, summary) = record(&place, &[1], 3600).await;
-    let recorded = assert_pieces(&place, 1).await;
-    let dropped = place.platform.live().iter().filter(|event| event.live == MediaEvent::Failed).count();
-    assert_eq!(dropped, 30);
-    let gaps = gaps(&place).await;
-    assert!(gaps.len() >= 30 && gaps.iter().all(|(cause, _)| *cause == Cause::LiveInterrupted), "{gaps:?}");
-    let missing: RangeSet = gaps.iter().map(|(_, range)| *range).collect();
-    assert_eq!(summary.asked_seconds, asked.seconds());
-    assert_eq!(summary.archived_seconds, asked.seconds() - missing.seconds());
-    assert_eq!(summary.missing, [(Cause::LiveInterrupted, missing.seconds())]);
-    // Most of it is that the platform refuses a call that is the same as one a second before, which is a minute here.
-    assert!(missing.seconds() < 2700, "it was hardly recorded at all: {gaps:?}");
-
-    let healed = ended(place.fetch("1", asked).spawn().expect("the program starts")).await;
-    assert_eq!(healed.status.code(), Some(0), "{}", stderr(&healed));
-    let pieces = assert_pieces(&place, 1).await;
-    let all: RangeSet = pieces.iter().map(|piece| piece.range).collect();
-    assert_eq!(all, RangeSet::from(asked), "the sum of all pieces is the hour");
-    assert_eq!(pieces.iter().map(|piece| piece.range.seconds()).sum::<i64>(), asked.seconds());
-    for piece in pieces.iter().filter(|piece| piece.source == Source::Nvr) {
-        assert!(missing.covers(&piece.range), "{} was fetched, and was there", piece.path);
-    }
-    for call in place.platform.calls().iter().filter_map(|call| call.range) {
-        assert!(missing.covers(&call), "{call} was asked for, and was there");
-    }
-    assert_eq!(pieces.iter().filter(|piece| piece.source == Source::Live).count(), recorded.len());
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_stalls_pauses_and_changes_is_recorded_around() {
