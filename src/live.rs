@@ -20,7 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adopt;
+use crate::adopt::{self, AdoptError};
 use crate::clock::WallClock;
 use crate::device::DeviceId;
 use crate::event::{Event, StopReason, Summary};
@@ -385,6 +385,12 @@ impl From<LedgerError> for Failure {
 
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl From<AdoptError> for Failure {
+    fn from(error: AdoptError) -> Self {
         Self::Run(error.into())
     }
 }

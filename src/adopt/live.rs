@@ -12,6 +12,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use chrono_tz::Tz;
+
 use crate::container::{Examined, Examiner};
 use crate::device::DeviceId;
 use crate::event::Recovery;
@@ -35,7 +37,7 @@ pub async fn is_needed(ledger: &Ledger, vault: &Vault) -> Result<bool, AdoptErro
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, AdoptError> {
     let mut recovered = super::recover(ledger, vault, check).await?;
     for piece in vault.live_pieces()? {
-        match publish(ledger, vault, piece, check).await {
+        match publish_left(ledger, vault, piece, check).await {
             Ok(done) => recovered.extend(done),
             // One file that cannot be read must not keep every night from beginning.
             Err(AdoptError::Vault(error @ VaultError::Io { .. })) => {
@@ -70,74 +72,127 @@ async fn being_recorded(ledger: &Ledger) -> Result<Vec<(DeviceId, RangeSet)>, Le
     Ok(found)
 }
 
-async fn publish(
+/// A staging file of a live stream that is complete.
+pub(crate) struct Complete {
+    pub(crate) staging: Staging,
+    /// What its bytes say.
+    pub(crate) examined: Examined,
+    /// Where it comes from, and when its first picture was filmed.
+    pub(crate) piece: LivePiece,
+}
+
+/// What a piece is to be published for.
+pub(crate) struct Claim {
+    /// The time that it certainly holds.
+    pub(crate) range: TimeRange,
+    /// The camera's local time.
+    pub(crate) zone: Tz,
+    /// When it is published.
+    pub(crate) now: UtcSecond,
+    /// How much more than its time it may hold before its note says so, in seconds.
+    pub(crate) tolerance_seconds: i64,
+}
+
+/// What became of a piece.
+pub(crate) enum Done {
+    /// It is archived: for that time, with so many bytes.
+    Archived { range: TimeRange, bytes: u64 },
+    /// All of its time was archived before it, from the NVR: it is deleted.
+    Superfluous,
+    /// Some of its time was archived while it was published: it is moved aside.
+    SetAside(Recovery),
+}
+
+/// Publishes what is whole of a piece, and tells the ledger: for what of its claim has no recording yet, or the longest stretch
+/// of that, since a run from the NVRs that goes on beside may have been faster.
+pub(crate) async fn publish(
+    ledger: &Ledger,
+    vault: &Vault,
+    complete: Complete,
+    claim: Claim,
+) -> Result<Done, AdoptError> {
+    let Complete { mut staging, examined, piece } = complete;
+    let Some(range) = left_of(ledger, piece.device, claim.range).await? else {
+        staging.discard()?;
+        return Ok(Done::Superfluous);
+    };
+    let named = Named { device: piece.device, range, source: Source::Live, container: piece.container };
+    let path = name::recording(&named, claim.zone);
+    let (below, good_bytes) = (path.clone(), examined.good_bytes);
+    let publishing = blocking(move || {
+        staging.truncate(good_bytes)?;
+        staging.publish(&below)
+    });
+    let published = publishing.await?;
+    let recording = Recording {
+        device: piece.device,
+        range,
+        path: path.clone(),
+        bytes: published.bytes,
+        blake3: published.blake3,
+        media: examined.media,
+        source: Source::Live,
+        clock_offset: piece.clock_offset,
+        archived_at: claim.now,
+        note: note(range, piece.start, &examined, claim.tolerance_seconds),
+    };
+    match ledger.add_recording(recording).await {
+        Err(LedgerError::Overlap { held_path, .. }) => {
+            let why = format!("some of its time was archived meanwhile, as {held_path}");
+            Ok(Done::SetAside(Recovery::SetAside { path: vault.set_aside(&path)?, why }))
+        }
+        recorded => {
+            recorded?;
+            Ok(Done::Archived { range, bytes: published.bytes })
+        }
+    }
+}
+
+async fn left_of(ledger: &Ledger, device: DeviceId, range: TimeRange) -> Result<Option<TimeRange>, LedgerError> {
+    let archived = ledger.archived(vec![device], range).await?.remove(&device).unwrap_or_default();
+    let left = RangeSet::from(range).subtract(&archived);
+    Ok(left.ranges().iter().copied().max_by_key(|part| part.seconds()))
+}
+
+/// Publishes a piece that was left behind.
+async fn publish_left(
     ledger: &Ledger,
     vault: &Vault,
     piece: LivePiece,
     check: Check,
 ) -> Result<Option<Recovery>, AdoptError> {
     let on = vault.clone();
-    let (staging, examined) = blocking(move || reopen(&on, &piece)).await?;
-    let footage = Duration::from_millis(examined.media.media_milliseconds.unsigned_abs());
+    let complete = blocking(move || reopen(&on, piece)).await?;
+    if let Some(why) = complete.examined.problem.clone().filter(|_| complete.examined.total_bytes > 0) {
+        return Ok(Some(Recovery::SetAside { path: complete.staging.set_aside()?, why }));
+    }
+    let footage = Duration::from_millis(complete.examined.media.media_milliseconds.unsigned_abs());
     let range = TimeRange::new(live_clock::ceil(piece.start), (piece.start + footage).to_utc_second());
-    let left = match range {
-        Some(range) => {
-            let archived = ledger.archived(vec![piece.device], range).await?.remove(&piece.device).unwrap_or_default();
-            let left = RangeSet::from(range).subtract(&archived);
-            left.ranges().iter().copied().max_by_key(|part| part.seconds())
-        }
-        None => None,
-    };
-    let Some(range) = left.filter(|_| examined.problem.is_none()) else {
-        if examined.problem.is_none() || examined.total_bytes == 0 {
-            // Not a second that is not archived.
-            staging.discard()?;
-            return Ok(None);
-        }
-        let why = examined.problem.unwrap_or_default();
-        return Ok(Some(Recovery::SetAside { path: staging.set_aside()?, why }));
+    let Some(range) = range.filter(|_| complete.examined.problem.is_none()) else {
+        // Not a second of it.
+        complete.staging.discard()?;
+        return Ok(None);
     };
     let rows = ledger.devices().await?;
     let zone = rows.iter().find(|row| row.facts.device == piece.device).and_then(|row| row.zone.parse().ok());
-    let named = Named { device: piece.device, range, source: Source::Live, container: piece.container };
-    let path = name::recording(&named, zone.unwrap_or(check.platform_zone));
-    let (to, below) = (path.clone(), path.clone());
-    let (good_bytes, mut staging) = (examined.good_bytes, staging);
-    let published = blocking(move || {
-        staging.truncate(good_bytes)?;
-        staging.publish(&below)
-    });
-    let published = published.await?;
-    let recording = Recording {
-        device: piece.device,
+    let claim = Claim {
         range,
-        path,
-        bytes: published.bytes,
-        blake3: published.blake3,
-        media: examined.media,
-        source: Source::Live,
-        clock_offset: piece.clock_offset,
-        archived_at: check.now,
-        note: note(range, piece.start, &examined, check.tolerance_seconds),
+        zone: zone.unwrap_or(check.platform_zone),
+        now: check.now,
+        tolerance_seconds: check.tolerance_seconds,
     };
-    match ledger.add_recording(recording).await {
-        // A run from the NVRs that goes on beside this was faster.
-        Err(LedgerError::Overlap { held_path, .. }) => {
-            let why = format!("some of its time was archived meanwhile, as {held_path}");
-            Ok(Some(Recovery::SetAside { path: vault.set_aside(&to)?, why }))
-        }
-        recorded => {
-            recorded?;
-            Ok(Some(Recovery::Adopted { window: Window { device: piece.device, range } }))
-        }
-    }
+    Ok(match publish(ledger, vault, complete, claim).await? {
+        Done::Archived { range, .. } => Some(Recovery::Adopted { window: Window { device: piece.device, range } }),
+        Done::Superfluous => None,
+        Done::SetAside(recovery) => Some(recovery),
+    })
 }
 
-fn reopen(vault: &Vault, piece: &LivePiece) -> Result<(Staging, Examined), VaultError> {
-    let mut staging = vault.reopen_live(piece)?;
+fn reopen(vault: &Vault, piece: LivePiece) -> Result<Complete, VaultError> {
+    let mut staging = vault.reopen_live(&piece)?;
     let mut examiner = Examiner::new(piece.container);
     staging.read(|bytes| examiner.push(bytes))?;
-    Ok((staging, examiner.examined()))
+    Ok(Complete { staging, examined: examiner.examined(), piece })
 }
 
 /// The recording that a published file is; why it is none.
@@ -169,7 +224,7 @@ pub(super) fn published(found: &Found, path: &Path, check: Check) -> io::Result<
 const WORTH_A_NOTE: i64 = 1_000;
 
 /// What a person should know before trusting a live recording whose first picture was filmed at `begins`.
-pub(crate) fn note(range: TimeRange, begins: Instant, examined: &Examined, tolerance_seconds: i64) -> String {
+fn note(range: TimeRange, begins: Instant, examined: &Examined, tolerance_seconds: i64) -> String {
     let mut notes = Vec::new();
     let before = Instant::from(range.start()).as_millis() - begins.as_millis();
     if before >= WORTH_A_NOTE {

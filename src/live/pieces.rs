@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use crate::adopt::live::note;
-use crate::container::{Examined, Examiner};
+use crate::adopt;
+use crate::adopt::live::{Claim, Complete, Done};
+use crate::container::Examiner;
 use crate::device::DeviceId;
-use crate::event::{Event, Recovery};
+use crate::event::Event;
 use crate::flv::Seam;
 use crate::instant::Instant;
-use crate::ledger::LedgerError;
 use crate::live_clock::{self, LiveClock};
 use crate::outcome::{Attempt, Outcome};
-use crate::recording::{Container, Recording, Source, VideoCodec};
-use crate::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
+use crate::recording::{Container, VideoCodec};
+use crate::time_range::{GRID_SECONDS, TimeRange, UtcSecond};
 use crate::untrusted::Untrusted;
-use crate::vault::{LivePiece, Named, Staging, VaultError, name};
+use crate::vault::{LivePiece, Staging, VaultError};
 use crate::window::{Cause, Window};
 
 use super::clock::PlatformClock;
@@ -141,13 +141,10 @@ struct Open {
     flushed: tokio::time::Instant,
 }
 
-/// A piece that is complete.
+/// A piece that is complete, and the time that it is claimed for, if it holds a second.
 struct Closed {
-    staging: Staging,
-    examined: Examined,
-    piece: LivePiece,
-    range: Option<TimeRange>,
-    begins: Instant,
+    complete: Complete,
+    claimed: Option<TimeRange>,
 }
 
 impl<'a> Pieces<'a> {
@@ -322,78 +319,46 @@ impl<'a> Pieces<'a> {
         let held = live_clock::ceil(begins + Duration::from_millis(footage.unsigned_abs()));
         let end = seam.min(held + self.context.job.tolerance_seconds);
         let end = self.timeline.until.map_or(end, |until| end.min(until));
-        let range = TimeRange::new(start, end);
-        self.timeline.covered = range.map_or(self.timeline.covered, |range| range.end());
-        let Open { staging, piece, .. } = open;
-        self.closed.push(Closed { staging, examined, piece, range, begins });
+        let claimed = TimeRange::new(start, end);
+        self.timeline.covered = claimed.map_or(self.timeline.covered, |claimed| claimed.end());
+        let piece = LivePiece { start: begins, ..open.piece };
+        self.closed.push(Closed { complete: Complete { staging: open.staging, examined, piece }, claimed });
         Some(seam)
     }
 
     async fn publish(&mut self, closed: Closed) -> Result<(), Failure> {
-        let Closed { mut staging, examined, piece, range: claimed, begins } = closed;
-        if let Some(claimed) = claimed {
-            self.mark_gap(claimed.start(), None).await?;
+        let Closed { complete, claimed } = closed;
+        if let Some(problem) = &complete.examined.problem {
+            self.problem = Some(problem.clone());
         }
-        let range = match (claimed, &examined.problem) {
-            (Some(range), None) => self.left_of(range).await?,
-            (_, problem) => {
-                self.problem = problem.clone();
-                None
+        let Some(claimed) = claimed else {
+            // Not a second of it.
+            return Ok(complete.staging.discard()?);
+        };
+        self.mark_gap(claimed.start(), None).await?;
+        if complete.examined.problem.is_some() {
+            complete.staging.discard()?;
+            return self.mark_gap(claimed.end(), None).await;
+        }
+        let tools = &self.context.tools;
+        let claim = Claim {
+            range: claimed,
+            zone: self.origin.zone,
+            now: self.now().to_utc_second(),
+            tolerance_seconds: self.context.job.tolerance_seconds,
+        };
+        match adopt::live::publish(&tools.ledger, &tools.vault, complete, claim).await? {
+            Done::Archived { range, bytes } => {
+                self.archived_seconds += range.seconds();
+                self.context.count(range, bytes);
+                let window = Window { device: self.origin.device, range };
+                self.context.emit(Event::LiveArchived { window, bytes });
             }
-        };
-        let Some(range) = range else {
-            // Nothing of it is of any use: no picture, not a second, or archived from the NVR meanwhile.
-            staging.discard()?;
-            return match claimed {
-                Some(claimed) => self.mark_gap(claimed.end(), None).await,
-                None => Ok(()),
-            };
-        };
-        staging.truncate(examined.good_bytes)?;
-        let named = Named { device: self.origin.device, range, source: Source::Live, container: piece.container };
-        let path = name::recording(&named, self.origin.zone);
-        let published = publish(staging, path.clone()).await?;
-        let tolerance = self.context.job.tolerance_seconds;
-        let recording = Recording {
-            device: self.origin.device,
-            range,
-            path,
-            bytes: published.bytes,
-            blake3: published.blake3,
-            media: examined.media,
-            source: Source::Live,
-            clock_offset: piece.clock_offset,
-            archived_at: self.now().to_utc_second(),
-            note: note(range, begins, &examined, tolerance),
-        };
-        let path = recording.path.clone();
-        match self.context.tools.ledger.add_recording(recording).await {
-            // A run from the NVRs that goes on beside this one was faster with some of it.
-            Err(LedgerError::Overlap { held_path, .. }) => {
-                let path = self.context.tools.vault.set_aside(&path)?;
-                let why = format!("some of its time was archived meanwhile, as {held_path}");
-                self.context.emit(Event::Recovered(Recovery::SetAside { path, why }));
-                return self.mark_gap(claimed.unwrap_or(range).end(), None).await;
-            }
-            recorded => recorded?,
+            Done::Superfluous => {}
+            Done::SetAside(recovery) => self.context.emit(Event::Recovered(recovery)),
         }
-        if let Some(claimed) = claimed.filter(|claimed| *claimed != range) {
-            self.mark_gap(claimed.end(), None).await?;
-        }
-        self.timeline.told = self.timeline.told.max(range.end());
-        self.archived_seconds += range.seconds();
-        self.context.count(range, published.bytes);
-        let window = Window { device: self.origin.device, range };
-        self.context.emit(Event::LiveArchived { window, bytes: published.bytes });
-        Ok(())
-    }
-
-    /// What of a range has no recording yet: the longest stretch. A run from the NVR may have been faster.
-    async fn left_of(&self, range: TimeRange) -> Result<Option<TimeRange>, Failure> {
-        let archived = self.context.tools.ledger.archived(vec![self.origin.device], range).await?;
-        let archived = archived.get(&self.origin.device).cloned().unwrap_or_default();
-        let left = RangeSet::from(range).subtract(&archived);
-        Ok(left.ranges().iter().copied().max_by_key(|part| part.seconds()))
+        // Whatever of the claim is not archived did not come, as far as the ledger is concerned.
+        self.mark_gap(claimed.end(), None).await
     }
 
     /// Tells the ledger that what is open is being recorded, and of the gap before it.
@@ -438,10 +403,4 @@ pub(super) fn interrupted(at: Instant, milliseconds: u64, bytes: u64, why: Strin
         code: None,
         detail: Some(why),
     }
-}
-
-/// Publishing blocks on the disk, so it is taken off the threads that stream.
-async fn publish(staging: Staging, path: String) -> Result<crate::vault::Published, VaultError> {
-    let publishing = tokio::task::spawn_blocking(move || staging.publish(&path));
-    publishing.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
 }

@@ -14,7 +14,7 @@ use crate::support::{Place, device, ended, stderr};
 async fn an_hour_with_thirty_drops_is_whole_after_one_run_from_the_nvr() {
     let place = Place::new(fast(120.0, &[1])).await;
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    let drops = (0..30).map(|_| Scripted::Live(LiveFault::DropAfterSeconds(random.random_range(10..140))));
+    let drops = (0..30).map(|_| Scripted::Live(LiveFault::DropAfterSeconds(random.random_range(10..100))));
     place.platform.script_live(device(1), drops);
     let (asked, summary) = record(&place, &[1], 3600).await;
     let recorded = assert_pieces(&place, 1).await;
