@@ -159,7 +159,13 @@ fn tools(folder: &Path, url: &str, clock: WallClock) -> Result<(LiveTools, Unbou
 }
 
 fn job(cameras: i64, hours: i64) -> LiveJob {
-    let camera = Camera { zone: Shanghai, secondary: false, hours: Vec::new(), until: Some(START + hours * 3600) };
+    let camera = Camera {
+        zone: Shanghai,
+        secondary: false,
+        hours: Vec::new(),
+        until: Some(START + hours * 3600),
+        until_is_relative: false,
+    };
     LiveJob {
         what: "bench".to_owned(),
         cameras: (1..=cameras).filter_map(|id| Some((DeviceId::new(id)?, camera.clone()))).collect(),

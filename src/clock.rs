@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::instant::Instant;
 
-/// The wall clock, read once, carried on by the monotonic clock: it never jumps, whatever the machine's clock is set to.
+/// The wall clock, read once, and carried on by the time since the machine was started: it never jumps, whatever the
+/// machine's clock is set to, and goes on while the machine sleeps or is held up by its host.
 #[derive(Clone, Copy, Debug)]
 pub struct WallClock {
     wall: Instant,
-    monotonic: tokio::time::Instant,
+    read: Duration,
     /// How many times too fast it runs.
     speed: f64,
 }
@@ -18,17 +20,13 @@ pub struct WallClock {
 impl WallClock {
     /// The machine's clock.
     pub fn start() -> Self {
-        Self {
-            wall: Instant::from_millis(Utc::now().timestamp_millis()),
-            monotonic: tokio::time::Instant::now(),
-            speed: 1.0,
-        }
+        Self { wall: Instant::from_millis(Utc::now().timestamp_millis()), read: since_start(), speed: 1.0 }
     }
 
     /// A clock that shows `from` now and runs `speed` times as fast as others: for a simulated platform whose cameras do the
     /// same.
     pub fn simulated(from: Instant, speed: f64) -> Self {
-        Self { wall: from, monotonic: tokio::time::Instant::now(), speed }
+        Self { wall: from, read: since_start(), speed }
     }
 
     /// The same clock, set again if it is the machine's: what goes on for weeks is to follow what an administrator or NTP did
@@ -39,7 +37,7 @@ impl WallClock {
 
     /// What it shows.
     pub fn now(&self) -> Instant {
-        self.wall + self.monotonic.elapsed().mul_f64(self.speed)
+        self.wall + since_start().saturating_sub(self.read).mul_f64(self.speed)
     }
 
     /// For so long on this clock.
@@ -50,12 +48,16 @@ impl WallClock {
     /// Until that moment; for ever when there is none.
     pub async fn sleep_until(&self, at: Option<Instant>) {
         match at {
-            // One millisecond more than the difference: elapsed time is rounded down, and waking early would only spin.
-            Some(at) => {
-                let wait = (at.since(self.wall) + Duration::from_millis(1)).div_f64(self.speed);
-                tokio::time::sleep_until(self.monotonic + wait).await;
-            }
+            // One millisecond more than the difference: what the clock shows is rounded down, and waking early would only spin.
+            Some(at) => self.sleep(at.since(self.now()) + Duration::from_millis(1)).await,
             None => std::future::pending().await,
         }
     }
+}
+
+/// Since the machine was started, sleep included.
+fn since_start() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    // OK to fall back: it is never negative, and has less than a second of nanoseconds.
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -12,7 +12,7 @@ mod pieces;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -27,7 +27,7 @@ use crate::event::{Event, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::instant::Instant;
 use crate::ledger::{Ledger, LedgerError};
-use crate::platform::client::{CallError, Client};
+use crate::platform::client::{CallError, Client, MeasuredOffset};
 use crate::platform::media::MediaClient;
 use crate::recording::Source;
 use crate::report::{RunCounts, RunEnd, RunId, RunStart};
@@ -46,7 +46,7 @@ pub const STALL: Duration = Duration::from_secs(10);
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 const HOLD_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest wait before this machine's clock is read again.
+/// The longest wait before what time it is is looked at again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// By how much the clocks may differ before that is said.
@@ -100,6 +100,10 @@ struct Context {
     counts: Mutex<RunCounts>,
     /// The platform's clock, as its last answer showed it.
     clock: Mutex<PlatformClock>,
+    /// In seconds, what it was ahead at first.
+    first_offset: OnceLock<i64>,
+    /// Which measurement of it that was.
+    measured: AtomicU64,
     /// Whether it was said that the clocks differ.
     warned: AtomicBool,
     /// Of the last piece that began.
@@ -150,6 +154,8 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
         stop: tools.stop.child_token(),
         counts: Mutex::default(),
         clock: Mutex::new(PlatformClock { clock: tools.clock, offset: None }),
+        first_offset: OnceLock::new(),
+        measured: AtomicU64::new(0),
         warned: AtomicBool::new(false),
         number: AtomicU64::new(0),
         job,
@@ -256,17 +262,27 @@ impl Context {
         self.clock().now()
     }
 
+    /// By how many seconds the platform's clock was ahead of this machine's when it first said its time; 0 before.
+    fn first_offset(&self) -> i64 {
+        self.first_offset.get().copied().unwrap_or(0)
+    }
+
     fn clock(&self) -> PlatformClock {
         *locked(&self.clock)
     }
 
-    /// Sets the clock by the platform's last answer.
+    /// Sets the clock by the platform's last answer, unless that has been done.
     async fn learn_time(&self) {
-        let Some(offset) = self.tools.client.measured_offset().await else { return };
-        let clock = PlatformClock { clock: self.tools.clock.set_again(), offset: Some(offset.num_milliseconds()) };
+        let Some(MeasuredOffset { ahead, number }) = self.tools.client.measured_offset().await else { return };
+        if self.measured.swap(number, Ordering::Relaxed) == number {
+            return;
+        }
+        // Both at once: the machine's clock may have been set since the last time.
+        let clock = PlatformClock { clock: self.tools.clock.set_again(), offset: Some(ahead.num_milliseconds()) };
         *locked(&self.clock) = clock;
-        if offset.abs() > WORTH_A_WARNING && !self.warned.swap(true, Ordering::Relaxed) {
-            let ahead = offset.num_seconds();
+        self.first_offset.get_or_init(|| ahead.num_seconds());
+        if ahead.abs() > WORTH_A_WARNING && !self.warned.swap(true, Ordering::Relaxed) {
+            let ahead = ahead.num_seconds();
             tracing::warn!(
                 "the platform's clock is {ahead} s ahead of this machine's, and recordings are dated by the platform's: set \
                  this machine's clock"
@@ -274,23 +290,26 @@ impl Context {
         }
     }
 
-    /// Waits; false when somebody said stop meanwhile. In slices, since this machine's clock may be set, or the machine sleep.
+    /// Waits until that moment; false when somebody said stop meanwhile. In slices, since what time it is may be learned
+    /// meanwhile, and the machine may sleep.
     async fn wait_until(&self, at: Instant) -> bool {
         loop {
-            let (clock, left) = (self.clock(), at.since(self.now_exactly()));
+            let left = at.since(self.now_exactly());
             if left.is_zero() {
                 return !self.stop.is_cancelled();
             }
-            let slice = left.min(LONGEST_WAIT);
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return false,
-                () = clock.clock.sleep(slice) => {}
+            if !self.wait(left.min(LONGEST_WAIT)).await {
+                return false;
             }
-            if slice == LONGEST_WAIT {
-                let mut clock = locked(&self.clock);
-                *clock = clock.set_again();
-            }
+        }
+    }
+
+    /// Waits for so long; false when somebody said stop meanwhile.
+    async fn wait(&self, length: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = self.tools.clock.sleep(length) => true,
         }
     }
 

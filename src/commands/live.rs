@@ -101,7 +101,7 @@ fn add(
     secondary: bool,
 ) -> anyhow::Result<()> {
     let until = until(args, zone, requests::now())?;
-    let camera = Camera { zone, secondary, hours: hours.to_vec(), until };
+    let camera = Camera { zone, secondary, hours: hours.to_vec(), until, until_is_relative: args.length.is_some() };
     cameras.extend(devices.iter().map(|&device| (device, camera.clone())));
     Ok(())
 }

@@ -28,9 +28,6 @@ const UNUSUAL: i64 = 4;
 /// the next by the camera's uptime.
 const FIRST_HOLE: i64 = 20_000;
 
-/// How long after a mark a keyframe is waited for, in milliseconds: there are cameras that never send a second one.
-const KEYFRAME_PATIENCE: i64 = 60_000;
-
 /// What comes out, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut<'a> {
@@ -137,8 +134,8 @@ impl Cutter {
     }
 
     /// Begins a new piece at the first keyframe that is at least `milliseconds` after the input's first frame; at the next one
-    /// when such a keyframe is over; at any picture when there is none within a minute. Marks without a keyframe between them
-    /// make one cut. An input without pictures is cut at any sound.
+    /// when such a keyframe is over. Marks without a keyframe between them make one cut. An input without pictures is cut at
+    /// any sound.
     pub fn mark(&mut self, milliseconds: i64) {
         self.marks.insert(milliseconds);
     }
@@ -244,8 +241,7 @@ impl Cutter {
         self.latest = self.latest.max(time);
         self.out.clear();
         let has_begun = self.piece.is_some();
-        let wait = if may_begin { 0 } else { KEYFRAME_PATIENCE };
-        let is_marked = is_main && self.marks.first().is_some_and(|mark| mark.saturating_add(wait) <= time);
+        let is_marked = may_begin && self.marks.first().is_some_and(|mark| *mark <= time);
         let is_picture = is_frame && header.kind == Kind::Video;
         let replaced = self.replaced.take_if(|_| is_picture);
         let is_changed =

@@ -12,7 +12,7 @@ use crate::calendar::{HourSpan, Span, next_span};
 use crate::device::DeviceId;
 use crate::event::{Event, StopReason};
 use crate::instant::Instant;
-use crate::outcome::{Attempt, Class, Outcome};
+use crate::outcome::{Attempt, Class, Code, Outcome};
 use crate::platform::client::PlayOptions;
 use crate::platform::live::{self, Offer, Protocol};
 use crate::platform::wire::Play;
@@ -36,6 +36,9 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(3600);
 /// A stretch of hours that begins so many seconds later than thought is waited for, once the platform has told the time.
 const EARLY: i64 = 5;
 
+/// What a stream brought so many seconds before it was ended is all that there was by then: the rest was on its way.
+const JUST_NOW: i64 = 15;
+
 /// A camera that is to be recorded live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Camera {
@@ -47,6 +50,8 @@ pub struct Camera {
     pub hours: Vec<HourSpan>,
     /// When it ends; nothing when it goes on until somebody ends it.
     pub until: Option<UtcSecond>,
+    /// Whether that was reckoned from now on this machine's clock, so that it moves with what the platform's says.
+    pub until_is_relative: bool,
 }
 
 /// Records a camera in its hours, until they are over or somebody says stop.
@@ -62,7 +67,7 @@ pub(super) async fn record(context: &Context, device: DeviceId, camera: &Camera)
     };
     loop {
         let now = context.now();
-        let Some(span) = next_span(&camera.hours, camera.zone, now, camera.until) else { return Ok(()) };
+        let Some(span) = watch.next_span(now) else { return Ok(()) };
         if !context.wait_until(span.start.into()).await {
             return Ok(());
         }
@@ -92,22 +97,29 @@ struct Watch<'a> {
 struct Outage {
     up_to: UtcSecond,
     outcome: Outcome,
-    why: String,
+    code: Option<Code>,
 }
 
 impl Watch<'_> {
+    /// The hours that go on at that time, or come next.
+    fn next_span(&self, now: UtcSecond) -> Option<Span> {
+        let moved = if self.camera.until_is_relative { self.context.first_offset() } else { 0 };
+        next_span(&self.camera.hours, self.camera.zone, now, self.camera.until.map(|until| until + moved))
+    }
+
     /// Records one stretch of time. `at_once`: it began when it was thought of, and not by the clock.
     async fn record(&mut self, span: Span, at_once: bool) -> Result<(), Failure> {
         let (clock, begun) = (self.context.tools.clock, self.context.tools.clock.now());
-        // The first answer tells what time it is.
         let mut asked = Some(self.ask(span.end).await?);
-        let began = self.context.now_exactly() - clock.now().since(begun);
-        let start = if at_once { began.to_utc_second() } else { span.start };
-        if began.to_utc_second() + EARLY < start || span.end.is_some_and(|end| start >= end) {
-            return Ok(());
-        }
-        let mut timeline = Timeline::new(start, span.end);
-        self.context.ask(self.device, start, span.end.unwrap_or(timeline.ahead)).await?;
+        // The first answer told what time it is, so the hours are looked up once more.
+        let began = (self.context.now_exactly() - clock.now().since(begun)).to_utc_second();
+        let at = if at_once { began } else { began.max(span.start) };
+        let span = match self.next_span(at) {
+            Some(span) if span.start <= began + EARLY => span,
+            _ => return Ok(()),
+        };
+        let mut timeline = Timeline::new(span.start, span.end);
+        self.context.ask(self.device, span.start, span.end.unwrap_or(timeline.ahead)).await?;
         let streamed = loop {
             if span.end.is_some_and(|end| self.context.now() >= end) {
                 break false;
@@ -117,6 +129,7 @@ impl Watch<'_> {
                 Some(asked) => asked,
                 None => self.ask(span.end).await?,
             };
+            timeline.heed(self.context.now());
             let connection = match asked {
                 Asked::Given(play) => self.connect(&play, &mut timeline).await?,
                 Asked::Ended(ended) => Connection::without(ended),
@@ -148,6 +161,10 @@ impl Watch<'_> {
                 code,
                 detail: Some(why),
             };
+            if connection.bytes > 0 {
+                // The ledger was told that it is being recorded.
+                self.mark(&mut timeline).await?;
+            }
             self.missed(&mut timeline, attempt, retry).await?;
             if !self.pause(&mut timeline, retry).await? {
                 break false;
@@ -167,7 +184,7 @@ impl Watch<'_> {
         let now = self.context.now();
         timeline.look_ahead(now);
         let why = attempt.detail.clone().unwrap_or_default();
-        let outage = Outage { up_to: timeline.ahead, outcome: attempt.outcome.clone(), why: why.clone() };
+        let outage = Outage { up_to: timeline.ahead, outcome: attempt.outcome.clone(), code: attempt.code };
         if self.outage.as_ref() == Some(&outage) {
             return Ok(());
         }
@@ -199,13 +216,13 @@ impl Watch<'_> {
             }
             // A mark has passed.
             timeline.look_ahead(context.now());
-            self.mark(timeline, timeline.ahead).await?;
+            self.mark(timeline).await?;
         }
     }
 
-    /// Says up to `end` what is the matter with what does not come.
-    async fn mark(&self, timeline: &mut Timeline, end: UtcSecond) -> Result<(), Failure> {
-        let Some(range) = TimeRange::new(timeline.told, end) else { return Ok(()) };
+    /// Says of what was asked for of the near future, and of what came before it, why it does not come.
+    async fn mark(&self, timeline: &mut Timeline) -> Result<(), Failure> {
+        let Some(range) = TimeRange::new(timeline.told, timeline.ahead) else { return Ok(()) };
         self.context.ask(self.device, range.start(), range.end()).await?;
         let cause = self.outage.as_ref().and_then(|outage| outage.outcome.cause()).unwrap_or(Cause::LiveInterrupted);
         let now = self.context.now();
@@ -218,9 +235,12 @@ impl Watch<'_> {
     async fn finish(&mut self, timeline: &mut Timeline, streamed: bool) -> Result<(), Failure> {
         let now = self.context.now();
         let now = timeline.until.map_or(now, |until| now.min(until));
+        // A stream that hung for a while before the end did not come all the same.
+        let streamed = streamed && now - timeline.told <= JUST_NOW;
         let from = if streamed { timeline.told } else { timeline.told.max(now) };
         if !streamed {
-            self.mark(timeline, now).await?;
+            timeline.look_ahead(now);
+            self.mark(timeline).await?;
         }
         let rest = TimeRange::new(from, timeline.until.unwrap_or(timeline.ahead));
         self.outage = None;

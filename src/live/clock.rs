@@ -15,9 +15,4 @@ impl PlatformClock {
     pub(super) fn now(&self) -> Instant {
         Instant::from_millis(self.clock.now().as_millis().saturating_add(self.offset.unwrap_or(0)))
     }
-
-    /// The same with this machine's clock read again.
-    pub(super) fn set_again(self) -> Self {
-        Self { clock: self.clock.set_again(), ..self }
-    }
 }

@@ -69,6 +69,9 @@ async fn follow(context: &Context, mut stream: MediaStream, pieces: &mut Pieces<
         if latest.is_some_and(|media| pieces.is_over(media)) {
             return Ok(Ended::Over);
         }
+        if latest.is_some_and(|media| pieces.waits_in_vain(media)) {
+            return Ok(Ended::interrupted("no keyframe came, with which a new file could begin"));
+        }
         if let Err(error) = cut {
             return Ok(Ended::interrupted(error.to_string()));
         }

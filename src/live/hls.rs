@@ -76,14 +76,14 @@ impl Stream<'_> {
     async fn record(&mut self, pieces: &mut Pieces<'_>) -> End {
         let mut news = Instant::now();
         loop {
-            let asked = self.context.now_exactly();
+            let asked = self.context.tools.clock.now();
             let polled = match self.poll().await {
                 Ok(polled) => polled,
                 Err(end) => return end,
             };
             let next = match polled {
                 Ok(polled) => {
-                    match self.take(&polled, pieces).await {
+                    match self.take(&polled, pieces, news).await {
                         Ok(true) => news = Instant::now(),
                         Ok(false) => {}
                         Err(end) => return end,
@@ -107,7 +107,8 @@ impl Stream<'_> {
             if news.elapsed() >= stall {
                 return interrupted(format!("nothing new came that could be used for {} s", stall.as_secs_f64()));
             }
-            if !self.context.wait_until(asked + next).await {
+            let took = self.context.tools.clock.now().since(asked);
+            if !self.context.wait(next.saturating_sub(took)).await {
                 return End::Ended(Ended::Stopped);
             }
         }
@@ -155,11 +156,14 @@ impl Stream<'_> {
     }
 
     /// Takes what is new. Says whether anything of it was of use.
-    async fn take(&mut self, polled: &Polled, pieces: &mut Pieces<'_>) -> Result<bool, End> {
+    async fn take(&mut self, polled: &Polled, pieces: &mut Pieces<'_>, news: Instant) -> Result<bool, End> {
         let arrival = pieces.now();
         let mut taken = false;
         // What the playlist names behind each segment, in milliseconds: so much earlier that segment was there.
         let mut behind: i64 = polled.segments.iter().map(|segment| segment.milliseconds).sum();
+        // The playlist is looked at about as often as its longest segment lasts.
+        let longest = polled.segments.iter().map(|segment| segment.milliseconds).max().unwrap_or(0);
+        let step = longest.max(i64::try_from(polled.next_poll.as_millis()).unwrap_or(0));
         for segment in &polled.segments {
             behind -= segment.milliseconds;
             let there = instant::Instant::from_millis(arrival.as_millis() - behind);
@@ -173,6 +177,9 @@ impl Stream<'_> {
             }
             let Some(found) = self.fetch(segment).await? else {
                 self.broken = true;
+                if !taken && news.elapsed() >= self.context.job.stall {
+                    return Ok(false);
+                }
                 continue;
             };
             let leaps = self.broken
@@ -194,9 +201,9 @@ impl Stream<'_> {
                     (.., true) => Seam::Changed,
                     _ => Seam::Mark,
                 };
-                let (container, step) = (found.container, segment.milliseconds);
+                let container = found.container;
                 // Its first picture was there as long before its end as it lasts.
-                let arrival = instant::Instant::from_millis(there.as_millis() - step);
+                let arrival = instant::Instant::from_millis(there.as_millis() - segment.milliseconds);
                 pieces.begin(Begin { container, arrival, media: begins, seam, before: None, step })?;
                 if let Some((_, map)) = self.map.as_ref().filter(|_| container == Container::Mp4) {
                     pieces.append(map)?;
@@ -267,7 +274,7 @@ impl Stream<'_> {
                 tracing::warn!("the {what} of a live stream did not come: {error}");
                 return Ok(None);
             }
-            if !self.context.wait_until(self.context.now_exactly() + RETRY_PAUSE).await {
+            if !self.context.wait(RETRY_PAUSE).await {
                 return Err(End::Ended(Ended::Stopped));
             }
         }

@@ -31,6 +31,13 @@ const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 /// By how much the time of a stream's first picture may be told anew before its staging file's name follows, in milliseconds.
 const RENAME_FROM: u64 = 250;
 
+/// What a measurement of the platform's clock may be wrong by, in seconds.
+const CLOCKS_DIFFER: i64 = 5;
+
+/// How long after a mark a keyframe is waited for, in milliseconds. There are cameras that send hardly any, but each begins a
+/// stream with one.
+const KEYFRAME_PATIENCE: i64 = 60_000;
+
 /// How far one camera's recording has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeline {
@@ -59,6 +66,13 @@ impl Timeline {
     fn next_ahead(&self, now: UtcSecond) -> UtcSecond {
         let mark = next_mark(now.max(self.covered));
         self.until.map_or(mark, |until| mark.min(until))
+    }
+
+    /// Keeps to a clock that turned out to be behind: nothing that is still to come is covered.
+    pub(super) fn heed(&mut self, now: UtcSecond) {
+        if self.covered > now + CLOCKS_DIFFER {
+            (self.covered, self.told) = (now, self.told.min(now));
+        }
     }
 
     /// Whether the near future that was asked for is over, and more is to come.
@@ -276,6 +290,11 @@ impl<'a> Pieces<'a> {
         Some(clock.media_at(self.mark?))
     }
 
+    /// Whether a cut has been due for longer than anybody should have to wait for a keyframe.
+    pub(super) fn waits_in_vain(&self, media: i64) -> bool {
+        self.next_cut().is_some_and(|due| media.saturating_sub(due) >= KEYFRAME_PATIENCE)
+    }
+
     /// Whether the stream has come to the end of what is asked for.
     pub(super) fn is_over(&self, media: i64) -> bool {
         let shows = self.clock.map(|clock| clock.time_of(media).to_utc_second());
@@ -312,7 +331,7 @@ impl<'a> Pieces<'a> {
         let footage = examined.media.media_milliseconds;
         let begins = clock.time_of(open.begins);
         let start = open.joined.unwrap_or_else(|| live_clock::ceil(begins)).max(self.timeline.covered);
-        if goes_on && end.is_some() {
+        if goes_on && end.is_some() && !clock.is_late() {
             clock.follow();
         }
         let seam = clock.time_of(end.unwrap_or_else(|| open.begins.saturating_add(footage))).to_utc_second();

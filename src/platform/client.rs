@@ -188,12 +188,21 @@ pub struct Client {
     logging_in: Mutex<()>,
 }
 
+/// How far the platform's clock was ahead of this machine's when it said its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeasuredOffset {
+    /// In whole milliseconds; negative when it was behind.
+    pub ahead: TimeDelta,
+    /// Which measurement it is, from 1: so that an old one is not taken for a new one.
+    pub number: u64,
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// What the platform's clock is ahead of ours, learned when a call was refused because of it.
     clock_offset: TimeDelta,
     /// The same as the latest answer showed it.
-    measured_offset: Option<TimeDelta>,
+    measured: Option<MeasuredOffset>,
     token: Option<Token>,
 }
 
@@ -257,8 +266,8 @@ impl Client {
 
     /// What the platform's clock was ahead of this machine's in the latest answer that said its time, a refusal too; nothing
     /// before the first. Right to half of the time that the answer took, in whole milliseconds. Calls are not signed with it.
-    pub async fn measured_offset(&self) -> Option<TimeDelta> {
-        self.state.lock().await.measured_offset
+    pub async fn measured_offset(&self) -> Option<MeasuredOffset> {
+        self.state.lock().await.measured
     }
 
     /// Asks for one recording: its URL. `start` and `end` are labels in [`Account::time_zone`], ten minutes apart at most.
@@ -402,7 +411,9 @@ impl Client {
         tracing::debug!(method, status, code = answer.stat.code, milliseconds, bytes = body.len(), "called");
         let systime = answer.stat.systime.and_then(platform_time);
         if let Some(systime) = systime {
-            self.state.lock().await.measured_offset = Some(offset(systime, sent, took));
+            let mut state = self.state.lock().await;
+            let number = state.measured.map_or(0, |measured| measured.number) + 1;
+            state.measured = Some(MeasuredOffset { ahead: offset(systime, sent, took), number });
         }
         match answer.stat.code {
             Some(0) => Ok(answer),
@@ -463,10 +474,12 @@ impl Client {
     }
 }
 
-/// `stat.systime` as a time; nothing beyond the years 1970 to 9999, which no clock shows and nothing could be reckoned with.
+/// `stat.systime` as a time; nothing beyond the years 2020 to 9999: a clock that has lost the time shows none, and one in seconds
+/// an early one.
 fn platform_time(milliseconds: i64) -> Option<DateTime<Utc>> {
+    const YEAR_2020: i64 = 1_577_836_800_000;
     const YEAR_10000: i64 = 253_402_300_800_000;
-    (0..YEAR_10000).contains(&milliseconds).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
+    (YEAR_2020..YEAR_10000).contains(&milliseconds).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
 }
 
 /// What the platform's clock is ahead of ours, when it said `systime` in the answer to what was `sent` and `took` so long:

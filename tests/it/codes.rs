@@ -200,7 +200,7 @@ async fn every_answer_measures_how_far_the_platforms_clock_is_ahead() {
         for (refused, options) in answers {
             let called = client.start_play(device(1), options).await;
             assert_eq!(called.err().and_then(|error| error.code()), refused);
-            let measured = client.measured_offset().await.map(|offset| offset.num_milliseconds());
+            let measured = client.measured_offset().await.map(|offset| offset.ahead.num_milliseconds());
             assert_eq!(measured.is_none(), refused == Some(Code::Http(502)), "{refused:?}");
             // However slow the call was, it ended within the time that a call may take.
             assert!(

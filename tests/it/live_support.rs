@@ -69,7 +69,7 @@ pub fn tools(place: &Place) -> (LiveTools, mpsc::UnboundedReceiver<Event>) {
 
 /// To record these cameras, up to `end` or for ever.
 pub fn job(cameras: &[i64], end: Option<UtcSecond>) -> LiveJob {
-    let camera = Camera { zone: Shanghai, secondary: false, hours: Vec::new(), until: end };
+    let camera = Camera { zone: Shanghai, secondary: false, hours: Vec::new(), until: end, until_is_relative: false };
     LiveJob {
         what: "a test".to_owned(),
         cameras: cameras.iter().map(|&number| (device(number), camera.clone())).collect(),

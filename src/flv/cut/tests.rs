@@ -178,9 +178,6 @@ fn a_leap_of_the_pictures_clock_is_a_hole_unless_pictures_are_always_so_rare() {
     // The first picture at 0, the next by the camera's uptime.
     let late: Vec<Tag> = [0, 86_400_000, 86_400_200].map(|at| Tag::video(at, true, &[1])).to_vec();
     assert_eq!(seams(&file(&late), &[]).0, [(0, Seam::First), (86_400_000, Seam::Hole)]);
-    // No keyframe but the first.
-    let intra: Vec<Tag> = (0..700).map(|n| Tag::video(n * 200, n == 0, &[1])).collect();
-    assert_eq!(seams(&file(&intra), &[30_000]).0, [(0, Seam::First), (90_000, Seam::Mark)]);
 }
 
 /// Where pieces begin and how they follow one another, with the cutter as it is then.
@@ -307,8 +304,7 @@ proptest! {
             let begins_one = tag.is_keyframe() || is_main && !is_picture;
             let opens = tag.is_frame() || tag.kind == Kind::Script && tag.body != METADATA;
             let now = if tag.is_frame() { time(tag) } else { 0 };
-            let wait = if begins_one { 0 } else { 60_000 };
-            let mut due = is_main && left.iter().any(|mark| *mark + wait <= now);
+            let mut due = begins_one && left.iter().any(|mark| *mark <= now);
             if is_main {
                 let step = main.replace(now).map(|before| now - before);
                 let least = usual.map_or(20_000, |usual: i64| 2_000.max(4 * usual));
