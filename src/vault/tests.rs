@@ -131,3 +131,31 @@ fn free_space_is_told_of_an_archive_that_is_not_there_yet() {
     assert!(Vault::free_bytes_at(Path::new("no-such-folder-here")).unwrap() > 0);
     assert!(!folder.path().join("not").exists());
 }
+
+/// Two pieces of a live stream may begin in the same millisecond.
+#[test]
+fn a_live_staging_file_is_never_opened_twice_nor_replaced_and_outlives_its_process() {
+    let (_folder, vault) = vault();
+    let start = crate::instant::Instant::from_millis(1_795_136_400_123);
+    let container = crate::recording::Container::MpegTs;
+    let one = LivePiece { device: device(), start, clock_offset: Some(-40), number: 0, container };
+    let other = LivePiece { number: 1, ..one };
+    let mut first = vault.stage_live(&one).unwrap();
+    first.append(b"the first").unwrap();
+    assert!(vault.stage_live(&one).is_err());
+    let mut second = vault.stage_live(&other).unwrap();
+    assert!(second.rename_live(&one).is_err());
+    let moved = LivePiece { start: start + std::time::Duration::from_secs(1), ..other };
+    second.rename_live(&moved).unwrap();
+    first.flush().unwrap();
+    drop((first, second));
+    assert_eq!(vault.sweep().unwrap(), 0, "a run from the NVRs leaves them alone");
+    assert_eq!(vault.live_pieces().unwrap(), [one, moved]);
+    let mut left = vault.reopen_live(&one).unwrap();
+    assert_eq!(left.bytes(), 9);
+    left.truncate(3).unwrap();
+    let published = left.publish(FINAL).unwrap();
+    assert_eq!((published.bytes, published.blake3), (3, hash(b"the")));
+    vault.reopen_live(&moved).unwrap().discard().unwrap();
+    assert_eq!(vault.live_pieces().unwrap(), []);
+}

@@ -39,8 +39,9 @@ async fn recordings_are_dated_by_the_platforms_clock_and_say_how_far_it_is_ahead
     let mut job = LiveJob { stall: PATIENCE, ..job(&[1], Some(until)) };
     job.cameras.get_mut(&device(1)).expect("it is the one").until_is_relative = true;
     let summary = execute(job, tools).await.expect("it ends");
-    let end = asked(&place, 1).await.end();
-    assert!((89..=91).contains(&(end - until)), "{end}");
+    let asked = asked(&place, 1).await;
+    let end = asked.end();
+    assert!((89..=91).contains(&(end - until)) && (3..=5).contains(&asked.seconds()), "{asked}");
     let pieces = place.recordings(&[1]).await;
     let last = pieces.last().expect("something was recorded");
     assert_eq!(last.range.end(), end);
