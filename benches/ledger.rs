@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use archive::device::DeviceId;
 use archive::ledger::Ledger;
 use archive::outcome::{Attempt, Class, Code, Outcome};
-use archive::recording::{AudioCodec, ContentHash, MediaFacts, Recording, Source, VideoCodec};
+use archive::recording::{AudioCodec, Container, ContentHash, MediaFacts, Recording, Source, VideoCodec};
 use archive::report::{GapQuery, RunId, RunStart};
 use archive::time_range::{GRID_SECONDS, TimeRange, UtcSecond};
+use archive::vault::name::{self, Named};
 use archive::window::Window;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use rand::{RngExt, SeedableRng};
@@ -129,14 +130,21 @@ async fn windows(path: &Path, figures: &mut Figures) -> Result<(), Failure> {
     figures.push(("windows-together", together.len() as f64 / begun.elapsed().as_secs_f64(), "1/s"));
 
     drop(ledger);
-    let bytes = std::fs::metadata(path)?.len() as f64;
-    figures.push(("bytes-per-window", bytes / all.len() as f64, "B"));
-    let shell = rusqlite::Connection::open(path)?;
-    shell.execute_batch("DELETE FROM attempt; VACUUM;")?;
-    drop(shell);
-    let bytes = std::fs::metadata(path)?.len() as f64;
-    figures.push(("bytes-per-window-without-attempts", bytes / all.len() as f64, "B"));
+    figures.push(("bytes-per-window", used_bytes(path)? / all.len() as f64, "B"));
+    let ledger = Ledger::open(path)?;
+    let begun = Instant::now();
+    let folded = ledger.fold_attempts(UtcSecond::new(YEAR + 367 * 86_400)).await?;
+    figures.push(("folded-attempts", folded as f64 / begun.elapsed().as_secs_f64(), "1/s"));
+    drop(ledger);
+    figures.push(("bytes-per-window-folded", used_bytes(path)? / all.len() as f64, "B"));
     Ok(())
+}
+
+/// The pages of the file that hold anything; the others are used again.
+fn used_bytes(path: &Path) -> Result<f64, Failure> {
+    let shell = rusqlite::Connection::open(path)?;
+    let number = |name: &str| shell.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    Ok(((number("page_count")? - number("freelist_count")?) * number("page_size")?) as f64)
 }
 
 async fn begin(ledger: &Ledger) -> Result<RunId, Failure> {
@@ -169,12 +177,11 @@ fn whole() -> Attempt {
 
 fn recording(device: DeviceId, first: i64, end: i64) -> Recording {
     let range = windows_range(first, end);
-    let day = range.start().to_datetime().format("%Y-%m-%d");
-    let time = range.start().to_datetime().format("%H-%M-%S");
+    let named = Named { device, range, source: Source::Nvr, container: Container::Flv };
     Recording {
         device,
         range,
-        path: format!("store 17/{device}/{day}/{time}+0800_{}s.flv", range.seconds()),
+        path: name::recording(&named, chrono_tz::Asia::Shanghai),
         bytes: 150_000_000,
         blake3: ContentHash(*blake3::hash(range.to_string().as_bytes()).as_bytes()),
         media: MediaFacts {

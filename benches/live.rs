@@ -173,6 +173,7 @@ fn job(cameras: i64, hours: i64) -> LiveJob {
         tolerance_seconds: 5,
         stall: PATIENCE,
         min_free: 0,
+        keep_attempts: Duration::from_secs(90 * 86_400),
         seed: 1,
     }
 }

@@ -7,6 +7,7 @@
 //! One thread writes ([`writer`]); requests that wait together share a transaction and its fsync, and each is answered
 //! once that is on disk. Reading goes on beside it, in this process and in others. The ledger never reads a clock.
 
+mod attempts;
 mod changes;
 mod devices;
 mod error;
@@ -171,6 +172,23 @@ impl Ledger {
         self.read(move |connection| limits::nights(connection, runs)).await
     }
 
+    // Attempts that are old.
+
+    /// Folds away attempts that began before `before`: their rows are deleted, and their sums kept by day, device and
+    /// outcome. Takes a few seconds at most, in steps between which others write, and leaves to the next call what it did not
+    /// come to. The newest attempt stays. Returns how many are gone.
+    pub async fn fold_attempts(&self, before: UtcSecond) -> Result<u64, LedgerError> {
+        let (mut folded, mut after) = (0, 0);
+        for _step in 0..attempts::FOLD_STEPS {
+            let step = self.write(move |connection| attempts::fold(connection, after, before)).await?;
+            folded += step.attempts as u64;
+            // They are almost in the order of their time, so where none is old, what follows is younger still.
+            let (1.., Some(last)) = (step.attempts, step.last) else { break };
+            after = last;
+        }
+        Ok(folded)
+    }
+
     // What is asked for, archived and missing.
 
     /// Adds asked-for time. What of it is neither archived nor asked for already becomes missing, not tried.
@@ -281,9 +299,10 @@ impl Ledger {
         self.read(move |connection| queries::totals(connection, &devices, within)).await
     }
 
-    /// How downloads went among the newest `attempts`, per device that has any.
+    /// How downloads went among the newest `attempts`, per device that has any. Of what was folded away, a day of a device
+    /// counts as a whole.
     pub async fn history(&self, attempts: u32) -> Result<Vec<DeviceHistory>, LedgerError> {
-        self.read(move |connection| queries::history(connection, attempts)).await
+        self.read(move |connection| attempts::history(connection, attempts)).await
     }
 
     async fn write<T, W>(&self, work: W) -> Result<T, LedgerError>

@@ -67,6 +67,8 @@ pub struct LiveJob {
     pub stall: Duration,
     /// Bytes that must stay free on the archive's disk.
     pub min_free: u64,
+    /// How long the ledger keeps attempts one by one.
+    pub keep_attempts: Duration,
     /// What the delays' randomness starts from.
     pub seed: u64,
 }
@@ -176,10 +178,13 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
         Ok(stopped) => stopped.clone(),
         Err(error) => Some(StopReason::Broken(error.to_string())),
     };
-    let closed = context.close(begun, stopped, worked.is_ok()).await;
+    let (ledger, keep) = (&context.tools.ledger, context.job.keep_attempts);
+    let folded = crate::run::fold_old_attempts(ledger, context.now(), keep, stopped.as_ref()).await;
+    let closed = context.close(begun, stopped, worked.is_ok() && folded.is_ok()).await;
     // What went wrong first is what a person must hear of.
     worked?;
     cleared?;
+    folded?;
     closed
 }
 

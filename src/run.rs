@@ -11,6 +11,7 @@ pub mod planning;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -31,7 +32,7 @@ use crate::plan::{Plan, Request};
 use crate::recording::Source;
 use crate::report::{Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
-use crate::time_range::TimeRange;
+use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Vault, VaultError};
 use crate::window::Window;
 use thiserror::Error;
@@ -61,6 +62,8 @@ pub struct Job {
     pub tolerance_seconds: i64,
     /// Bytes that must stay free on the archive's disk.
     pub min_free: u64,
+    /// How long the ledger keeps attempts one by one.
+    pub keep_attempts: Duration,
     /// What the scheduler's randomness starts from.
     pub seed: u64,
 }
@@ -135,6 +138,10 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
         }
     };
     let worked = run.work(begun.recover).await;
+    let worked = match worked {
+        Ok(()) => run.fold_old_attempts().await,
+        failed => failed,
+    };
     let closed = run.close(worked.is_ok()).await;
     drop(hold);
     // What went wrong first is what a person must hear of.
@@ -426,6 +433,15 @@ impl Run {
         }
     }
 
+    /// At the end, when nobody waits for it: unless somebody asked for the end.
+    async fn fold_old_attempts(&self) -> Result<(), RunError> {
+        if self.signalled {
+            return Ok(());
+        }
+        let now = self.clock.now().to_utc_second();
+        fold_old_attempts(&self.tools.ledger, now, self.job.keep_attempts, self.stopped.as_ref()).await
+    }
+
     /// Sums up, and lets go of the ledger.
     async fn close(&self, worked: bool) -> Result<Summary, RunError> {
         let summary = self.summary().await?;
@@ -524,6 +540,20 @@ pub(crate) fn check_free_space(vault: &Vault, min_free: u64) -> Result<(), StopR
     Err(StopReason::DiskFull(format!(
         "{root} has {free} MiB free, and archive.min_free is {wanted} MiB: free some space, or lower min_free"
     )))
+}
+
+/// Folds away the attempts that are older than `keep`, unless the run ended because its archive's disk is full or fails.
+pub(crate) async fn fold_old_attempts(
+    ledger: &Ledger,
+    now: UtcSecond,
+    keep: Duration,
+    stopped: Option<&StopReason>,
+) -> Result<(), RunError> {
+    if matches!(stopped, Some(StopReason::DiskFull(_) | StopReason::Broken(_))) {
+        return Ok(());
+    }
+    ledger.fold_attempts(now - i64::try_from(keep.as_secs()).unwrap_or(i64::MAX)).await?;
+    Ok(())
 }
 
 /// Why a run ends whose archive fails.

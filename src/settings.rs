@@ -123,6 +123,8 @@ pub struct ArchiveSettings {
     pub first_byte_timeout: Duration,
     /// The most bytes per second over all streams, by the devices' local time. Default: no ceiling.
     pub bandwidth: Ceilings,
+    /// How long the ledger keeps attempts one by one; of older ones it keeps sums. Default: 90 days.
+    pub keep_attempts: Duration,
     /// The devices' local time, unless a job says otherwise. Default: Asia/Shanghai.
     pub time_zone: Tz,
     /// Whether anybody said so. If not, what the ledger knows of a device comes before the default.

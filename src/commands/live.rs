@@ -153,6 +153,7 @@ async fn record(
         tolerance_seconds: context::tolerance_seconds(settings),
         stall: live::STALL,
         min_free: settings.archive.min_free,
+        keep_attempts: settings.archive.keep_attempts,
         seed: work::seed(),
     };
     let clock = WallClock::start();

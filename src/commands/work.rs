@@ -86,6 +86,7 @@ fn job(settings: &Settings, requests: Requests, nvrs: NvrMap) -> Job {
         stated_nvrs: settings.nvr_map(),
         tolerance_seconds: context::tolerance_seconds(settings),
         min_free: settings.archive.min_free,
+        keep_attempts: settings.archive.keep_attempts,
         seed: seed(),
     }
 }

@@ -7,10 +7,10 @@ use rusqlite::{Connection, params};
 use super::error::{Fault, LedgerError};
 use super::lock::host_name;
 use super::ranges::{Merged, range};
-use super::{devices, media, missing};
+use super::{attempts, devices, media, missing};
 use crate::device::DeviceId;
 use crate::outcome::Attempt;
-use crate::recording::Recording;
+use crate::recording::{Recording, Source};
 use crate::report::{BegunRun, RunEnd, RunId, RunStart};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Window};
@@ -92,7 +92,7 @@ pub(super) fn record_archived(
         rest.map_or(recording.range.end(), |(rest, _)| rest.end().max(recording.range.end())),
     );
     let window = Window { device: recording.device, range: whole.unwrap_or(recording.range) };
-    add_attempt(connection, run, &window, attempt)?;
+    attempts::add(connection, run, &window, attempt)?;
     if let Some((rest, cause)) = rest {
         missing::note_attempt(connection, recording.device, rest, cause, attempt)?;
     }
@@ -105,7 +105,7 @@ pub(super) fn record_missed(
     window: &Window,
     attempt: &Attempt,
 ) -> Result<(), Fault> {
-    add_attempt(connection, run, window, attempt)?;
+    attempts::add(connection, run, window, attempt)?;
     match attempt.outcome.cause() {
         Some(cause) => missing::note_attempt(connection, window.device, window.range, cause, attempt),
         None => Ok(()),
@@ -137,24 +137,27 @@ pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> R
     devices::have(connection, device)?;
     refuse_overlap(connection, recording)?;
     let (folder, name) = media::split_path(&recording.path);
+    let told = media::told_by_name(recording, name);
     connection
         .prepare_cached(
-            "INSERT INTO recording (device, start, end, folder, name, bytes, blake3, format, media_milliseconds,
-                 first_timestamp, source, clock_offset, archived_at, note)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            "INSERT INTO recording (device, start, seconds, folder, quarters, container, own_name, bytes, blake3, format,
+                 media_milliseconds, first_timestamp, live, clock_offset, archived_at, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             device.get(),
             range.start().get(),
-            range.end().get(),
+            range.seconds(),
             media::folder(connection, folder)?,
-            name,
+            told.map(|told| told.quarters),
+            told.map(|told| told.container),
+            told.is_none().then_some(name),
             stored(recording.bytes),
             recording.blake3.0,
             media::format(connection, &recording.media)?,
             recording.media.media_milliseconds,
             recording.media.first_timestamp,
-            recording.source.as_str(),
+            recording.source == Source::Live,
             recording.clock_offset,
             recording.archived_at.get(),
             (!recording.note.is_empty()).then_some(&recording.note),
@@ -164,43 +167,20 @@ pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> R
 }
 
 fn refuse_overlap(connection: &Connection, new: &Recording) -> Result<(), Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT r.start, r.end, f.path || r.name FROM recording AS r JOIN folder AS f ON f.folder = r.folder
-         WHERE r.device = ?1 AND r.start < ?3 ORDER BY r.start DESC LIMIT 1",
-    )?;
+    let (device, from, to) = (new.device.get(), new.range.start().get(), new.range.end().get());
     // OK to look at one row only: no two overlap, so the last one that starts before the new one's end ends last.
-    let mut rows = statement.query(params![new.device.get(), new.range.start().get(), new.range.end().get()])?;
+    let last = "SELECT max(start) FROM recording WHERE device = ?1 AND start < ?3";
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT r.start, r.end, f.path || r.name FROM recording AS r JOIN folder AS f ON f.folder = r.folder
+         WHERE r.device = ?1 AND r.start = ({last}) AND r.end > ?2"
+    ))?;
+    let mut rows = statement.query(params![device, from, to])?;
     let Some(row) = rows.next()? else { return Ok(()) };
-    let held_range = range(row, 0)?;
-    if !held_range.overlaps(&new.range) {
-        return Ok(());
-    }
-    Err(LedgerError::Overlap { refused: Box::new(new.clone()), held_range, held_path: row.get(2)? }.into())
-}
-
-fn add_attempt(connection: &Connection, run: RunId, window: &Window, attempt: &Attempt) -> Result<(), Fault> {
-    devices::have(connection, window.device)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO attempt (run, device, start, end, started, milliseconds, bytes, outcome, code, detail)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            run.get(),
-            window.device.get(),
-            window.range.start().get(),
-            window.range.end().get(),
-            attempt.started.get(),
-            stored(attempt.milliseconds),
-            stored(attempt.bytes),
-            attempt.outcome.as_str(),
-            attempt.code.map(|code| code.to_string()),
-            attempt.detail.as_ref().map(ToString::to_string),
-        ])?;
-    Ok(())
+    let (held_range, held_path) = (range(row, 0)?, row.get(2)?);
+    Err(LedgerError::Overlap { refused: Box::new(new.clone()), held_range, held_path }.into())
 }
 
 /// SQLite's integers are signed; no count, size or duration comes near their end.
-fn stored(number: u64) -> i64 {
+pub(super) fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,13 +1,51 @@
-//! How recordings are stored narrowly: folders and stream formats are written once and referred to.
+//! How recordings are stored narrowly: folders and stream formats are written once and referred to, and of a name only what
+//! its row does not tell.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::Fault;
-use crate::recording::{AudioCodec, MediaFacts, VideoCodec};
+use crate::recording::{AudioCodec, Container, MediaFacts, Recording, Source, VideoCodec};
+use crate::time_range::ALL_TIME;
 
 /// The folder, with its closing slash, and the name in it.
 pub(super) fn split_path(path: &str) -> (&str, &str) {
     path.split_at(path.rfind('/').map_or(0, |slash| slash + 1))
+}
+
+/// By their numbers in the ledger, which are migration V8's.
+const CONTAINERS: [(u8, Container); 3] = [(0, Container::Flv), (1, Container::MpegTs), (2, Container::Mp4)];
+
+/// What a name says that the recording's row does not. Migration V8 makes the name of it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The local time's offset, in quarters of an hour east of UTC.
+    pub(super) quarters: i64,
+    /// The container's number among [`CONTAINERS`].
+    pub(super) container: u8,
+}
+
+/// Takes a name apart; nothing when the same one would not be made of the parts, so that it must be kept as it is.
+pub(super) fn told_by_name(recording: &Recording, name: &str) -> Option<Told> {
+    const LABEL: &str = "20261120T090000";
+    let (stem, extension) = name.rsplit_once('.')?;
+    let label = stem.strip_prefix(&format!("{}_", recording.device))?;
+    let offset = label.get(LABEL.len()..LABEL.len() + "+0800".len())?;
+    let number = |digits: std::ops::Range<usize>| offset.get(digits)?.parse::<i64>().ok();
+    let quarters = number(1..3)? * 4 + number(3..5)? / 15;
+    let quarters = if offset.starts_with('-') { -quarters } else { quarters };
+    let (container, _) = CONTAINERS.into_iter().find(|(_, container)| container.extension() == extension)?;
+    (name_of(recording, quarters, extension)? == name).then_some(Told { quarters, container })
+}
+
+/// The name that the ledger makes of a row and these; nothing for years that SQLite and this program write differently.
+fn name_of(recording: &Recording, quarters: i64, extension: &str) -> Option<String> {
+    let local = Some(recording.range.start() + quarters * 900).filter(|&local| ALL_TIME.contains(local))?;
+    let local = local.to_datetime().format("%Y%m%dT%H%M%S");
+    let sign = if quarters < 0 { '-' } else { '+' };
+    let (hours, minutes) = (quarters.abs() / 4, quarters.abs() % 4 * 15);
+    let (device, seconds) = (recording.device, recording.range.seconds());
+    let live = if recording.source == Source::Live { "_live" } else { "" };
+    Some(format!("{device}_{local}{sign}{hours:02}{minutes:02}_{seconds}s{live}.{extension}"))
 }
 
 /// The number of a folder, which gets one if it has none.

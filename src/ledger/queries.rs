@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::error::Fault;
 use super::media;
@@ -12,7 +12,7 @@ use super::ranges::{Merged, range};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
 use crate::recording::{ContentHash, MediaFacts, Recording, Source};
-use crate::report::{CoverageDay, DeviceHistory, Gap, GapQuery, RunCounts, RunId, RunRow, Totals};
+use crate::report::{CoverageDay, Gap, GapQuery, RunCounts, RunId, RunRow, Totals};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::Missing;
 
@@ -220,30 +220,6 @@ fn read_source(text: &str) -> Result<Source, Fault> {
         .ok_or_else(|| Fault::BadValue(format!("{text:?} is no source of a recording")))
 }
 
-pub(super) fn history(connection: &Connection, attempts: u32) -> Result<Vec<DeviceHistory>, Fault> {
-    let newest: Option<i64> =
-        connection.query_row("SELECT max(attempt) FROM attempt", [], |row| row.get(0)).optional()?.flatten();
-    let mut statement = connection.prepare_cached(
-        "SELECT a.device, d.nvr, count(*), sum(end - start), 1.0 * sum(bytes) / sum(end - start),
-             sum(milliseconds) / 1000.0 / sum(end - start)
-         FROM attempt AS a JOIN device AS d ON d.device = a.device
-         WHERE attempt > ?1 AND outcome = 'archived' GROUP BY a.device ORDER BY a.device",
-    )?;
-    let mut rows = statement.query([newest.unwrap_or(0) - i64::from(attempts)])?;
-    let mut history = Vec::new();
-    while let Some(row) = rows.next()? {
-        history.push(DeviceHistory {
-            device: device(row, 0)?,
-            nvr: nvr(row, 1)?,
-            attempts: unsigned(row, 2)?,
-            footage_seconds: row.get(3)?,
-            bytes_per_second: row.get(4)?,
-            seconds_per_second: row.get(5)?,
-        });
-    }
-    Ok(history)
-}
-
 /// Runs `select` for the devices, or for all, and hands over row by row.
 fn each_row(
     connection: &Connection,
@@ -275,7 +251,7 @@ pub(super) fn device(row: &Row<'_>, column: usize) -> Result<DeviceId, Fault> {
     DeviceId::new(number).ok_or_else(|| Fault::BadValue(format!("{number} is no device")))
 }
 
-fn nvr(row: &Row<'_>, column: usize) -> Result<Option<NvrId>, Fault> {
+pub(super) fn nvr(row: &Row<'_>, column: usize) -> Result<Option<NvrId>, Fault> {
     Ok(row.get::<_, Option<String>>(column)?.as_deref().map(NvrId::new))
 }
 
@@ -283,7 +259,7 @@ pub(super) fn second(row: &Row<'_>, column: usize) -> Result<Option<UtcSecond>, 
     Ok(row.get::<_, Option<i64>>(column)?.map(UtcSecond::new))
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| Fault::BadValue(format!("{number} counts something")))
 }

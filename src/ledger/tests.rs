@@ -1,6 +1,7 @@
 //! Tests of the ledger as its callers see it.
 
 mod model;
+mod narrow;
 mod opening;
 mod queries;
 

@@ -220,6 +220,7 @@ fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
         tolerance: reader.read(here, "tolerance", values::below_a_minute).unwrap_or(seconds(5)),
         stall_timeout: reader.read(here, "stall_timeout", values::positive_duration).unwrap_or(seconds(30)),
         first_byte_timeout: reader.read(here, "first_byte_timeout", values::positive_duration).unwrap_or(seconds(60)),
+        keep_attempts: reader.read(here, "keep_attempts", values::duration).unwrap_or(seconds(90 * 86_400)),
         bandwidth: read_bandwidth(reader, here, time_zone.unwrap_or(ZONE)),
         time_zone: time_zone.unwrap_or(ZONE),
         time_zone_is_stated: time_zone.is_some(),

@@ -281,13 +281,26 @@ async fn an_older_ledger_is_brought_up_to_date_by_a_run() {
     let ledger = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
     ledger
         .execute_batch(
-            "DROP VIEW runs;
+            "DROP VIEW attempt_days;
+             DROP VIEW attempts;
              DROP VIEW recordings;
-             ALTER TABLE run DROP COLUMN source;
-             ALTER TABLE recording DROP COLUMN clock_offset;
-             CREATE VIEW runs AS SELECT * FROM run;
+             DROP TABLE attempt_day;
+             CREATE TABLE wide AS
+                 SELECT a.attempt, a.run, a.device, a.start, a.end, a.started, a.milliseconds, a.bytes, o.word AS outcome,
+                     o.code, a.detail
+                 FROM attempt AS a JOIN outcome AS o ON o.outcome = a.outcome;
+             DROP TABLE attempt;
+             ALTER TABLE wide RENAME TO attempt;
+             DROP TABLE outcome;
+             CREATE TABLE wide AS
+                 SELECT device, start, end, folder, name, bytes, blake3, format, media_milliseconds, first_timestamp,
+                     source, clock_offset, archived_at, note
+                 FROM recording;
+             DROP TABLE recording;
+             ALTER TABLE wide RENAME TO recording;
+             CREATE VIEW attempts AS SELECT * FROM attempt;
              CREATE VIEW recordings AS SELECT * FROM recording;
-             DELETE FROM refinery_schema_history WHERE version = 7;",
+             DELETE FROM refinery_schema_history WHERE version = 8;",
         )
         .expect("the last step can be undone");
     drop(ledger);

@@ -77,6 +77,7 @@ pub fn job(cameras: &[i64], end: Option<UtcSecond>) -> LiveJob {
         tolerance_seconds: 5,
         stall: std::time::Duration::from_secs(1),
         min_free: 0,
+        keep_attempts: std::time::Duration::from_secs(90 * 86_400),
         seed: 1,
     }
 }

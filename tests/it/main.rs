@@ -8,6 +8,7 @@ mod container_oracles;
 mod devices;
 mod documents;
 mod flv_oracles;
+mod folding;
 mod forecast;
 mod healing;
 mod hostile;

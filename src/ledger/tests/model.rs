@@ -19,6 +19,7 @@ enum Step {
     Mark { from: i64, len: i64, cause: Cause },
     Adopt { from: i64, len: i64 },
     Withdraw { from: i64, len: i64 },
+    Fold { younger: i64 },
 }
 
 fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
@@ -31,6 +32,7 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
             .prop_map(|((from, len), cause)| Step::Mark { from, len, cause }),
         1 => place().prop_map(|(from, len)| Step::Adopt { from, len }),
         1 => place().prop_map(|(from, len)| Step::Withdraw { from, len }),
+        1 => (0..4i64).prop_map(|younger| Step::Fold { younger }),
     ];
     prop::collection::vec((prop_oneof![4 => Just(1), 1 => Just(2)], step), 1..32)
 }
@@ -154,6 +156,10 @@ async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step
             model.mark(number, from, len, cause, at);
             let set = RangeSet::from(range(from, from + len));
             ledger.mark_missing(device(number), set, cause, UtcSecond::new(at)).await.unwrap();
+        }
+        // Old attempts say nothing of what is asked for, archived or missing.
+        Step::Fold { younger } => {
+            ledger.fold_attempts(UtcSecond::new(at - younger)).await.unwrap();
         }
         Step::Adopt { from, len } => {
             let possible = model.archive(number, from, len);

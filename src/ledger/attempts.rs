@@ -1,0 +1,131 @@
+//! Attempts: what was tried, one by one while that is recent, and in sums when it is old.
+//!
+//! An attempt that is folded away is deleted, and is counted in `attempt_day` from then on: so that the ledger stays small,
+//! and [`history`] stays the same.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::changes::stored;
+use super::devices;
+use super::error::Fault;
+use super::queries::{device, nvr, unsigned};
+use crate::outcome::Attempt;
+use crate::report::{DeviceHistory, RunId};
+use crate::time_range::UtcSecond;
+use crate::window::Window;
+
+/// How many attempts one transaction of folding looks at: some ten milliseconds' worth, for which others wait.
+pub(super) const FOLD_ROWS: u32 = 20_000;
+
+/// How many such transactions one call makes at most. Three days of a thousand cameras: enough to catch up, and a second or two.
+pub(super) const FOLD_STEPS: u32 = 25;
+
+pub(super) fn add(connection: &Connection, run: RunId, window: &Window, attempt: &Attempt) -> Result<(), Fault> {
+    devices::have(connection, window.device)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO attempt (run, device, start, seconds, started, milliseconds, bytes, outcome, detail)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            run.get(),
+            window.device.get(),
+            window.range.start().get(),
+            window.range.seconds(),
+            attempt.started.get(),
+            stored(attempt.milliseconds),
+            stored(attempt.bytes),
+            outcome(connection, attempt)?,
+            attempt.detail,
+        ])?;
+    Ok(())
+}
+
+/// The number of an outcome with its code, which gets one if it has none.
+fn outcome(connection: &Connection, attempt: &Attempt) -> Result<i64, Fault> {
+    let word = attempt.outcome.as_str();
+    let code = attempt.code.map(|code| code.to_string());
+    // OK without an index: there are some twenty words, and few codes of each.
+    let known = connection
+        .prepare_cached("SELECT outcome FROM outcome WHERE word = ?1 AND code IS ?2")?
+        .query_row(params![word, code], |row| row.get(0))
+        .optional()?;
+    if let Some(outcome) = known {
+        return Ok(outcome);
+    }
+    connection.execute("INSERT INTO outcome (word, code) VALUES (?1, ?2)", params![word, code])?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// One transaction's part of folding.
+pub(super) struct Folded {
+    /// How many attempts were folded away.
+    pub(super) attempts: usize,
+    /// The last one that was looked at; nothing when there was none left.
+    pub(super) last: Option<i64>,
+}
+
+/// Folds away those of the next [`FOLD_ROWS`] attempts after `after` that began before `before`.
+pub(super) fn fold(connection: &Connection, after: i64, before: UtcSecond) -> Result<Folded, Fault> {
+    let last: Option<i64> = connection
+        .prepare_cached(
+            "SELECT max(attempt) FROM (SELECT attempt FROM attempt WHERE attempt > ?1 ORDER BY attempt LIMIT ?2)",
+        )?
+        .query_row(params![after, FOLD_ROWS], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(Folded { attempts: 0, last }) };
+    // The newest attempt stays, so that its number is not given again.
+    const OLD: &str =
+        "WHERE attempt > ?1 AND attempt <= ?2 AND attempt < (SELECT max(attempt) FROM attempt) AND started < ?3";
+    let old = params![after, last, before.get()];
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO attempt_day (day, device, outcome, attempts, seconds, milliseconds, bytes, last_attempt)
+             SELECT started / 86400, device, outcome, count(*), sum(seconds), sum(milliseconds), sum(bytes), max(attempt)
+             FROM attempt {OLD} GROUP BY 1, 2, 3
+             ON CONFLICT (day, device, outcome) DO UPDATE SET
+                 attempts = attempts + excluded.attempts,
+                 seconds = seconds + excluded.seconds,
+                 milliseconds = milliseconds + excluded.milliseconds,
+                 bytes = bytes + excluded.bytes,
+                 last_attempt = max(last_attempt, excluded.last_attempt)"
+        ))?
+        .execute(old)?;
+    let attempts = connection.prepare_cached(&format!("DELETE FROM attempt {OLD}"))?.execute(old)?;
+    Ok(Folded { attempts, last: Some(last) })
+}
+
+/// How downloads went among the newest `newest` attempts, per device that has any. Of what was folded away, a day of a device
+/// counts as a whole.
+pub(super) fn history(connection: &Connection, newest: u32) -> Result<Vec<DeviceHistory>, Fault> {
+    let last: i64 = connection.query_row(
+        "SELECT max(coalesce((SELECT max(attempt) FROM attempt), 0),
+             coalesce((SELECT max(last_attempt) FROM attempt_day), 0))",
+        [],
+        |row| row.get(0),
+    )?;
+    let mut statement = connection.prepare_cached(
+        "WITH download AS (
+             SELECT device, 1 AS attempts, seconds, milliseconds, bytes FROM attempt
+             WHERE attempt > ?1 AND outcome IN (SELECT outcome FROM outcome WHERE word = 'archived')
+             UNION ALL
+             SELECT device, attempts, seconds, milliseconds, bytes FROM attempt_day
+             WHERE last_attempt > ?1 AND outcome IN (SELECT outcome FROM outcome WHERE word = 'archived')
+         )
+         SELECT a.device, d.nvr, sum(attempts), sum(seconds), 1.0 * sum(bytes) / sum(seconds),
+             sum(milliseconds) / 1000.0 / sum(seconds)
+         FROM download AS a JOIN device AS d ON d.device = a.device GROUP BY a.device ORDER BY a.device",
+    )?;
+    let mut rows = statement.query([last - i64::from(newest)])?;
+    let mut history = Vec::new();
+    while let Some(row) = rows.next()? {
+        history.push(DeviceHistory {
+            device: device(row, 0)?,
+            nvr: nvr(row, 1)?,
+            attempts: unsigned(row, 2)?,
+            footage_seconds: row.get(3)?,
+            bytes_per_second: row.get(4)?,
+            seconds_per_second: row.get(5)?,
+        });
+    }
+    Ok(history)
+}
