@@ -46,6 +46,9 @@ impl<'de> Deserialize<'de> for Speed {
     }
 }
 
+/// An FLV tag may hold 16 MiB less a byte, and a reader may stop believing sooner.
+const MOST_FILLER: u32 = 4 << 20;
+
 /// A text that is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hidden(String);
@@ -153,10 +156,16 @@ pub struct Config {
     pub no_footage: NoFootage,
     /// What a hole inside a window looks like; squeezed out.
     pub hole: Hole,
+    /// Bytes of filler behind each of a recording's five pictures a second, for footage as large as a better camera's; 0, and
+    /// 4 MiB at most.
+    pub filler: u32,
     /// Where timestamps begin; at 0.
     pub first_timestamp: FirstTimestamp,
     /// Whether a URL names the camera's MAC address before its recorder's; false. **\[unknown\]** whether it does.
     pub camera_mac_first: bool,
+    /// Where recordings are served when not here: what stands before `<device>_<start>_<seconds>.flv` in every media URL, the start
+    /// in seconds since 1970. Nobody here sees such a stream, so it takes no channel, and nothing goes wrong with it. Here.
+    pub media_base: Option<String>,
     /// How long a live channel waits for its first viewer; 10 s. **\[doc\]**
     pub channel_life: Length,
     /// What the clocks of live cameras show when the platform starts; the platform's own time.
@@ -320,8 +329,10 @@ impl Default for Config {
             busy_after_drop: None,
             no_footage: NoFootage::default(),
             hole: Hole::default(),
+            filler: 0,
             first_timestamp: FirstTimestamp::default(),
             camera_mac_first: false,
+            media_base: None,
             channel_life: Length::seconds(10),
             live_from: Moment::FromStart(Length::default()),
             live_speed: 1.0,
@@ -379,6 +390,9 @@ impl Config {
         }
         if self.channel_life <= Length::default() {
             problems.push("channel_life must be longer than 0".into());
+        }
+        if self.filler > MOST_FILLER {
+            problems.push(format!("filler: {} bytes are more than {MOST_FILLER}", self.filler));
         }
         // A live stream has no end, and so no "max".
         if !(0.001..=1000.0).contains(&self.live_speed) {

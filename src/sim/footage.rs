@@ -34,6 +34,10 @@ const SCRIPT: u8 = 18;
 const TAG_OVERHEAD: usize = 11 + 4;
 /// "FLV", version 1, sound and pictures, a header of nine bytes; then the PreviousTagSize before the first tag.
 const FILE_HEADER: [u8; 13] = [b'F', b'L', b'V', 1, 5, 0, 0, 0, 9, 0, 0, 0, 0];
+/// The header of a NAL unit of H.264 that holds nothing but filler, its payload, and what ends it.
+const FILLER_UNIT: u8 = 12;
+const FILLER: u8 = 0xff;
+const FILLER_END: u8 = 0x80;
 /// A keyframe of AVC that says "end of sequence".
 const END_OF_SEQUENCE: [u8; 5] = [0x17, 2, 0, 0, 0];
 
@@ -94,6 +98,8 @@ pub struct Footage {
     preface: Vec<u8>,
     seconds: Vec<Second>,
     first_timestamp: u32,
+    /// What stands behind each picture, in its tag; mostly nothing.
+    filler: Vec<u8>,
 }
 
 impl Footage {
@@ -108,7 +114,14 @@ impl Footage {
             tag(&mut preface, VIDEO, first_timestamp, CLIP.video_config);
             tag(&mut preface, AUDIO, first_timestamp, CLIP.audio_config);
         }
-        Self { preface, seconds, first_timestamp }
+        Self { preface, seconds, first_timestamp, filler: Vec::new() }
+    }
+
+    /// The same with so many bytes of filler behind each picture, as encoders put there that keep to a rate. Decoders pass
+    /// over it; the file is as large as that of a better camera.
+    pub fn with_filler(mut self, bytes: u32) -> Self {
+        self.filler = filler(bytes);
+        self
     }
 
     /// Seconds of media.
@@ -134,7 +147,7 @@ impl Footage {
         }
         let mut bytes = Vec::new();
         match self.seconds.get(index - 1) {
-            Some(second) => write_second(&mut bytes, *second, &CLIP, self.first_timestamp),
+            Some(second) => write_second(&mut bytes, *second, &CLIP, self.first_timestamp, &self.filler),
             None if index + 1 == self.pieces() => tag(&mut bytes, VIDEO, self.end_timestamp(), &END_OF_SEQUENCE),
             None => {}
         }
@@ -148,8 +161,8 @@ impl Footage {
         }
         match self.seconds.get(index - 1) {
             Some(second) => {
-                let pictures: usize =
-                    pictures_of(*second, &CLIP).map(|(_, payload)| payload.len() + TAG_OVERHEAD).sum();
+                let around = TAG_OVERHEAD + self.filler.len();
+                let pictures: usize = pictures_of(*second, &CLIP).map(|(_, payload)| payload.len() + around).sum();
                 let sounds: usize = sounds_of(*second).map(|(_, payload)| payload.len() + TAG_OVERHEAD).sum();
                 pictures + sounds
             }
@@ -185,14 +198,26 @@ fn seconds(stretches: &RangeSet, hole: Hole) -> Vec<Second> {
     seconds
 }
 
-/// Writes a second's tags in order of time.
-fn write_second(bytes: &mut Vec<u8>, second: Second, clip: &Clip, first_timestamp: u32) {
+/// A NAL unit with so many bytes of filler, as FLV has it: behind its length. None for no bytes.
+fn filler(bytes: u32) -> Vec<u8> {
+    if bytes == 0 {
+        return Vec::new();
+    }
+    let mut unit = bytes.saturating_add(2).to_be_bytes().to_vec();
+    unit.push(FILLER_UNIT);
+    unit.resize(unit.len() + bytes as usize, FILLER);
+    unit.push(FILLER_END);
+    unit
+}
+
+/// Writes a second's tags in order of time, with `filler` behind each picture.
+fn write_second(bytes: &mut Vec<u8>, second: Second, clip: &Clip, first_timestamp: u32, filler: &[u8]) {
     let mut sounds = sounds_of(second).peekable();
     for (picture_at, picture) in pictures_of(second, clip) {
         while let Some((at, sound)) = sounds.next_if(|(at, _)| *at < picture_at) {
             tag(bytes, AUDIO, first_timestamp.wrapping_add(wrapped(at)), sound);
         }
-        tag(bytes, VIDEO, first_timestamp.wrapping_add(wrapped(picture_at)), picture);
+        long_tag(bytes, VIDEO, first_timestamp.wrapping_add(wrapped(picture_at)), picture, filler);
     }
     for (at, sound) in sounds {
         tag(bytes, AUDIO, first_timestamp.wrapping_add(wrapped(at)), sound);
@@ -220,8 +245,13 @@ fn sounds_of(second: Second) -> impl Iterator<Item = (u64, &'static [u8])> {
 
 /// Writes a tag and the PreviousTagSize after it.
 fn tag(bytes: &mut Vec<u8>, kind: u8, timestamp: u32, payload: &[u8]) {
-    // OK to cut: payloads are the clip's, or short metadata.
-    let size = payload.len() as u32;
+    long_tag(bytes, kind, timestamp, payload, &[]);
+}
+
+/// The same with more payload behind the first.
+fn long_tag(bytes: &mut Vec<u8>, kind: u8, timestamp: u32, payload: &[u8], more: &[u8]) {
+    // OK to cut: payloads are the clip's, or short metadata; how long a filler may be is checked.
+    let size = (payload.len() + more.len()) as u32;
     let [high, time @ ..] = timestamp.to_be_bytes();
     bytes.push(kind);
     bytes.extend_from_slice(&size.to_be_bytes()[1..]);
@@ -229,6 +259,7 @@ fn tag(bytes: &mut Vec<u8>, kind: u8, timestamp: u32, payload: &[u8]) {
     bytes.push(high);
     bytes.extend_from_slice(&[0, 0, 0]);
     bytes.extend_from_slice(payload);
+    bytes.extend_from_slice(more);
     bytes.extend_from_slice(&(size + 11).to_be_bytes());
 }
 
@@ -393,13 +424,39 @@ mod tests {
         assert_ne!(of(5, 600), of(5, 1200));
     }
 
+    #[test]
+    fn filler_is_a_unit_of_its_own_behind_each_picture() {
+        let plain = footage(&[range(0, 4)], Hole::Squeeze, 0);
+        let filled = plain.clone().with_filler(100_000);
+        let of = |footage: &Footage| tags(&file(footage));
+        assert_eq!(of(&filled), of(&plain));
+        assert_eq!(file(&filled).len(), file(&plain).len() + 4 * 5 * (4 + 2 + 100_000));
+        // Lengths before units, in every picture's tag: they must add up to it.
+        let (whole, mut at, mut fillers) = (file(&filled), 13, 0);
+        while at < whole.len() {
+            let size = u32::from_be_bytes([0, whole[at + 1], whole[at + 2], whole[at + 3]]) as usize;
+            let payload = &whole[at + 11..at + 11 + size];
+            let is_picture = whole[at] == VIDEO && payload[1] == 1;
+            let mut rest = if is_picture { &payload[5..] } else { &[] };
+            while let Some((length, units)) = rest.split_first_chunk() {
+                let (unit, behind) = units.split_at(u32::from_be_bytes(*length) as usize);
+                fillers += usize::from(unit[0] == FILLER_UNIT && unit.len() == 100_002);
+                rest = behind;
+            }
+            assert!(rest.is_empty());
+            at += size + TAG_OVERHEAD;
+        }
+        assert_eq!(fillers, 4 * 5);
+    }
+
     proptest! {
         #[test]
         fn a_piece_is_as_long_as_it_says(
-            raw in prop::collection::vec((0..600i64, 1..90i64), 0..5), jump: bool, first: u32,
+            raw in prop::collection::vec((0..600i64, 1..90i64), 0..5), jump: bool, first: u32, filler in 0..3000u32,
         ) {
             let stretches: Vec<_> = raw.into_iter().map(|(start, len)| range(start, (start + len).min(600))).collect();
-            let made = footage(&stretches, if jump { Hole::Jump } else { Hole::Squeeze }, first);
+            let hole = if jump { Hole::Jump } else { Hole::Squeeze };
+            let made = footage(&stretches, hole, first).with_filler(filler);
             for index in 0..made.pieces() + 2 {
                 prop_assert_eq!(made.piece(index).len(), made.piece_size(index));
             }

@@ -97,6 +97,7 @@ pub struct Model {
     seed: u64,
     faults: Profile,
     hole: Hole,
+    filler: u32,
     no_footage: NoFootage,
     first_timestamp: FirstTimestamp,
     url_life: Length,
@@ -116,6 +117,7 @@ impl Model {
             seed: config.seed,
             faults: config.faults,
             hole: config.hole,
+            filler: config.filler,
             no_footage: config.no_footage,
             first_timestamp: config.first_timestamp,
             url_life: config.url_life,
@@ -238,7 +240,7 @@ impl Model {
             FirstTimestamp::Zero => 0,
             FirstTimestamp::Uptime => uptime(self.seed, window.device, window.range.start()),
         };
-        let footage = Footage::new(window.device, window.range, &stretches, self.hole, first);
+        let footage = Footage::new(window.device, window.range, &stretches, self.hole, first).with_filler(self.filler);
         self.last_lease += 1;
         let grant = Grant { lease: self.last_lease, nvr_mac, camera_mac: camera.mac.clone() };
         let play = Play { window, footage, fault, granted: now };

@@ -20,6 +20,7 @@ use crate::sim::log::{CallRecord, LiveCall};
 use crate::sim::methods::{self, Tokens};
 use crate::sim::model::{Grant, Model, Refusal};
 use crate::sim::script::{Scripted, Scripts};
+use crate::window::Window;
 
 /// Everything that calls change.
 pub struct World {
@@ -170,7 +171,7 @@ impl World {
             _ => {
                 let window = methods::window(parameters, self.config.zone)?;
                 let asked = self.model.ask(window, now);
-                Ok(self.downloaded(asked, origin, now))
+                Ok(self.downloaded(asked, window, origin, now))
             }
         }
     }
@@ -182,17 +183,23 @@ impl World {
         if good { Ok(()) } else { Err(9_990_001) }
     }
 
-    fn downloaded(&self, asked: Result<Grant, Refusal>, origin: &str, now: Instant) -> Came {
-        match asked {
-            Ok(grant) => {
+    fn downloaded(&mut self, asked: Result<Grant, Refusal>, window: Window, origin: &str, now: Instant) -> Came {
+        match (asked, &self.config.media_base) {
+            (Ok(grant), Some(base)) => {
+                // Nobody here sees it stream, so that it is over for this platform.
+                self.model.close(grant.lease, true, now);
+                let (device, start, seconds) = (window.device, window.range.start().get(), window.range.seconds());
+                Came::Download(0, Some((grant.lease, format!("{base}{device}_{start}_{seconds}.flv"))))
+            }
+            (Ok(grant), None) => {
                 let time = now.to_utc_second().to_datetime().with_timezone(&self.config.zone).format(TIMESTAMP_FORMAT);
                 let Grant { lease, nvr_mac, camera_mac } = grant;
                 let (first, second) =
                     if self.config.camera_mac_first { (camera_mac, nvr_mac) } else { (nvr_mac, camera_mac) };
                 Came::Download(0, Some((lease, format!("{origin}/FLV_{first}_{second}_{time}_{lease:08x}.flv"))))
             }
-            Err(Refusal::Stat(code)) => Came::Stat(code),
-            Err(Refusal::Result(result)) => Came::Download(result, None),
+            (Err(Refusal::Stat(code)), _) => Came::Stat(code),
+            (Err(Refusal::Result(result)), _) => Came::Download(result, None),
         }
     }
 
@@ -223,7 +230,7 @@ impl World {
         let came = match methods::window(parameters, self.config.zone) {
             Ok(window) => {
                 let given = self.model.force(window, fault, now);
-                self.downloaded(given, origin, now)
+                self.downloaded(given, window, origin, now)
             }
             Err(code) => Came::Stat(code),
         };

@@ -77,6 +77,19 @@ fn ffmpeg_decodes_every_kind_of_window() {
     }
 }
 
+#[test]
+#[ignore = "needs ffmpeg and flvmeta"]
+fn ffmpeg_passes_over_filler() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let footage = Footage::new(device(5), range(0, 60), &range(0, 60).into(), Hole::Squeeze, 0).with_filler(85_000);
+    let bytes: Vec<u8> = (0..footage.pieces()).flat_map(|index| footage.piece(index)).collect();
+    let file = folder.path().join("filled.flv");
+    std::fs::write(&file, bytes).expect("the file is written");
+    decodes(&file);
+    is_sound(&file);
+    assert_eq!(packets(&file, "v").len(), 300);
+}
+
 #[tokio::test]
 #[ignore = "needs ffmpeg"]
 async fn ffmpeg_decodes_what_the_server_sends() {

@@ -132,6 +132,21 @@ async fn a_camera_has_one_download_and_a_busy_recorder_few() {
 }
 
 #[tokio::test]
+async fn recordings_that_somebody_else_serves_are_named_by_their_window_and_take_no_channel() {
+    let mut config = Config::rehearsal(rehearsal().await.now());
+    config.media_base = Some("http://127.0.0.1:1/files/".to_owned());
+    config.stores[1].nvrs[0].channels = 1;
+    let running = start(config).await;
+    let caller = Caller::new(&running);
+    let range = window(&running, 1);
+    for camera in [FREE, FREE, 6] {
+        let expected = format!("http://127.0.0.1:1/files/{camera}_{}_600.flv", range.start().get());
+        assert_eq!(caller.url(&running, camera, range).await, expected);
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_same_window_has_the_same_bytes_and_another_has_others() {
     let running = rehearsal().await;
     let caller = Caller::new(&running);

@@ -50,7 +50,7 @@ impl LiveFootage {
     pub fn second(&self, n: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
         let at = self.phase + n;
-        write_second(&mut bytes, Second { at, in_stretch: at }, self.picture.clip(), self.zero);
+        write_second(&mut bytes, Second { at, in_stretch: at }, self.picture.clip(), self.zero, &[]);
         bytes
     }
 

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# What it costs to bring recordings in, beside tools that only copy bytes: `archive`, which checks, hashes, syncs, renames and
+# keeps its ledger meanwhile, and curl, aria2c, wget and cp, which do not. benches/transfer.py has the measuring.
+#
+#     benches/transfer.sh                                        five rounds; about half an hour, and 9 GB of memory
+#     TRANSFER_MB=64 TRANSFER_PACED_MB=4 TRANSFER_ROUNDS=1 benches/transfer.sh      to try it out
+#
+# Settings: TRANSFER_MB (256) of each of the 16 files in bulk, TRANSFER_PACED_MB (64) of each of the 64 that are paced at
+# 1 MiB/s, TRANSFER_ROUNDS (5), TRANSFER_MODES (bulk,paced), TRANSFER_TOOLS (archive,curl,aria2c,wget,cp), TRANSFER_SOURCES
+# (a folder in memory for what is served; /dev/shm), TRANSFER_TO (a folder on the disk that is written to; TMPDIR or /tmp),
+# and ARCHIVE_PROGRAM, a program that is there already. Servers listen on free ports of the loopback interface, and end with it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Debian starts a service once it is installed; the bench has an nginx of its own.
+install_quietly() {
+    local policy=/usr/sbin/policy-rc.d result=0
+    as_root apt-get update -q
+    [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod +x "$policy" && made=$policy; }
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" || result=$?
+    [ -z "${made:-}" ] || as_root rm "$made"
+    return "$result"
+}
+
+PATH=$PATH:/usr/sbin
+missing=()
+for pair in nginx=nginx curl=curl aria2c=aria2 wget=wget python3=python3; do
+    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+done
+[ ${#missing[@]} -eq 0 ] || install_quietly "${missing[@]}" >&2
+
+program=${ARCHIVE_PROGRAM:-}
+if [ -z "$program" ]; then
+    cargo build --release --locked --bin archive
+    program=${CARGO_TARGET_DIR:-target}/release/archive
+    # What hashing alone costs here, on one thread.
+    blake3=$(cargo bench --locked --bench flv 2>/dev/null | sed -n 's|^figure flv/blake3-64KiB \([0-9.]*\) GB/s$|\1|p')
+    export TRANSFER_BLAKE3=$blake3
+fi
+exec python3 benches/transfer.py "$program"
