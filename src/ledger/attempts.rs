@@ -14,10 +14,10 @@ use crate::report::{DeviceHistory, RunId};
 use crate::time_range::UtcSecond;
 use crate::window::Window;
 
-/// How many attempts one transaction of folding looks at: some ten milliseconds' worth, for which others wait.
+/// How many attempts one transaction of folding looks at: some tens of milliseconds' worth, for which others wait.
 pub(super) const FOLD_ROWS: u32 = 20_000;
 
-/// How many such transactions one call makes at most. Three days of a thousand cameras: enough to catch up, and a second or two.
+/// How many such transactions one call makes at most. Three days of a thousand cameras: enough to catch up, in a second.
 pub(super) const FOLD_STEPS: u32 = 25;
 
 pub(super) fn add(connection: &Connection, run: RunId, window: &Window, attempt: &Attempt) -> Result<(), Fault> {
