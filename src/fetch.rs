@@ -4,6 +4,7 @@
 //! an error, because no other window would fare better.
 
 mod limit;
+mod lull;
 mod sink;
 mod throttle;
 
@@ -28,6 +29,7 @@ use crate::vault::{Named, Published, Staging, Vault, VaultError, name};
 use crate::window::Window;
 
 use limit::Limit;
+use lull::Lull;
 use sink::Sink;
 use throttle::Throttle;
 
@@ -284,12 +286,14 @@ async fn drain(
     limit: &mut Limit,
 ) -> Result<Option<MediaError>, VaultError> {
     let mut known = sink.bytes().saturating_sub(stream.offset);
+    let mut lull = Lull::new(throttle.begun());
     loop {
         let mut bytes = match limit.wait(stream.next()).await.and_then(|next| next) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
             Err(error) => return Ok(Some(error)),
         };
+        let came = bytes.len();
         while !bytes.is_empty() {
             let passing = throttle.turn(bytes.len()).await;
             let part = bytes.split_to(passing);
@@ -299,6 +303,9 @@ async fn drain(
             if sink.overlong || sink.is_not_flv() {
                 return Ok(None);
             }
+        }
+        if stream.gathers {
+            lull.after(came).await;
         }
     }
 }

@@ -32,6 +32,11 @@ impl Throttle {
         Self { ceilings, wall, since: tokio::time::Instant::now(), bucket: Mutex::default() }
     }
 
+    /// When it was made.
+    pub(super) fn begun(&self) -> tokio::time::Instant {
+        self.since
+    }
+
     /// Waits until some of `wanted` bytes, at least one, may pass; says how many.
     ///
     /// Streams come in turn: whoever waits holds the bucket, and tokio hands it on in the order in which it was asked

@@ -11,6 +11,9 @@ use super::{LivePiece, Vault, VaultError, failed, rename_without_replacing, sync
 /// Writes are gathered to this many bytes: cameras send drops of a few kilobytes, and each write costs a system call.
 const GATHERED: usize = 256 << 10;
 
+/// What comes in pieces of this many bytes is written without being gathered.
+const LARGE: usize = 64 << 10;
+
 /// A staging file. Dropping it without publishing deletes it, unless it is a live stream's.
 #[derive(Debug)]
 pub struct Staging {
@@ -18,6 +21,7 @@ pub struct Staging {
     path: PathBuf,
     file: File,
     gathered: Vec<u8>,
+    /// Of what was written: what is gathered is hashed with the write.
     hasher: blake3::Hasher,
     bytes: u64,
     /// Whether it stays when it is dropped.
@@ -80,11 +84,11 @@ impl Staging {
         self.bytes
     }
 
-    /// Appends. The bytes are hashed as they pass, while they are in the processor's cache.
+    /// Appends.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
-        self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
-        if self.gathered.is_empty() && bytes.len() >= GATHERED {
+        if bytes.len() >= LARGE {
+            self.flush()?;
             return self.write(bytes);
         }
         self.gathered.extend_from_slice(bytes);
@@ -100,7 +104,10 @@ impl Staging {
         written
     }
 
+    /// Hashes and writes. Both want many bytes at once: BLAKE3 takes eight kilobytes abreast, and of less than one it makes
+    /// twice the work. They are still in the processor's cache for the second of the two.
     fn write(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
+        self.hasher.update(bytes);
         self.file.write_all(bytes).map_err(failed("write to", &self.path))
     }
 
