@@ -2,7 +2,7 @@
 # What it costs to bring recordings in, beside tools that only copy bytes: `archive`, which checks, hashes, syncs, renames and
 # keeps its ledger meanwhile, and curl, aria2c, wget and cp, which do not. benches/transfer.py has the measuring.
 #
-#     benches/transfer.sh                                        five rounds; about half an hour, and 9 GB of memory
+#     benches/transfer.sh                                        five rounds; about half an hour, and 5 GB of memory
 #     TRANSFER_MB=64 TRANSFER_PACED_MB=4 TRANSFER_ROUNDS=1 benches/transfer.sh      to try it out
 #
 # Settings: TRANSFER_MB (256) of each of the 16 files in bulk, TRANSFER_PACED_MB (64) of each of the 64 that are paced at
@@ -18,11 +18,15 @@ as_root() {
 
 # Debian starts a service once it is installed; the bench has an nginx of its own.
 install_quietly() {
-    local policy=/usr/sbin/policy-rc.d result=0
-    as_root apt-get update -q
-    [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod +x "$policy" && made=$policy; }
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" || result=$?
-    [ -z "${made:-}" ] || as_root rm "$made"
+    local policy=/usr/sbin/policy-rc.d made='' result=0
+    if [ ! -e "$policy" ]; then
+        made=$policy
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod +x "$policy"
+    fi
+    { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "$@"; } || result=$?
+    [ -z "$made" ] || as_root rm "$made"
     return "$result"
 }
 

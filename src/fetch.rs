@@ -304,7 +304,9 @@ async fn drain(
                 return Ok(None);
             }
         }
-        lull.after(came).await;
+        if stream.gathers {
+            lull.after(came).await;
+        }
     }
 }
 

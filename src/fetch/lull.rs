@@ -3,6 +3,9 @@
 //! A camera's stream comes in drops of a few kilobytes, hundreds a second. Each of them would cost two tasks' waking and a
 //! read, which is more than what is then done with its bytes. Slow streams are looked at together, so that a machine with many
 //! of them wakes up once for all.
+//!
+//! Only for streams that then give all that has gathered: where a wait brings a chunk, however many have come, it would
+//! hold the stream up.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use reqwest::header;
+use reqwest::{Version, header};
 use thiserror::Error;
 use url::Url;
 
@@ -70,6 +70,9 @@ pub struct MediaStream {
     /// Whether the server treats the URL as a file (it sent a length), so that a short answer may be a file that still
     /// grows.
     pub is_file: bool,
+    /// Whether all that has come meanwhile is given at once. Of a chunked answer a chunk is given at a time, and of an
+    /// encrypted one a record, however many have come.
+    pub gathers: bool,
 }
 
 impl MediaClient {
@@ -108,8 +111,10 @@ impl MediaClient {
         };
         let is_file = response.content_length().is_some();
         let url = response.url().clone();
+        let chunked = response.headers().contains_key(header::TRANSFER_ENCODING);
+        let gathers = response.version() <= Version::HTTP_11 && !chunked && url.scheme() == "http";
         let body = response.bytes_stream().boxed();
-        Ok(Some(MediaStream { body, patience: self.patience, begun: false, url, offset, is_file }))
+        Ok(Some(MediaStream { body, patience: self.patience, begun: false, url, offset, is_file, gathers }))
     }
 
     /// What an unexpected answer begins with, to be quoted; as much as one wait gives.
@@ -140,7 +145,7 @@ impl MediaStream {
     #[cfg(test)]
     pub(crate) fn of(body: BoxStream<'static, reqwest::Result<Bytes>>, patience: Patience) -> Self {
         let url = Url::parse("http://127.0.0.1/").expect("a URL");
-        Self { body, patience, begun: false, url, offset: 0, is_file: false }
+        Self { body, patience, begun: false, url, offset: 0, is_file: false, gathers: false }
     }
 
     /// The next bytes; nothing at a clean end.

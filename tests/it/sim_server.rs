@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use archive::device::{DeviceId, NvrId};
+use archive::platform::media::{MediaClient, Patience};
 use archive::platform::wire::lists::DeviceList;
 use archive::platform::wire::{Answer, Download, Login, TOKEN_HEADER, method};
 use archive::sim::signature::{Algorithm, expected};
@@ -260,6 +262,25 @@ async fn a_growing_file_is_complete_only_for_those_who_ask_again() {
     }
     assert!(body.starts_with(&whole), "the same bytes as the stream has");
     assert_eq!(caller.get(&url).await.status(), StatusCode::NOT_FOUND, "after the last byte it is used up");
+    running.shutdown().await;
+}
+
+/// A client that waits for more to gather would get a chunk for each wait, and be slower than the footage.
+#[tokio::test]
+async fn a_chunked_stream_is_known_to_give_a_chunk_at_a_time() {
+    let running = rehearsal().await;
+    let caller = Caller::new(&running);
+    let patience = Duration::from_secs(30);
+    let client = MediaClient::new(Patience { connect: patience, first_byte: patience, stall: patience });
+    let client = client.expect("the machine's TLS roots");
+    for (scripted, gathers) in
+        [(Scripted::Whole, false), (Scripted::Stream(MediaFault::Grows { from: 60, per_second: 1 }), true)]
+    {
+        running.script(device(FREE), [scripted]);
+        let url = caller.url(&running, FREE, window(&running, 1)).await;
+        let stream = client.open(&url, 0).await.expect("it opens").expect("it has a beginning");
+        assert_eq!(stream.gathers, gathers);
+    }
     running.shutdown().await;
 }
 
