@@ -12,30 +12,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# Debian starts a service once it is installed; the bench has an nginx of its own.
-install_quietly() {
-    local policy=/usr/sbin/policy-rc.d made='' result=0
-    if [ ! -e "$policy" ]; then
-        made=$policy
-        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-        as_root chmod +x "$policy"
-    fi
-    { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -q -y --no-install-recommends "$@"; } || result=$?
-    [ -z "$made" ] || as_root rm "$made"
-    return "$result"
-}
-
 PATH=$PATH:/usr/sbin
-missing=()
-for pair in nginx=nginx curl=curl aria2c=aria2 wget=wget python3=python3; do
-    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
-done
-[ ${#missing[@]} -eq 0 ] || install_quietly "${missing[@]}" >&2
+scripts/install-missing.sh nginx=nginx curl=curl aria2c=aria2 wget=wget python3=python3 >&2
 
 program=${ARCHIVE_PROGRAM:-}
 if [ -z "$program" ]; then

@@ -286,7 +286,7 @@ async fn drain(
     limit: &mut Limit,
 ) -> Result<Option<MediaError>, VaultError> {
     let mut known = sink.bytes().saturating_sub(stream.offset);
-    let mut lull = Lull::new(throttle.begun());
+    let mut lull = Lull::new(throttle.begun(), tokio::time::Instant::now());
     loop {
         let mut bytes = match limit.wait(stream.next()).await.and_then(|next| next) {
             Ok(Some(bytes)) => bytes,
@@ -304,8 +304,10 @@ async fn drain(
                 return Ok(None);
             }
         }
-        if stream.gathers {
-            lull.after(came).await;
+        if stream.gathers
+            && let Some(look) = lull.after(came, tokio::time::Instant::now())
+        {
+            tokio::time::sleep_until(look).await;
         }
     }
 }

@@ -11,11 +11,10 @@ mod hls;
 mod pieces;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +26,7 @@ use crate::event::{Event, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::instant::Instant;
 use crate::ledger::{Ledger, LedgerError};
-use crate::platform::client::{CallError, Client, MeasuredOffset};
+use crate::platform::client::{CallError, Client};
 use crate::platform::media::MediaClient;
 use crate::recording::Source;
 use crate::report::{RunCounts, RunEnd, RunId, RunStart};
@@ -36,7 +35,7 @@ use crate::time_range::{ALL_TIME, TimeRange, UtcSecond};
 use crate::vault::{Hold, Vault, VaultError};
 
 pub use camera::Camera;
-use clock::PlatformClock;
+use clock::SharedClock;
 use pieces::Pieces;
 
 /// How long a live stream may bring nothing before it is asked for again.
@@ -48,9 +47,6 @@ const HOLD_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest wait before what time it is is looked at again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// By how much the clocks may differ before that is said.
-const WORTH_A_WARNING: TimeDelta = TimeDelta::minutes(5);
 
 /// What a live run is to do, validated.
 #[derive(Clone, Debug)]
@@ -100,14 +96,7 @@ struct Context {
     /// Cancelled when all are to end, for whatever reason.
     stop: CancellationToken,
     counts: Mutex<RunCounts>,
-    /// The platform's clock, as its last answer showed it.
-    clock: Mutex<PlatformClock>,
-    /// In seconds, what it was ahead at first.
-    first_offset: OnceLock<i64>,
-    /// Which measurement of it that was.
-    measured: AtomicU64,
-    /// Whether it was said that the clocks differ.
-    warned: AtomicBool,
+    clock: SharedClock,
     /// Of the last piece that began.
     number: AtomicU64,
 }
@@ -155,10 +144,7 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
         run: run.id,
         stop: tools.stop.child_token(),
         counts: Mutex::default(),
-        clock: Mutex::new(PlatformClock { clock: tools.clock, offset: None }),
-        first_offset: OnceLock::new(),
-        measured: AtomicU64::new(0),
-        warned: AtomicBool::new(false),
+        clock: SharedClock::new(tools.clock),
         number: AtomicU64::new(0),
         job,
         tools,
@@ -264,29 +250,13 @@ impl Context {
     }
 
     fn now_exactly(&self) -> Instant {
-        self.clock().now()
+        self.clock.get().now()
     }
 
-    /// By how many seconds the platform's clock was ahead of this machine's when it first said its time; 0 before.
-    fn first_offset(&self) -> i64 {
-        self.first_offset.get().copied().unwrap_or(0)
-    }
-
-    fn clock(&self) -> PlatformClock {
-        *locked(&self.clock)
-    }
-
-    /// Sets the clock by the platform's last answer, unless that has been done.
+    /// Sets the clock by the platform's last answer.
     async fn learn_time(&self) {
-        let Some(MeasuredOffset { ahead, number }) = self.tools.client.measured_offset().await else { return };
-        if self.measured.swap(number, Ordering::Relaxed) == number {
-            return;
-        }
-        // Both at once: the machine's clock may have been set since the last time.
-        let clock = PlatformClock { clock: self.tools.clock.set_again(), offset: Some(ahead.num_milliseconds()) };
-        *locked(&self.clock) = clock;
-        self.first_offset.get_or_init(|| ahead.num_seconds());
-        if ahead.abs() > WORTH_A_WARNING && !self.warned.swap(true, Ordering::Relaxed) {
+        let Some(measured) = self.tools.client.measured_offset().await else { return };
+        if let Some(ahead) = self.clock.set(measured, self.tools.clock.set_again()) {
             let ahead = ahead.num_seconds();
             tracing::warn!(
                 "the platform's clock is {ahead} s ahead of this machine's, and recordings are dated by the platform's: set \
@@ -379,7 +349,7 @@ impl Context {
     async fn summary(&self, begun: UtcSecond, stopped: Option<StopReason>) -> Result<Summary, RunError> {
         let devices = self.job.cameras.keys().copied().collect();
         // What was asked for is on the platform's clock.
-        let begun = begun + self.clock().offset.unwrap_or(0).div_euclid(1000);
+        let begun = begun + self.clock.get().offset.unwrap_or(0).div_euclid(1000);
         let within = TimeRange::new(begun, ALL_TIME.end()).unwrap_or(ALL_TIME);
         let totals = self.tools.ledger.totals(devices, within).await?;
         let counts = *locked(&self.counts);

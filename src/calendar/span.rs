@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 
 use super::HourSpan;
-use crate::time_range::{TimeRange, UtcSecond};
+use crate::time_range::UtcSecond;
 
 /// Daily hours that follow one another without a break for longer than this, in seconds, are taken for hours without an end.
 const LONGEST: i64 = 48 * 3600;
@@ -15,13 +15,6 @@ pub struct Span {
     pub start: UtcSecond,
     /// The first second after it; nothing when it has no end.
     pub end: Option<UtcSecond>,
-}
-
-impl Span {
-    /// The time of a span that has an end, from `now` on; nothing when it is over.
-    pub fn from(&self, now: UtcSecond) -> Option<TimeRange> {
-        TimeRange::new(self.start.max(now), self.end?)
-    }
 }
 
 /// The stretch that goes on at `now`, or the next one, within daily `hours` in `zone` (at all times, if there are none) and
@@ -96,9 +89,5 @@ mod tests {
         assert_eq!(spans(&[], at(3, 0), None), endless(at(3, 0)));
         assert_eq!(spans(&["00:00-24:00"], at(3, 0), None), endless(at(3, 0)));
         assert_eq!(spans(&["08:00-20:00", "20:00-08:00"], at(3, 0), None), endless(at(3, 0)));
-        assert_eq!(Span { start: at(3, 0), end: None }.from(at(4, 0)), None);
-        let bounded = Span { start: at(3, 0), end: Some(at(5, 0)) };
-        assert_eq!(bounded.from(at(4, 0)), TimeRange::new(at(4, 0), at(5, 0)));
-        assert_eq!(bounded.from(at(5, 0)), None);
     }
 }

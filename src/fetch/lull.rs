@@ -28,25 +28,22 @@ pub(super) struct Lull {
 }
 
 impl Lull {
-    /// All with the same `together` are looked at together.
-    pub(super) fn new(together: Instant) -> Self {
-        Self { together, since: Instant::now(), came: 0 }
+    /// A stream that begins at `now`. All with the same `together` are looked at together.
+    pub(super) fn new(together: Instant, now: Instant) -> Self {
+        Self { together, since: now, came: 0 }
     }
 
-    /// Waits for more to gather after `bytes` came, if the stream is slow.
-    pub(super) async fn after(&mut self, bytes: usize) {
+    /// When to look again, after `bytes` came by `now`; nothing when the stream is fast, and is not to be left alone.
+    pub(super) fn after(&mut self, bytes: usize, now: Instant) -> Option<Instant> {
         self.came += bytes;
-        let now = Instant::now();
         let so_far = now - self.since;
         let is_fast = self.came as u128 * LULL.as_micros() >= u128::from(FAST) * so_far.as_micros();
         // What a fast stream brought long ago does not make it fast for ever.
         if is_fast && so_far < LULL {
-            return;
+            return None;
         }
         (self.since, self.came) = (now, 0);
-        if !is_fast {
-            tokio::time::sleep_until(self.next_look(now)).await;
-        }
+        (!is_fast).then(|| self.next_look(now))
     }
 
     fn next_look(&self, now: Instant) -> Instant {
@@ -60,50 +57,51 @@ impl Lull {
 mod tests {
     use super::*;
 
+    const fn millis(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
     /// How often a stream is left alone of which so many bytes come at a time, with so long between two of them.
-    async fn lulls(lumps: usize, bytes: usize, between: Duration) -> usize {
-        let mut lull = Lull::new(Instant::now());
+    fn lulls(lumps: usize, bytes: usize, between: Duration) -> usize {
+        let mut now = Instant::now();
+        let mut lull = Lull::new(now, now);
         let mut lulls = 0;
         for _ in 0..lumps {
-            tokio::time::advance(between).await;
-            let begun = Instant::now();
-            lull.after(bytes).await;
-            assert!(begun.elapsed() <= LULL + Duration::from_millis(1));
-            lulls += usize::from(begun.elapsed() > Duration::ZERO);
+            now += between;
+            if let Some(look) = lull.after(bytes, now) {
+                assert!(look > now && look <= now + LULL);
+                now = look;
+                lulls += 1;
+            }
         }
         lulls
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_camera_is_left_alone_and_a_fast_stream_is_not() {
-        assert_eq!(lulls(1000, 1448, Duration::from_millis(5)).await, 1000);
-        assert!(lulls(1000, 5_000, Duration::from_millis(5)).await > 900);
-        assert_eq!(lulls(1000, 16_000, Duration::from_millis(5)).await, 0);
-        assert_eq!(lulls(1000, 64_000, Duration::from_millis(40)).await, 0);
+    #[test]
+    fn a_camera_is_left_alone_and_a_fast_stream_is_not() {
+        assert_eq!(lulls(1000, 1448, millis(5)), 1000);
+        assert!(lulls(1000, 5_000, millis(5)) > 900);
+        assert_eq!(lulls(1000, 16_000, millis(5)), 0);
+        assert_eq!(lulls(1000, 64_000, millis(40)), 0);
     }
 
     /// What gathers meanwhile tells that it was the lull that made it slow.
-    #[tokio::test(start_paused = true)]
-    async fn a_full_window_after_a_lull_makes_a_stream_fast() {
-        let mut lull = Lull::new(Instant::now());
-        tokio::time::advance(Duration::from_millis(100)).await;
-        lull.after(1448).await;
+    #[test]
+    fn a_full_window_after_a_lull_makes_a_stream_fast() {
         let begun = Instant::now();
-        lull.after(64 << 10).await;
-        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let mut lull = Lull::new(begun, begun);
+        let look = lull.after(1448, begun + millis(100)).expect("it is slow");
+        assert_eq!(lull.after(64 << 10, look), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn slow_streams_are_looked_at_together() {
+    #[test]
+    fn slow_streams_are_looked_at_together() {
         let together = Instant::now();
-        let slow = |begins: u64| async move {
-            tokio::time::sleep(Duration::from_millis(begins)).await;
-            let mut lull = Lull::new(together);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            lull.after(100).await;
-            together.elapsed().as_millis()
+        let look = |begins: u64| {
+            let begun = together + millis(begins);
+            Lull::new(together, begun).after(100, begun + millis(5))
         };
-        let (first, second, third) = tokio::join!(slow(3), slow(11), slow(29));
-        assert_eq!((first, second), (third, third));
+        assert_eq!((look(3), look(11)), (look(29), look(29)));
+        assert_eq!(look(3), Some(together + LULL));
     }
 }

@@ -12,6 +12,7 @@ use crate::calendar::{HourSpan, Span, next_span};
 use crate::device::DeviceId;
 use crate::event::{Event, StopReason};
 use crate::instant::Instant;
+use crate::live_timeline::{Timeline, last_mark};
 use crate::outcome::{Attempt, Class, Code, Outcome};
 use crate::platform::client::PlayOptions;
 use crate::platform::live::{self, Offer, Protocol};
@@ -20,7 +21,7 @@ use crate::time_range::{TimeRange, UtcSecond};
 use crate::untrusted::Untrusted;
 use crate::window::{Cause, Window};
 
-use super::pieces::{Origin, Pieces, Timeline, last_mark};
+use super::pieces::{Origin, Pieces};
 use super::{Context, Ended, Failure, flv, hls};
 
 /// How long to wait before a stream that was interrupted is asked for again: at first hardly at all, since each second of it
@@ -103,7 +104,7 @@ struct Outage {
 impl Watch<'_> {
     /// The hours that go on at that time, or come next.
     fn next_span(&self, now: UtcSecond) -> Option<Span> {
-        let moved = if self.camera.until_is_relative { self.context.first_offset() } else { 0 };
+        let moved = if self.camera.until_is_relative { self.context.clock.first_offset() } else { 0 };
         next_span(&self.camera.hours, self.camera.zone, now, self.camera.until.map(|until| until + moved))
     }
 
@@ -299,7 +300,7 @@ impl Watch<'_> {
         };
         let context = self.context;
         let origin = Origin { device: self.device, zone: self.camera.zone, via: offer.name, said: said.clone() };
-        let mut pieces = Pieces::new(context, origin, context.clock(), timeline);
+        let mut pieces = Pieces::new(context, origin, context.clock.get(), timeline);
         let ended = match offer.protocol {
             Protocol::Hls => hls::record(context, url, &mut pieces).await?,
             _ => flv::record(context, &url, &mut pieces).await?,

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::flv::Seam;
 use crate::instant::Instant;
 use crate::live_clock::{self, LiveClock};
+use crate::live_timeline::{Came, Timeline, next_mark};
 use crate::outcome::{Attempt, Outcome};
 use crate::recording::{Container, VideoCodec};
 use crate::time_range::{GRID_SECONDS, TimeRange, UtcSecond};
@@ -31,65 +32,9 @@ const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 /// By how much the time of a stream's first picture may be told anew before its staging file's name follows, in milliseconds.
 const RENAME_FROM: u64 = 250;
 
-/// What a measurement of the platform's clock may be wrong by, in seconds.
-const CLOCKS_DIFFER: i64 = 5;
-
 /// How long after a mark a keyframe is waited for, in milliseconds. There are cameras that send hardly any, but each begins a
 /// stream with one.
 const KEYFRAME_PATIENCE: i64 = 60_000;
-
-/// How far one camera's recording has come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Timeline {
-    /// No piece that is still to come is claimed for anything before this.
-    pub(super) covered: UtcSecond,
-    /// Of everything before this the ledger knows what became of it.
-    pub(super) told: UtcSecond,
-    /// Where what was asked for of the near future ends.
-    pub(super) ahead: UtcSecond,
-    /// Where all ends, when that is known.
-    pub(super) until: Option<UtcSecond>,
-}
-
-impl Timeline {
-    /// One that begins there.
-    pub(super) fn new(start: UtcSecond, until: Option<UtcSecond>) -> Self {
-        let timeline = Self { covered: start, told: start, ahead: start, until };
-        Self { ahead: timeline.next_ahead(start), ..timeline }
-    }
-
-    /// Asks for more of the near future: up to the grid's next mark, or the end.
-    pub(super) fn look_ahead(&mut self, now: UtcSecond) {
-        self.ahead = self.ahead.max(self.next_ahead(now));
-    }
-
-    fn next_ahead(&self, now: UtcSecond) -> UtcSecond {
-        let mark = next_mark(now.max(self.covered));
-        self.until.map_or(mark, |until| mark.min(until))
-    }
-
-    /// Keeps to a clock that turned out to be behind: nothing that is still to come is covered.
-    pub(super) fn heed(&mut self, now: UtcSecond) {
-        if self.covered > now + CLOCKS_DIFFER {
-            (self.covered, self.told) = (now, self.told.min(now));
-        }
-    }
-
-    /// Whether the near future that was asked for is over, and more is to come.
-    fn is_short(&self, now: UtcSecond) -> bool {
-        now >= self.ahead && self.until.is_none_or(|until| self.ahead < until)
-    }
-}
-
-/// The last mark of the grid at or before `second`.
-pub(super) fn last_mark(second: UtcSecond) -> UtcSecond {
-    UtcSecond::new(second.get().div_euclid(GRID_SECONDS) * GRID_SECONDS)
-}
-
-/// The first mark of the grid behind `second`.
-fn next_mark(second: UtcSecond) -> UtcSecond {
-    last_mark(second) + GRID_SECONDS
-}
 
 /// How a piece begins.
 pub(super) struct Begin {
@@ -330,19 +275,15 @@ impl<'a> Pieces<'a> {
         let examined = open.examiner.examined();
         let footage = examined.media.media_milliseconds;
         let begins = clock.time_of(open.begins);
-        let start = open.joined.unwrap_or_else(|| live_clock::ceil(begins)).max(self.timeline.covered);
         if goes_on && end.is_some() && !clock.is_late() {
             clock.follow();
         }
-        let seam = clock.time_of(end.unwrap_or_else(|| open.begins.saturating_add(footage))).to_utc_second();
-        let held = live_clock::ceil(begins + Duration::from_millis(footage.unsigned_abs()));
-        let end = seam.min(held + self.context.job.tolerance_seconds);
-        let end = self.timeline.until.map_or(end, |until| end.min(until));
-        let claimed = TimeRange::new(start, end);
-        self.timeline.covered = claimed.map_or(self.timeline.covered, |claimed| claimed.end());
+        let ends = clock.time_of(end.unwrap_or_else(|| open.begins.saturating_add(footage)));
+        let came = Came { begins, joined: open.joined, ends, footage: Duration::from_millis(footage.unsigned_abs()) };
+        let claimed = self.timeline.claim(&came, self.context.job.tolerance_seconds);
         let piece = LivePiece { start: begins, ..open.piece };
         self.closed.push(Closed { complete: Complete { staging: open.staging, examined, piece }, claimed });
-        Some(seam)
+        Some(ends.to_utc_second())
     }
 
     async fn publish(&mut self, closed: Closed) -> Result<(), Failure> {
@@ -402,24 +343,19 @@ impl<'a> Pieces<'a> {
         let (ledger, device, now) = (&self.context.tools.ledger, self.origin.device, self.now());
         match why {
             Some(why) => {
-                let window = Window { device, range: gap };
-                ledger.record_missed(self.context.run, window, interrupted(now, 0, 0, why)).await?;
+                let attempt = Attempt {
+                    started: now.to_utc_second(),
+                    milliseconds: 0,
+                    bytes: 0,
+                    outcome: Outcome::Interrupted,
+                    code: None,
+                    detail: Some(why),
+                };
+                ledger.record_missed(self.context.run, Window { device, range: gap }, attempt).await?;
             }
             None => ledger.mark_missing(device, gap.into(), Cause::LiveInterrupted, now.to_utc_second()).await?,
         }
         self.timeline.told = end;
         Ok(())
-    }
-}
-
-/// That no stream came, or that it ended, as the ledger keeps it.
-pub(super) fn interrupted(at: Instant, milliseconds: u64, bytes: u64, why: String) -> Attempt {
-    Attempt {
-        started: at.to_utc_second(),
-        milliseconds,
-        bytes,
-        outcome: Outcome::Interrupted,
-        code: None,
-        detail: Some(why),
     }
 }

@@ -17,28 +17,50 @@ use crate::live_support::{asked, assert_pieces, fast, gaps, job, record, tools};
 use crate::support::{PATIENCE, Place, device, ended, fleet, range, send, stderr, until, yesterday};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ends_stalls_pauses_and_changes_is_recorded_around() {
+async fn what_is_refused_ends_drops_stalls_or_pauses_is_recorded_around() {
     let place = Place::new(fast(60.0, &[1])).await;
-    place.platform.script_live(
-        device(1),
-        [
-            Scripted::Stat(-500),
-            Scripted::Live(LiveFault::NotFound),
-            Scripted::Live(LiveFault::EndAfterSeconds(60)),
-            Scripted::Live(LiveFault::PauseAfterSeconds { after: 60, seconds: 40 }),
-        ],
-    );
-    let (asked, summary) = record(&place, &[1], 420).await;
-    let pieces = assert_pieces(&place, 1).await;
-    assert_eq!(summary.asked_seconds, asked.seconds());
-    // Each stream, and the one that paused twice.
-    assert!(pieces.iter().filter(|piece| piece.range.seconds() < 90).count() >= 2, "{pieces:?}");
-    let gaps = gaps(&place).await;
+    let faults = [
+        LiveFault::EndAfterSeconds(60),
+        LiveFault::DropAfterSeconds(60),
+        LiveFault::StallAfterSeconds(60),
+        LiveFault::PauseAfterSeconds { after: 60, seconds: 40 },
+    ];
+    place.platform.script_live(device(1), [Scripted::Stat(-500)]);
+    place.platform.script_live(device(1), faults.map(Scripted::Live));
+    let (tools, mut events) = tools(&place);
+    let end = tools.clock.now().to_utc_second() + 600;
+    let summary = execute(job(&[1], Some(end)), tools).await.expect("it ends");
+    let mut interruptions = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let Event::LiveInterrupted { why, .. } = event {
+            interruptions.push(why);
+        }
+    }
+    // In this order, each once. The pause is a hole in a stream that goes on.
+    let said = ["stat -500", "the platform ended the stream", "the connection", "sent nothing"];
+    assert_eq!(interruptions.len(), said.len(), "{interruptions:?}");
+    for (why, said) in interruptions.iter().zip(said) {
+        assert!(why.contains(said), "{said:?} is not in {why:?}");
+    }
+    let (asked, pieces, gaps) = (asked(&place, 1).await, assert_pieces(&place, 1).await, gaps(&place).await);
+    // Before each of the four, about a minute; then up to the end.
+    assert_eq!(pieces.iter().filter(|piece| (50..70).contains(&piece.range.seconds())).count(), 4, "{pieces:?}");
+    assert!(gaps.iter().all(|(cause, _)| *cause == Cause::LiveInterrupted), "{gaps:?}");
     assert!(gaps.iter().any(|(_, gap)| (30..60).contains(&gap.seconds())), "the pause: {gaps:?}");
-    assert!(
-        gaps.iter().all(|(cause, gap)| *cause == Cause::LiveInterrupted && asked.contains(gap.start())),
-        "{gaps:?}"
-    );
+    let missing: i64 = gaps.iter().map(|(_, gap)| gap.seconds()).sum();
+    assert_eq!((summary.asked_seconds, summary.archived_seconds), (asked.seconds(), asked.seconds() - missing));
+    assert_eq!(pieces.last().map(|piece| piece.range.end()), Some(end));
+}
+
+/// What is not found at one URL is taken from another.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_flv_hls_is_recorded() {
+    let place = Place::new(fast(60.0, &[1])).await;
+    place.platform.script_live(device(1), [Scripted::Live(LiveFault::NotFound)]);
+    let (asked, _) = record(&place, &[1], 120).await;
+    let pieces = assert_pieces(&place, 1).await;
+    assert!(!pieces.is_empty() && pieces.iter().all(|piece| piece.path.ends_with("_live.ts")), "{pieces:?}");
+    assert_eq!(pieces.last().map(|piece| piece.range.end()), Some(asked.end()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
