@@ -7,8 +7,10 @@ mod limit;
 mod lull;
 mod sink;
 mod throttle;
+mod transfer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -18,23 +20,18 @@ use tokio_util::sync::CancellationToken;
 use crate::bandwidth::Ceilings;
 use crate::calendar;
 use crate::flv;
-use crate::judge::{self, Ending, Judgement};
+use crate::judge::{self, Judgement};
 use crate::mac::UrlMacs;
 use crate::outcome::{Attempt, Class, Code, Outcome};
 use crate::platform::client::{CallError, Client};
-use crate::platform::media::{MediaClient, MediaError, MediaStream};
+use crate::platform::media::{MediaClient, MediaError};
 use crate::recording::{Container, Recording, Source};
 use crate::time_range::{TimeRange, UtcSecond};
+use crate::transfers::Transfers;
 use crate::vault::{Named, Published, Staging, Vault, VaultError, name};
 use crate::window::Window;
 
-use limit::Limit;
-use lull::Lull;
-use sink::Sink;
-use throttle::Throttle;
-
-/// How many times in a row a file that seems to grow may have grown by nothing, before it counts as complete.
-const IDLE_GROWTH_CHECKS: u32 = 2;
+use transfer::{Mover, Streamed};
 
 /// How far an attempt has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +48,7 @@ pub enum Step {
 }
 
 /// Who is told how far an attempt has come.
-pub type Progress<'a> = dyn Fn(Step) + Send + Sync + 'a;
+pub type Progress = dyn Fn(Step) + Send + Sync;
 
 /// What one attempt gave.
 #[derive(Debug)]
@@ -79,24 +76,24 @@ pub struct Manner {
 #[derive(Debug)]
 pub struct Fetcher {
     client: Client,
-    media: MediaClient,
-    vault: Vault,
-    manner: Manner,
-    throttle: Throttle,
-}
-
-/// A stream that has ended, one way or another, with what of it is in the staging file.
-struct Streamed {
-    parser: flv::Parser,
-    ending: Ending,
-    /// Why it ended, when not cleanly.
-    error: Option<MediaError>,
+    mover: Mover,
+    transfers: Transfers,
+    tolerance_seconds: i64,
 }
 
 impl Fetcher {
-    /// Makes attempts through `client` and `media` into `vault`. All streams together keep to `ceilings`.
-    pub fn new(client: Client, media: MediaClient, vault: Vault, manner: Manner, ceilings: Ceilings) -> Self {
-        Self { client, media, vault, manner, throttle: Throttle::new(ceilings) }
+    /// Makes attempts through `client` and `media` into `vault`, with their streams on the threads of `transfers`. All
+    /// streams together keep to `ceilings`.
+    pub fn new(
+        client: Client,
+        media: MediaClient,
+        vault: Vault,
+        manner: Manner,
+        ceilings: Ceilings,
+        transfers: Transfers,
+    ) -> Self {
+        let mover = Mover::new(media, vault, manner, ceilings);
+        Self { client, mover, transfers, tolerance_seconds: manner.tolerance_seconds }
     }
 
     /// One attempt at `window`. `zone` is the device's local time, for the file's name. `progress` is told when the
@@ -107,7 +104,7 @@ impl Fetcher {
         window: Window,
         zone: Tz,
         stop: &CancellationToken,
-        progress: &Progress<'_>,
+        progress: Arc<Progress>,
     ) -> Result<Fetched, VaultError> {
         let (begun, started) = (Instant::now(), UtcSecond::floor(Utc::now()));
         let mut fetched = self.attempt(window, zone, stop, progress).await?;
@@ -121,7 +118,7 @@ impl Fetcher {
         window: Window,
         zone: Tz,
         stop: &CancellationToken,
-        progress: &Progress<'_>,
+        progress: Arc<Progress>,
     ) -> Result<Fetched, VaultError> {
         let url = tokio::select! {
             biased;
@@ -132,9 +129,9 @@ impl Fetcher {
             },
         };
         progress(Step::UrlGiven);
-        let mut staging = self.vault.stage(window.device, window.range)?;
-        let streamed = self.stream(&url, &mut staging, window, stop, progress).await?;
-        let fetched = self.settle(window, zone, staging, streamed, stop.is_cancelled()).await?;
+        let streaming = self.mover.clone().stream(url.clone(), window, stop.clone(), progress);
+        let streamed = self.transfers.run(streaming).await?;
+        let fetched = self.settle(window, zone, streamed, stop.is_cancelled()).await?;
         Ok(Fetched { macs: UrlMacs::of_url(&url), ..fetched })
     }
 
@@ -143,78 +140,11 @@ impl Fetcher {
         self.client.start_download(window.device, start, end).await
     }
 
-    /// Streams into the staging file until the stream ends, breaks, stalls, goes on for too long, or `stop` is cancelled.
-    async fn stream(
-        &self,
-        url: &str,
-        staging: &mut Staging,
-        window: Window,
-        stop: &CancellationToken,
-        progress: &Progress<'_>,
-    ) -> Result<Streamed, VaultError> {
-        let mut sink = Sink::new(staging, window.range, progress);
-        let pumped = tokio::select! {
-            biased;
-            () = stop.cancelled() => None,
-            pumped = self.pump(url, &mut sink, Limit::new(window.range)) => Some(pumped?),
-        };
-        let (ending, error) = match pumped {
-            None => (Ending::Broken, None),
-            Some(Some(error)) => (Ending::Broken, Some(error)),
-            Some(None) => (Ending::Clean, None),
-        };
-        Ok(Streamed { parser: sink.parser, ending, error })
-    }
-
-    /// Moves bytes until a clean end (nothing) or a failure. Some media servers may hand out a file that is still being
-    /// written, complete by HTTP's rules and yet too short (**\[unknown\]**); so a file that ends too early is asked for the
-    /// rest of it until it stops growing.
-    async fn pump(&self, url: &str, sink: &mut Sink<'_>, mut limit: Limit) -> Result<Option<MediaError>, VaultError> {
-        let mut idle = 0;
-        loop {
-            let before = sink.bytes();
-            let opened = match limit.wait(self.media.open(url, before)).await {
-                Ok(opened) => opened,
-                Err(endless) => return Ok(Some(endless)),
-            };
-            match opened {
-                Ok(Some(stream)) => {
-                    let is_file = stream.is_file;
-                    if let Some(error) = drain(stream, sink, &self.throttle, &mut limit).await? {
-                        return Ok(Some(error));
-                    }
-                    if !is_file {
-                        return Ok(None);
-                    }
-                }
-                Ok(None) => {}
-                // What came before stands: a server that forgets its URL after the first answer ends the growth.
-                Err(_) if before > 0 => return Ok(None),
-                Err(error) => return Ok(Some(error)),
-            }
-            idle = if sink.bytes() > before { 0 } else { idle + 1 };
-            let enough = sink.overlong || sink.is_not_flv() || sink.has_enough(self.manner.tolerance_seconds);
-            if enough || idle >= IDLE_GROWTH_CHECKS {
-                return Ok(None);
-            }
-            if let Err(endless) = limit.wait(tokio::time::sleep(self.manner.growth_pause)).await {
-                return Ok(Some(endless));
-            }
-        }
-    }
-
     /// Judges what came, and publishes what is worth it.
-    async fn settle(
-        &self,
-        window: Window,
-        zone: Tz,
-        mut staging: Staging,
-        streamed: Streamed,
-        stopped: bool,
-    ) -> Result<Fetched, VaultError> {
+    async fn settle(&self, window: Window, zone: Tz, streamed: Streamed, stopped: bool) -> Result<Fetched, VaultError> {
         let report = streamed.parser.report();
-        let bytes = staging.bytes();
-        let tolerance = self.manner.tolerance_seconds;
+        let bytes = streamed.staging.bytes();
+        let tolerance = self.tolerance_seconds;
         let judgement = judge::judge(&report, streamed.ending, window.range.seconds(), tolerance);
         let keep = match judgement {
             Judgement::Whole { good_bytes } => Some((window.range, good_bytes)),
@@ -225,14 +155,15 @@ impl Fetcher {
         };
         let Some((kept, good_bytes)) = keep else {
             let cancelled = || nothing(Outcome::Cancelled, bytes, None, None);
-            return Ok(if stopped { cancelled() } else { not_kept(judgement, bytes, &streamed) });
+            let fetched = if stopped { cancelled() } else { not_kept(judgement, bytes, &streamed) };
+            blocking(move || drop(streamed.staging)).await;
+            return Ok(fetched);
         };
-        staging.truncate(good_bytes)?;
         let named = Named { device: window.device, range: kept, source: Source::Nvr, container: Container::Flv };
         let path = name::recording(&named, zone);
-        let published = publish(staging, path.clone()).await?;
         let outcome = if kept == window.range { Outcome::Archived } else { Outcome::Prefix { until: kept.end() } };
         let mut fetched = nothing(outcome, bytes, streamed.code(), streamed.detail());
+        let published = publish(streamed.staging, good_bytes, path.clone()).await?;
         fetched.set_aside = published.set_aside;
         fetched.recording = Some(Recording {
             device: window.device,
@@ -277,48 +208,19 @@ pub(crate) fn note(
     notes.join("; ")
 }
 
-/// Moves the bytes of one answer into the sink, as fast as bandwidth allows. A server that takes no ranges sends the file
-/// from its beginning again: what is there already is passed over, but it came, and so it counts.
-async fn drain(
-    mut stream: MediaStream,
-    sink: &mut Sink<'_>,
-    throttle: &Throttle,
-    limit: &mut Limit,
-) -> Result<Option<MediaError>, VaultError> {
-    let mut known = sink.bytes().saturating_sub(stream.offset);
-    let mut lull = Lull::new(throttle.begun(), tokio::time::Instant::now());
-    loop {
-        let mut bytes = match limit.wait(stream.next()).await.and_then(|next| next) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(None),
-            Err(error) => return Ok(Some(error)),
-        };
-        let came = bytes.len();
-        while !bytes.is_empty() {
-            let passing = throttle.turn(bytes.len()).await;
-            let part = bytes.split_to(passing);
-            let skipped = known.min(part.len() as u64);
-            known -= skipped;
-            sink.take(&part[skipped as usize..])?;
-            if sink.overlong || sink.is_not_flv() {
-                return Ok(None);
-            }
-        }
-        if stream.gathers
-            && let Some(look) = lull.after(came, tokio::time::Instant::now())
-        {
-            tokio::time::sleep_until(look).await;
-        }
-    }
+/// Publishes the first `good_bytes` of a stream.
+async fn publish(mut staging: Staging, good_bytes: u64, path: String) -> Result<Published, VaultError> {
+    blocking(move || {
+        staging.truncate(good_bytes)?;
+        staging.publish(&path)
+    })
+    .await
 }
 
-/// Steps 2 to 4 of publishing block on the disk, so they are taken off the threads that stream.
-async fn publish(staging: Staging, path: String) -> Result<Published, VaultError> {
-    let publishing = tokio::task::spawn_blocking(move || staging.publish(&path));
-    match publishing.await {
-        Ok(published) => published,
-        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
-    }
+/// Does what blocks on the disk neither where others decide nor where they stream.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let working = tokio::task::spawn_blocking(work);
+    working.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
 }
 
 /// The first part of a window of which that much footage is good; nothing when it is not worth keeping. A stream may

@@ -32,6 +32,7 @@ use crate::recording::Source;
 use crate::report::{RunCounts, RunEnd, RunId, RunStart};
 use crate::run::RunError;
 use crate::time_range::{ALL_TIME, TimeRange, UtcSecond};
+use crate::transfers::Transfers;
 use crate::vault::{Hold, Vault, VaultError};
 
 pub use camera::Camera;
@@ -80,6 +81,8 @@ pub struct LiveTools {
     pub client: Arc<Client>,
     /// Who opens its URLs.
     pub media: MediaClient,
+    /// Where each camera's stream goes its way.
+    pub transfers: Arc<Transfers>,
     /// Who is told what happens. A receiver that is gone is no reason to stop.
     pub events: UnboundedSender<Event>,
     /// Whoever cancels this wants the run to end: what streams is published up to there.
@@ -204,7 +207,8 @@ async fn work(context: &Arc<Context>) -> Result<Option<StopReason>, RunError> {
     let mut cameras = JoinSet::new();
     for (device, camera) in job.cameras.clone() {
         let context = Arc::clone(context);
-        cameras.spawn(async move { camera::record(&context, device, &camera).await });
+        let recording = async move { camera::record(&context, device, &camera).await };
+        cameras.spawn_on(recording, tools.transfers.handle());
     }
     let (mut stopped, mut failed) = (None, None);
     while let Some(ended) = cameras.join_next().await {

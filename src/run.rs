@@ -493,13 +493,14 @@ async fn attempt(
     url_given: &UnboundedSender<Window>,
 ) -> Result<Fetched, RunError> {
     // OK to ignore a closed channel here: as in `emit`, and the run's own is open for as long as attempts are awaited.
-    let progress = |step| match step {
+    let (url_given, events) = (url_given.clone(), tools.events.clone());
+    let progress = move |step| match step {
         fetch::Step::UrlGiven => drop(url_given.send(window)),
         fetch::Step::Streamed { media_milliseconds, bytes } => {
-            drop(tools.events.send(Event::Streaming { window, media_milliseconds, bytes }));
+            drop(events.send(Event::Streaming { window, media_milliseconds, bytes }));
         }
     };
-    let mut fetched = tools.fetcher.fetch(window, zone, cut, &progress).await?;
+    let mut fetched = tools.fetcher.fetch(window, zone, cut, Arc::new(progress)).await?;
     let Some(recording) = &fetched.recording else {
         tools.ledger.record_missed(run, window, fetched.attempt.clone()).await?;
         return Ok(fetched);

@@ -17,6 +17,7 @@ use crate::platform::media::{MediaClient, Patience};
 use crate::platform::sign::Algorithm;
 use crate::scheduler::Policy;
 use crate::settings::{self, Credentials, Flags, Settings};
+use crate::transfers::Transfers;
 use crate::vault::Vault;
 
 /// How long a file that ended too early is given to grow.
@@ -74,7 +75,13 @@ pub(super) fn fetcher(settings: &Settings, credentials: Credentials, vault: Vaul
     let client = client(settings, credentials)?;
     let media = media(settings, settings.archive.first_byte_timeout, settings.archive.stall_timeout)?;
     let manner = Manner { tolerance_seconds: tolerance_seconds(settings), growth_pause: GROWTH_PAUSE };
-    Ok(Arc::new(Fetcher::new(client, media, vault, manner, settings.archive.bandwidth.clone())))
+    let ceilings = settings.archive.bandwidth.clone();
+    Ok(Arc::new(Fetcher::new(client, media, vault, manner, ceilings, transfers()?)))
+}
+
+/// The threads for streams.
+pub(super) fn transfers() -> anyhow::Result<Transfers> {
+    Transfers::start().context("cannot start the threads for streams")
 }
 
 /// What opens live streams: the platform closes a channel soon, so little patience is a virtue.

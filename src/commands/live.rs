@@ -142,6 +142,7 @@ async fn record(
     let ledger = Arc::new(work::open_ledger(&settings.archive.ledger)?);
     let client = Arc::new(context::client(settings, credentials)?);
     let media = context::live_media(settings)?;
+    let transfers = Arc::new(context::transfers()?);
     let (events, receiver) = mpsc::unbounded_channel();
     let shown = tokio::spawn(display::show(receiver, style, settings.archive.time_zone));
     let stop = CancellationToken::new();
@@ -157,7 +158,8 @@ async fn record(
         seed: work::seed(),
     };
     let clock = WallClock::start();
-    let ran = live::execute(job, LiveTools { ledger, vault, client, media, events, stop, clock }).await;
+    let tools = LiveTools { ledger, vault, client, media, transfers, events, stop, clock };
+    let ran = live::execute(job, tools).await;
     signals.abort();
     // The sender is gone with the run, so the display comes to its end.
     if let Err(error) = shown.await {

@@ -26,12 +26,12 @@ pub(super) struct Sink<'a> {
     pub(super) overlong: bool,
     staging: &'a mut Staging,
     window: TimeRange,
-    progress: &'a Progress<'a>,
+    progress: &'a Progress,
     told: Instant,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(staging: &'a mut Staging, window: TimeRange, progress: &'a Progress<'a>) -> Self {
+    pub(super) fn new(staging: &'a mut Staging, window: TimeRange, progress: &'a Progress) -> Self {
         Self { parser: flv::Parser::new(), overlong: false, staging, window, progress, told: Instant::now() }
     }
 

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 
+use super::limit::Limit;
+use super::sink::Sink;
+use super::throttle::Throttle;
+use super::transfer::drain;
 use super::*;
 use crate::bandwidth::Ceiling;
 use crate::device::DeviceId;
-use crate::platform::media::Patience;
+use crate::platform::media::{MediaStream, Patience};
 
 const STALL: Duration = Duration::from_secs(1);
 

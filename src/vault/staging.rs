@@ -89,10 +89,17 @@ impl Staging {
         self.bytes += bytes.len() as u64;
         if bytes.len() >= LARGE {
             self.flush()?;
+            // Whoever gets so much at once has memory of its own for it.
+            self.gathered = Vec::new();
             return self.write(bytes);
         }
+        if self.gathered.len() + bytes.len() > GATHERED {
+            self.flush()?;
+        }
+        // All at once, since it would be doubled beyond what it ever holds.
+        self.gathered.reserve_exact(GATHERED - self.gathered.len());
         self.gathered.extend_from_slice(bytes);
-        if self.gathered.len() >= GATHERED { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
     /// Writes what was gathered, so that a crash of this process leaves it behind.

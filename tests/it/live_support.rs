@@ -1,27 +1,25 @@
 //! Live recording in process, on the clock of simulated cameras.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use archive::clock::WallClock;
 use archive::event::{Event, Summary};
 use archive::ledger::Ledger;
 use archive::live::{Camera, LiveJob, LiveTools, execute};
-use archive::platform::client::{Account, Client};
 use archive::platform::media::{MediaClient, Patience};
-use archive::platform::sign::Algorithm;
 use archive::recording::{Recording, Source};
 use archive::report::GapQuery;
 use archive::sim::Config;
 use archive::sim::moment::Moment;
 use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
+use archive::transfers::Transfers;
 use archive::vault::Vault;
 use archive::window::Cause;
 use chrono_tz::Asia::Shanghai;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{KEY, PATIENCE, Place, SECRET, device, fleet, range, yesterday};
+use crate::support::{PATIENCE, Place, device, fleet, range, yesterday};
 
 /// A platform whose cameras' clocks begin a little after a grid mark of yesterday, and run so many times too fast.
 pub fn fast(speed: f64, cameras: &[i64]) -> Config {
@@ -36,21 +34,6 @@ pub fn fast(speed: f64, cameras: &[i64]) -> Config {
 
 /// What records, on the same clock as the cameras.
 pub fn tools(place: &Place) -> (LiveTools, mpsc::UnboundedReceiver<Event>) {
-    let account = Account {
-        url: place.platform.url(),
-        aid: "S107".to_owned(),
-        akey: KEY.to_owned(),
-        secret: SECRET.into(),
-        algorithm: Algorithm::Md5,
-        time_zone: Shanghai,
-        timestamp_zone: Shanghai,
-        calls_per_second: 1000.0,
-        versions: BTreeMap::new(),
-        call_timeout: PATIENCE,
-        connect_timeout: PATIENCE,
-        login: None,
-        bodies: BTreeMap::new(),
-    };
     let second = std::time::Duration::from_secs(1);
     let patience = Patience { connect: PATIENCE, first_byte: PATIENCE, stall: second };
     std::fs::create_dir_all(place.root()).expect("a folder can be made");
@@ -58,8 +41,9 @@ pub fn tools(place: &Place) -> (LiveTools, mpsc::UnboundedReceiver<Event>) {
     let tools = LiveTools {
         ledger: Arc::new(Ledger::open(&place.ledger_path()).expect("a new ledger")),
         vault: Vault::open(&place.root()).expect("a new archive"),
-        client: Arc::new(Client::new(account).expect("a client")),
+        client: Arc::new(place.client()),
         media: MediaClient::new(patience).expect("a client"),
+        transfers: Arc::new(Transfers::start().expect("threads")),
         events,
         stop: CancellationToken::new(),
         clock: WallClock::simulated(place.platform.live_now(), place.platform.config().live_speed),

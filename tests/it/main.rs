@@ -23,5 +23,6 @@ mod play;
 mod record_live;
 mod sim_footage;
 mod sim_server;
+mod slow_disk;
 mod stop;
 mod support;

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use archive::device::DeviceId;
 use archive::ledger::Ledger;
+use archive::platform::client::{Account, Client};
+use archive::platform::sign::Algorithm;
 use archive::recording::{ContentHash, Recording};
 use archive::sim::config::{CameraConfig, NvrConfig, StoreConfig};
 use archive::sim::{Config, Running, start};
 use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
+use chrono_tz::Asia::Shanghai;
 
 /// What the simulated platform's account is called, and what must never be seen.
 pub const KEY: &str = "rehearsal";
@@ -95,6 +98,26 @@ impl Place {
 
     pub fn ledger_path(&self) -> PathBuf {
         self.root().join("ledger.db")
+    }
+
+    /// What calls the platform, in this process.
+    pub fn client(&self) -> Client {
+        let account = Account {
+            url: self.platform.url(),
+            aid: "S107".to_owned(),
+            akey: KEY.to_owned(),
+            secret: SECRET.into(),
+            algorithm: Algorithm::Md5,
+            time_zone: Shanghai,
+            timestamp_zone: Shanghai,
+            calls_per_second: 1000.0,
+            versions: BTreeMap::new(),
+            call_timeout: PATIENCE,
+            connect_timeout: PATIENCE,
+            login: None,
+            bodies: BTreeMap::new(),
+        };
+        Client::new(account).expect("a client")
     }
 
     /// The program, in an environment that holds nothing but what it is told here.
