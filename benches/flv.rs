@@ -1,16 +1,23 @@
 //! How fast the FLV parser is, beside BLAKE3, which sees the same bytes: `cargo bench --bench flv`.
 //!
-//! The input is a camera's usual minute and a half: 25 pictures of 20 kB and 43 AAC frames of 200 bytes a second. It is
-//! parsed as it comes from a socket (1,448 bytes, an Ethernet packet's payload) and from a large read (64 KiB).
+//! The input is a camera's usual minute and a half: 25 pictures of 20 kB and 43 AAC frames of 200 bytes a second. One
+//! thread; the figures, printed last, are medians.
 
+use std::error::Error;
+use std::fs;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
 use archive::flv::Parser;
+use criterion::{Criterion, Throughput};
 
 const SECONDS: u32 = 90;
-/// Each figure is the best of this many passes: what the machine does besides only ever makes them slower.
-const PASSES: usize = 15;
+const GROUP: &str = "flv";
+
+/// What is parsed, by the pieces that it comes in: an Ethernet packet's payload, and a large read.
+const PARSED: [(&str, usize); 2] = [("parse-1448B", 1448), ("parse-64KiB", 64 << 10)];
+/// What is hashed: a large read, and what is gathered of small ones.
+const HASHED: [(&str, usize); 2] = [("blake3-64KiB", 64 << 10), ("blake3-256KiB", 256 << 10)];
 
 fn tag(input: &mut Vec<u8>, kind: u8, timestamp: u32, prefix: &[u8], size: usize) {
     let length = u32::try_from(size).expect("the bodies here are small");
@@ -42,41 +49,48 @@ fn input() -> Vec<u8> {
     input
 }
 
-fn best(mut pass: impl FnMut()) -> Duration {
-    let time = |()| {
-        let start = Instant::now();
-        pass();
-        start.elapsed()
-    };
-    std::iter::repeat_n((), PASSES).map(time).min().expect("there are passes")
+/// Where criterion keeps what it measured, to compare the next time with.
+fn measured() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion")
 }
 
-fn figure(name: &str, bytes: usize, time: Duration) {
-    println!("figure {name} {:.2} GB/s", bytes as f64 / time.as_secs_f64() / 1e9);
+/// The median of what criterion has just measured, in GB/s.
+fn rate(name: &str, bytes: usize) -> Result<f64, Box<dyn Error>> {
+    let estimates = measured().join(GROUP).join(name).join("new").join("estimates.json");
+    let estimates: serde_json::Value = serde_json::from_slice(&fs::read(estimates)?)?;
+    let nanoseconds = estimates["median"]["point_estimate"].as_f64().ok_or("criterion gave no median")?;
+    Ok(bytes as f64 / nanoseconds)
 }
 
-fn main() {
+fn parse(input: &[u8], piece: usize) -> u64 {
+    let mut parser = Parser::new();
+    input.chunks(piece).for_each(|piece| parser.push(piece));
+    parser.report().video.frames
+}
+
+fn hash(input: &[u8], piece: usize) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for piece in input.chunks(piece) {
+        hasher.update(piece);
+    }
+    hasher.finalize()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
     let input = input();
-    let mut frames = 0;
-    let mut parse = |piece: usize| {
-        best(|| {
-            let mut parser = Parser::new();
-            black_box(&input).chunks(piece).for_each(|piece| parser.push(black_box(piece)));
-            frames = parser.report().video.frames;
-        })
-    };
-    let small = parse(1448);
-    let large = parse(64 * 1024);
-    assert_eq!(frames, u64::from(SECONDS) * 25, "the input is read as it was meant");
-    let hash = best(|| {
-        let mut hasher = blake3::Hasher::new();
-        black_box(&input).chunks(64 * 1024).for_each(|piece| {
-            hasher.update(piece);
-        });
-        black_box(hasher.finalize());
-    });
-    println!("{} bytes, best of {PASSES} passes, one thread", input.len());
-    figure("flv/parse-1448B", input.len(), small);
-    figure("flv/parse-64KiB", input.len(), large);
-    figure("flv/blake3-64KiB", input.len(), hash);
+    assert_eq!(parse(&input, 1448), u64::from(SECONDS) * 25, "the input is read as it was meant");
+    let mut criterion = Criterion::default().output_directory(&measured()).configure_from_args();
+    let mut group = criterion.benchmark_group(GROUP);
+    group.throughput(Throughput::Bytes(input.len() as u64));
+    for (name, piece) in PARSED {
+        group.bench_function(name, |bencher| bencher.iter(|| parse(black_box(&input), piece)));
+    }
+    for (name, piece) in HASHED {
+        group.bench_function(name, |bencher| bencher.iter(|| hash(black_box(&input), piece)));
+    }
+    group.finish();
+    for (name, _) in PARSED.iter().chain(&HASHED) {
+        println!("figure {GROUP}/{name} {:.2} GB/s", rate(name, input.len())?);
+    }
+    Ok(())
 }

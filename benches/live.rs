@@ -23,6 +23,7 @@ use archive::platform::client::{Account, Client};
 use archive::platform::media::{MediaClient, Patience};
 use archive::platform::sign::Algorithm;
 use archive::time_range::UtcSecond;
+use archive::transfers::Transfers;
 use archive::vault::Vault;
 use chrono_tz::Asia::Shanghai;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -151,6 +152,7 @@ fn tools(folder: &Path, url: &str, clock: WallClock) -> Result<(LiveTools, Unbou
         vault,
         client: Arc::new(Client::new(account)?),
         media: MediaClient::new(Patience { connect: PATIENCE, first_byte: PATIENCE, stall: PATIENCE })?,
+        transfers: Arc::new(Transfers::start()?),
         events,
         stop: CancellationToken::new(),
         clock,
