@@ -23,4 +23,4 @@ if [ -z "$program" ]; then
     blake3=$(cargo bench --locked --bench flv 2>/dev/null | sed -n 's|^figure flv/blake3-64KiB \([0-9.]*\) GB/s$|\1|p')
     export TRANSFER_BLAKE3=$blake3
 fi
-exec python3 benches/transfer.py "$program"
+exec python3 -B benches/transfer.py "$program"

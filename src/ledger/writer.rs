@@ -112,10 +112,12 @@ fn run_one(connection: &Connection, request: Request, ledger: &Path) -> (Answer,
         return (request(Err(error.clone())).1, Err(error));
     }
     let (keep, answer) = request(Ok(connection));
-    let end = if keep { "RELEASE request" } else { "ROLLBACK TO request; RELEASE request" };
-    (answer, execute(connection, end, ledger))
+    let undone = if keep { Ok(()) } else { execute(connection, "ROLLBACK TO request", ledger) };
+    (answer, undone.and_then(|()| execute(connection, "RELEASE request", ledger)))
 }
 
+/// Runs a statement that is the same every time, and so is kept.
 fn execute(connection: &Connection, sql: &str, ledger: &Path) -> Result<(), LedgerError> {
-    connection.execute_batch(sql).map_err(|error| Fault::from(error).at(ledger))
+    let done = connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    done.map(drop).map_err(|error| Fault::from(error).at(ledger))
 }

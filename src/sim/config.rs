@@ -164,7 +164,8 @@ pub struct Config {
     /// Whether a URL names the camera's MAC address before its recorder's; false. **\[unknown\]** whether it does.
     pub camera_mac_first: bool,
     /// Where recordings are served when not here: what stands before `<device>_<start>_<seconds>.flv` in every media URL, the start
-    /// in seconds since 1970. Nobody here sees such a stream, so it takes no channel, and nothing goes wrong with it. Here.
+    /// in seconds since 1970; `{macs}` in it is `FLV_<camera>_<recorder>_<time>`. Nobody here sees such a stream, so it takes no
+    /// channel, and nothing goes wrong with it. Here.
     pub media_base: Option<String>,
     /// How long a live channel waits for its first viewer; 10 s. **\[doc\]**
     pub channel_life: Length,

@@ -185,22 +185,29 @@ impl World {
 
     fn downloaded(&mut self, asked: Result<Grant, Refusal>, window: Window, origin: &str, now: Instant) -> Came {
         match (asked, &self.config.media_base) {
-            (Ok(grant), Some(base)) => {
+            (Ok(grant), base) => {
+                let macs = self.named_macs(&grant, now);
+                let lease = grant.lease;
+                let Some(base) = base else {
+                    return Came::Download(0, Some((lease, format!("{origin}/{macs}_{lease:08x}.flv"))));
+                };
                 // Nobody here sees it stream, so that it is over for this platform.
-                self.model.close(grant.lease, true, now);
+                self.model.close(lease, true, now);
                 let (device, start, seconds) = (window.device, window.range.start().get(), window.range.seconds());
-                Came::Download(0, Some((grant.lease, format!("{base}{device}_{start}_{seconds}.flv"))))
-            }
-            (Ok(grant), None) => {
-                let time = now.to_utc_second().to_datetime().with_timezone(&self.config.zone).format(TIMESTAMP_FORMAT);
-                let Grant { lease, nvr_mac, camera_mac } = grant;
-                let (first, second) =
-                    if self.config.camera_mac_first { (camera_mac, nvr_mac) } else { (nvr_mac, camera_mac) };
-                Came::Download(0, Some((lease, format!("{origin}/FLV_{first}_{second}_{time}_{lease:08x}.flv"))))
+                let base = base.replace("{macs}", &macs);
+                Came::Download(0, Some((lease, format!("{base}{device}_{start}_{seconds}.flv"))))
             }
             (Err(Refusal::Stat(code)), _) => Came::Stat(code),
             (Err(Refusal::Result(result)), _) => Came::Download(result, None),
         }
+    }
+
+    /// What a media URL's name begins with: the camera's address and its recorder's, and the time.
+    fn named_macs(&self, grant: &Grant, now: Instant) -> String {
+        let Grant { nvr_mac, camera_mac, .. } = grant;
+        let (first, second) = if self.config.camera_mac_first { (camera_mac, nvr_mac) } else { (nvr_mac, camera_mac) };
+        let time = now.to_utc_second().to_datetime().with_timezone(&self.config.zone).format(TIMESTAMP_FORMAT);
+        format!("FLV_{first}_{second}_{time}")
     }
 
     fn forced(

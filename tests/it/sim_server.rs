@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use archive::device::{DeviceId, NvrId};
+use archive::mac::UrlMacs;
 use archive::platform::media::{MediaClient, Patience};
 use archive::platform::wire::lists::DeviceList;
 use archive::platform::wire::{Answer, Download, Login, TOKEN_HEADER, method};
@@ -146,6 +147,25 @@ async fn recordings_that_somebody_else_serves_are_named_by_their_window_and_take
         assert_eq!(caller.url(&running, camera, range).await, expected);
     }
     running.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_serves_may_be_named_after_the_camera_and_its_recorder_too() {
+    let mut config = Config::rehearsal(rehearsal().await.now());
+    config.camera_mac_first = true;
+    let plain = start(config.clone()).await;
+    config.media_base = Some("http://127.0.0.1:1/{macs}_".to_owned());
+    let elsewhere = start(config).await;
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    for camera in [FREE, 6] {
+        let url = Caller::new(&plain).url(&plain, camera, window(&plain, 1)).await;
+        here.push(UrlMacs::of_url(&url).expect(&url));
+        let url = Caller::new(&elsewhere).url(&elsewhere, camera, window(&elsewhere, 1)).await;
+        there.push(UrlMacs::of_url(&url).expect(&url));
+    }
+    assert_eq!(here, there);
+    plain.shutdown().await;
+    elsewhere.shutdown().await;
 }
 
 #[tokio::test]
