@@ -17,12 +17,14 @@ from common import name
 
 setting = common.settings("TRANSFER")
 ROUNDS = int(setting("ROUNDS", "5"))
-TOOLS = setting("TOOLS", "archive,curl,aria2c,wget,cp").split(",")
+TOOLS = setting("TOOLS", "archive,unhashed,curl,aria2c,wget,cp").split(",")
 MODES = {
     # Name: files, MB of each, how many at once.
     "bulk": (16, int(setting("MB", "256")), 8),
     "paced": (64, int(setting("PACED_MB", "64")), 64),
 }
+# What is called like an archive: the program itself, and one that was built without hashing.
+OURS = {"archive": None, "unhashed": os.environ.get("ARCHIVE_UNHASHED")}
 BEGIN = common.days_ago(1, 9)
 END = BEGIN + datetime.timedelta(seconds=common.SECONDS)
 
@@ -41,8 +43,9 @@ def command_of(tool, mode, base, sources, to):
     files, _, together = MODES[mode]
     pairs = [(f"{base}{name(camera, BEGIN)}", to / name(camera, BEGIN)) for camera in range(1, files + 1)]
     list_path = to.parent / "list"
-    if tool == "archive":
-        return [*common.archive_command(to, files, BEGIN, END, together), "--quiet"]
+    if tool in OURS:
+        program, *arguments = common.archive_command(to, files, BEGIN, END, together)
+        return [OURS[tool] or program, *arguments, "--quiet"]
     if tool == "curl":
         list_path.write_text("".join(f'url = "{url}"\noutput = "{path}"\n' for url, path in pairs))
         return ["curl", "-s", "-f", "-Z", "--parallel-immediate", "--parallel-max", str(together), "-K", str(list_path)]
@@ -63,7 +66,7 @@ def command_of(tool, mode, base, sources, to):
 def check(tool, mode, sources, to, thoroughly):
     """That everything came; and once, that it came right."""
     for camera in range(1, MODES[mode][0] + 1):
-        came = next(to.glob(f"{camera}/*/*.flv")) if tool == "archive" else to / name(camera, BEGIN)
+        came = next(to.glob(f"{camera}/*/*.flv")) if tool in OURS else to / name(camera, BEGIN)
         served = sources / name(camera, BEGIN)
         same = came.stat().st_size == served.stat().st_size
         if not same or thoroughly and not filecmp.cmp(served, came, shallow=False):
@@ -95,14 +98,13 @@ def figures_of(mode, results):
     for tool, measured in results.items():
         for what, unit in UNITS.items():
             yield f"{mode}-{tool}-{what}", statistics.median(result[what] for result in measured), unit
-    for tool, measured in results.items():
-        if tool == "archive" or "archive" not in results:
-            continue
-        for what in UNITS:
-            # Round by round, so that a machine that grows slower does so for both.
-            pairs = zip(results["archive"], measured)
-            ratio = statistics.median(ours[what] / theirs[what] for ours, theirs in pairs)
-            yield f"{mode}-{what}-archive-over-{tool}", ratio, "ratio"
+    for ours in (tool for tool in results if tool in OURS):
+        for tool in (tool for tool in results if tool not in OURS):
+            for what in UNITS:
+                # Round by round, so that a machine that grows slower does so for both.
+                pairs = zip(results[ours], results[tool])
+                ratio = statistics.median(our[what] / their[what] for our, their in pairs)
+                yield f"{mode}-{what}-{ours}-over-{tool}", ratio, "ratio"
 
 
 def main():
@@ -118,15 +120,12 @@ def main():
             base = f"http://127.0.0.1:{ports[mode]}/"
             recorders = [[camera] for camera in range(1, files + 1)]
             server, environment = common.platform(servers, folder, recorders, [f'media_base = "{base}"'])
-            # cp has nothing that paces it.
-            tools = [tool for tool in TOOLS if mode == "bulk" or tool != "cp"]
+            # Nothing paces cp; and at a camera's pace hashing is the least of it.
+            tools = [tool for tool in TOOLS if mode == "bulk" or tool not in ("cp", "unhashed")]
             results = rounds(mode, tools, environment, base, sources / mode, folder / "to")
             figures += figures_of(mode, results)
             servers.stop(server)
             shutil.rmtree(sources / mode)
-    rate = os.environ.get("TRANSFER_BLAKE3")
-    if rate:
-        figures.append(("blake3-alone-cpu", 1 / float(rate), "s/GB"))
     common.print_figures("transfer", figures)
 
 

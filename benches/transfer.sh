@@ -6,9 +6,10 @@
 #     TRANSFER_MB=64 TRANSFER_PACED_MB=4 TRANSFER_ROUNDS=1 benches/transfer.sh      to try it out
 #
 # Settings: TRANSFER_MB (256) of each of the 16 files in bulk, TRANSFER_PACED_MB (64) of each of the 64 that are paced at
-# 1 MiB/s, TRANSFER_ROUNDS (5), TRANSFER_MODES (bulk,paced), TRANSFER_TOOLS (archive,curl,aria2c,wget,cp), TRANSFER_SOURCES
-# (a folder in memory for what is served; /dev/shm), TRANSFER_TO (a folder on the disk that is written to; TMPDIR or /tmp),
-# and ARCHIVE_PROGRAM, a program that is there already. Servers listen on free ports of the loopback interface, and end with it.
+# 1 MiB/s, TRANSFER_ROUNDS (5), TRANSFER_MODES (bulk,paced), TRANSFER_TOOLS (archive,unhashed,curl,aria2c,wget,cp),
+# TRANSFER_SOURCES (a folder in memory for what is served; /dev/shm), TRANSFER_TO (a folder on the disk that is written to;
+# TMPDIR or /tmp), and ARCHIVE_PROGRAM and ARCHIVE_UNHASHED, programs that are there already. Servers listen on free ports of
+# the loopback interface, and end with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,8 +20,11 @@ program=${ARCHIVE_PROGRAM:-}
 if [ -z "$program" ]; then
     cargo build --release --locked --bin archive
     program=${CARGO_TARGET_DIR:-target}/release/archive
-    # What hashing alone costs here, on one thread.
-    blake3=$(cargo bench --locked --bench flv 2>/dev/null | sed -n 's|^figure flv/blake3-64KiB \([0-9.]*\) GB/s$|\1|p')
-    export TRANSFER_BLAKE3=$blake3
+fi
+# The same program with hashing left out: the others do not hash either.
+if [[ ${TRANSFER_TOOLS:-unhashed} = *unhashed* && -z ${ARCHIVE_UNHASHED:-} ]]; then
+    target=${CARGO_TARGET_DIR:-target}/unhashed
+    RUSTFLAGS="${RUSTFLAGS:-} --cfg unhashed" cargo build --release --locked --bin archive --target-dir "$target"
+    export ARCHIVE_UNHASHED=$target/release/archive
 fi
 exec python3 -B benches/transfer.py "$program"
