@@ -60,8 +60,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Nothing here is analysed, so a plan never hangs on the values it is run with; without this, SQLite would make each
-    // statement that compares with one anew whenever that changes.
+    // Else SQLite looks at values for a better plan, such as a device's number being 0 or 1, and makes those statements anew
+    // at each use, since rusqlite takes the values out of a statement that it keeps. Nothing here hangs on them.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }

@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use super::super::open::migrations;
+use rusqlite::StatementStatus;
+
+use super::super::open::{for_reading, for_writing, migrations};
 use super::super::{LedgerError, RunEnd};
 use super::*;
 use crate::report::RunCounts;
@@ -12,6 +14,23 @@ fn schema(connection: &rusqlite::Connection) -> Vec<(String, String, Option<Stri
     let mut statement = connection.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_kept_statement_is_not_made_anew_for_other_values() {
+    let scratch = Scratch::new();
+    drop(scratch.open());
+    for connection in [for_writing(&scratch.path()).unwrap(), for_reading(&scratch.path()).unwrap()] {
+        // What the largest value is asked of has another plan, to SQLite's mind, where it is compared with 0 or 1.
+        let sql = "SELECT max(start) FROM missing WHERE device = ?1 AND start < ?2";
+        for number in 0..10 {
+            let mut statement = connection.prepare_cached(sql).unwrap();
+            statement.exists([number, 600 * number]).unwrap();
+        }
+        let statement = connection.prepare_cached(sql).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::Run), 10, "it was kept");
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }
 
 #[test]
