@@ -140,6 +140,14 @@ pub enum Recovery {
     },
 }
 
+impl Recovery {
+    /// A file that stood under a recording's name when that recording was published, and went to `path`.
+    pub fn unknown_file(path: PathBuf) -> Self {
+        let why = "it stood under a recording's name, and no row of the ledger knew it".to_owned();
+        Self::SetAside { path, why }
+    }
+}
+
 /// Why a run ends before its work does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "reason", content = "detail")]

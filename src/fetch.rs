@@ -1,4 +1,4 @@
-//! One attempt at a window: ask for the URL, stream, check, judge, publish.
+//! One attempt at a window: ask for the URL, stream, check, judge. What is worth it is then published: [`crate::publish`].
 //!
 //! Everything that can go wrong with the platform, the network or the stream is an [`Outcome`]; only a disk that fails is
 //! an error, because no other window would fare better.
@@ -8,7 +8,6 @@ mod lull;
 mod sink;
 mod throttle;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -23,9 +22,10 @@ use crate::mac::UrlMacs;
 use crate::outcome::{Attempt, Class, Code, Outcome};
 use crate::platform::client::{CallError, Client};
 use crate::platform::media::{MediaClient, MediaError, MediaStream};
-use crate::recording::{Container, Recording, Source};
+use crate::publish::Ready;
+use crate::recording::{Container, Source};
 use crate::time_range::{TimeRange, UtcSecond};
-use crate::vault::{Named, Published, Staging, Vault, VaultError, name};
+use crate::vault::{Named, Staging, Vault, VaultError};
 use crate::window::Window;
 
 use limit::Limit;
@@ -58,10 +58,8 @@ pub type Progress<'a> = dyn Fn(Step) + Send + Sync + 'a;
 pub struct Fetched {
     /// For the ledger.
     pub attempt: Attempt,
-    /// What was published, when something was: the whole window or its first part.
-    pub recording: Option<Recording>,
-    /// Where a file went that stood under the recording's name without being in the ledger.
-    pub set_aside: Option<PathBuf>,
+    /// What is to be published, when anything is: the whole window or its first part.
+    pub ready: Option<Ready>,
     /// The two addresses in the media URL's name, when it gave any.
     pub macs: Option<UrlMacs>,
 }
@@ -134,7 +132,7 @@ impl Fetcher {
         progress(Step::UrlGiven);
         let mut staging = self.vault.stage(window.device, window.range)?;
         let streamed = self.stream(&url, &mut staging, window, stop, progress).await?;
-        let fetched = self.settle(window, zone, staging, streamed, stop.is_cancelled()).await?;
+        let fetched = self.settle(window, zone, staging, streamed, stop.is_cancelled());
         Ok(Fetched { macs: UrlMacs::of_url(&url), ..fetched })
     }
 
@@ -203,15 +201,8 @@ impl Fetcher {
         }
     }
 
-    /// Judges what came, and publishes what is worth it.
-    async fn settle(
-        &self,
-        window: Window,
-        zone: Tz,
-        mut staging: Staging,
-        streamed: Streamed,
-        stopped: bool,
-    ) -> Result<Fetched, VaultError> {
+    /// Judges what came: what is worth it is ready to be published.
+    fn settle(&self, window: Window, zone: Tz, staging: Staging, streamed: Streamed, stopped: bool) -> Fetched {
         let report = streamed.parser.report();
         let bytes = staging.bytes();
         let tolerance = self.manner.tolerance_seconds;
@@ -225,28 +216,21 @@ impl Fetcher {
         };
         let Some((kept, good_bytes)) = keep else {
             let cancelled = || nothing(Outcome::Cancelled, bytes, None, None);
-            return Ok(if stopped { cancelled() } else { not_kept(judgement, bytes, &streamed) });
+            return if stopped { cancelled() } else { not_kept(judgement, bytes, &streamed) };
         };
-        staging.truncate(good_bytes)?;
-        let named = Named { device: window.device, range: kept, source: Source::Nvr, container: Container::Flv };
-        let path = name::recording(&named, zone);
-        let published = publish(staging, path.clone()).await?;
         let outcome = if kept == window.range { Outcome::Archived } else { Outcome::Prefix { until: kept.end() } };
         let mut fetched = nothing(outcome, bytes, streamed.code(), streamed.detail());
-        fetched.set_aside = published.set_aside;
-        fetched.recording = Some(Recording {
-            device: window.device,
-            range: kept,
-            path,
-            bytes: published.bytes,
-            blake3: published.blake3,
+        fetched.ready = Some(Ready {
+            staging,
+            good_bytes,
+            named: Named { device: window.device, range: kept, source: Source::Nvr, container: Container::Flv },
+            zone,
             media: report.media_facts(),
-            source: Source::Nvr,
             clock_offset: None,
-            archived_at: UtcSecond::floor(Utc::now()),
+            now: UtcSecond::floor(Utc::now()),
             note: note(kept, kept != window.range, &report, self.client.account().time_zone, tolerance),
         });
-        Ok(fetched)
+        fetched
     }
 }
 
@@ -312,15 +296,6 @@ async fn drain(
     }
 }
 
-/// Steps 2 to 4 of publishing block on the disk, so they are taken off the threads that stream.
-async fn publish(staging: Staging, path: String) -> Result<Published, VaultError> {
-    let publishing = tokio::task::spawn_blocking(move || staging.publish(&path));
-    match publishing.await {
-        Ok(published) => published,
-        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
-    }
-}
-
 /// The first part of a window of which that much footage is good; nothing when it is not worth keeping. A stream may
 /// begin at a keyframe some seconds before its window, so the tolerance is taken off: the rest is asked for a little
 /// early, and no second is lost at the seam.
@@ -332,7 +307,7 @@ fn kept_range(window: TimeRange, media_milliseconds: i64, tolerance_seconds: i64
 
 fn nothing(outcome: Outcome, bytes: u64, code: Option<Code>, detail: Option<String>) -> Fetched {
     let attempt = Attempt { started: UtcSecond::new(0), milliseconds: 0, bytes, outcome, code, detail };
-    Fetched { attempt, recording: None, set_aside: None, macs: None }
+    Fetched { attempt, ready: None, macs: None }
 }
 
 fn missed(error: &CallError) -> Fetched {

@@ -10,6 +10,7 @@ mod grouping;
 pub mod planning;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adopt::{self, AdoptError};
+use crate::adopt;
 use crate::calendar;
 use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
@@ -29,7 +30,8 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::mac::UrlMacs;
 use crate::outcome::{Attempt, Class, Outcome};
 use crate::plan::{Plan, Request};
-use crate::recording::Source;
+use crate::publish::{self, ArchiveError, Brought, Done};
+use crate::recording::{Recording, Source};
 use crate::report::{Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{TimeRange, UtcSecond};
@@ -86,11 +88,11 @@ pub enum RunError {
     Vault(#[from] VaultError),
 }
 
-impl From<AdoptError> for RunError {
-    fn from(error: AdoptError) -> Self {
+impl From<ArchiveError> for RunError {
+    fn from(error: ArchiveError) -> Self {
         match error {
-            AdoptError::Ledger(error) => Self::Ledger(error),
-            AdoptError::Vault(error) => Self::Vault(error),
+            ArchiveError::Ledger(error) => Self::Ledger(error),
+            ArchiveError::Vault(error) => Self::Vault(error),
         }
     }
 }
@@ -114,11 +116,10 @@ pub struct Tools {
 pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
     let clock = WallClock::start();
     let begun = clock.now().to_utc_second();
-    let begun =
-        tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone(), source: Source::Nvr }).await?;
+    let id = tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone(), source: Source::Nvr }).await?;
     let cut = tools.stop.child_token();
     let mut run = Run {
-        id: begun.id,
+        id,
         clock,
         counts: RunCounts::default(),
         refusing: Vec::new(),
@@ -137,7 +138,7 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
             return Err(held.into());
         }
     };
-    let worked = run.work(begun.recover).await;
+    let worked = run.work().await;
     let worked = match worked {
         Ok(()) => run.fold_old_attempts().await,
         failed => failed,
@@ -169,7 +170,17 @@ struct Run {
 }
 
 /// An attempt that has ended, and is in the ledger.
-type Ended = (Window, Result<Fetched, RunError>);
+struct Attempted {
+    attempt: Attempt,
+    /// What was published, when something was: the whole window or its first part.
+    recording: Option<Box<Recording>>,
+    /// Where a file went that stood under the recording's name without being in the ledger.
+    set_aside: Option<PathBuf>,
+    /// The two addresses in the media URL's name, when it gave any.
+    macs: Option<UrlMacs>,
+}
+
+type Ended = (Window, Result<Attempted, RunError>);
 
 impl Run {
     fn emit(&self, event: Event) {
@@ -177,16 +188,13 @@ impl Run {
         let _ = self.tools.events.send(event);
     }
 
-    async fn work(&mut self, recover: bool) -> Result<(), RunError> {
+    async fn work(&mut self) -> Result<(), RunError> {
         let swept = self.tools.vault.sweep()?;
         if swept > 0 {
             self.emit(Event::Recovered(Recovery::Swept { files: swept }));
         }
         self.write_down_what_is_asked().await?;
-        if recover {
-            self.adopt().await?;
-            self.tools.ledger.recovered(self.id).await?;
-        }
+        self.adopt().await?;
         self.adopt_live().await?;
         self.grouping = Grouping::new(self.job.stated_nvrs.clone(), self.tools.ledger.devices().await?);
         let plan = self.plan().await?;
@@ -354,8 +362,8 @@ impl Run {
     }
 
     /// Tells the scheduler and everybody else of an attempt that has ended.
-    async fn complete(&mut self, scheduler: &mut Scheduler, window: Window, fetched: Fetched) -> Result<(), RunError> {
-        let Fetched { attempt, recording, set_aside, macs } = fetched;
+    async fn complete(&mut self, scheduler: &mut Scheduler, window: Window, ended: Attempted) -> Result<(), RunError> {
+        let Attempted { attempt, recording, set_aside, macs } = ended;
         let now = self.clock.now();
         if let Some(recording) = recording {
             self.counts.recordings += 1;
@@ -363,8 +371,7 @@ impl Run {
             self.counts.archived_seconds += recording.range.seconds();
         }
         if let Some(path) = set_aside {
-            let why = "it stood under a recording's name, and no row of the ledger knew it".to_owned();
-            self.emit(Event::Recovered(Recovery::SetAside { path, why }));
+            self.emit(Event::Recovered(Recovery::unknown_file(path)));
         }
         let given_up = scheduler.complete(&window, &attempt.outcome, now);
         self.emit(Event::AttemptEnded { window, attempt: attempt.clone() });
@@ -483,7 +490,7 @@ fn refusing((nvr, learned): &(NvrId, Learned)) -> Refusing {
     Refusing { nvr: nvr.clone(), calls, refused, left_alone }
 }
 
-/// One attempt, and its row in the ledger.
+/// One attempt, and what it brought: published, and in the ledger.
 async fn attempt(
     run: RunId,
     window: Window,
@@ -491,7 +498,7 @@ async fn attempt(
     tools: &Tools,
     cut: &CancellationToken,
     url_given: &UnboundedSender<Window>,
-) -> Result<Fetched, RunError> {
+) -> Result<Attempted, RunError> {
     // OK to ignore a closed channel here: as in `emit`, and the run's own is open for as long as attempts are awaited.
     let progress = |step| match step {
         fetch::Step::UrlGiven => drop(url_given.send(window)),
@@ -499,26 +506,25 @@ async fn attempt(
             drop(tools.events.send(Event::Streaming { window, media_milliseconds, bytes }));
         }
     };
-    let mut fetched = tools.fetcher.fetch(window, zone, cut, &progress).await?;
-    let Some(recording) = &fetched.recording else {
-        tools.ledger.record_missed(run, window, fetched.attempt.clone()).await?;
-        return Ok(fetched);
+    let Fetched { attempt, ready, macs } = tools.fetcher.fetch(window, zone, cut, &progress).await?;
+    let Some(ready) = ready else {
+        tools.ledger.record_missed(run, window, attempt.clone()).await?;
+        return Ok(Attempted { attempt, recording: None, set_aside: None, macs });
     };
-    let rest = TimeRange::new(recording.range.end(), window.range.end());
-    let rest = rest.zip(fetched.attempt.outcome.cause());
-    match tools.ledger.record_archived(run, fetched.attempt.clone(), recording.clone(), rest).await {
-        // A live run that goes on beside this one was faster with some of it. What is still missing, the next run fetches.
-        Err(LedgerError::Overlap { .. }) => {
-            let why = "a live recording of some of its time was published meanwhile".to_owned();
-            let path = tools.vault.set_aside(&recording.path)?;
-            drop(tools.events.send(Event::Recovered(Recovery::SetAside { path, why: why.clone() })));
-            fetched.recording = None;
-            let nothing = Attempt { outcome: Outcome::Cancelled, detail: Some(why), ..fetched.attempt.clone() };
-            tools.ledger.record_missed(run, window, nothing).await?;
+    let brought = Brought { run, window, attempt: attempt.clone() };
+    match publish::publish(&tools.ledger, &tools.vault, ready, Some(brought)).await? {
+        Done::Archived { recording, set_aside } => {
+            Ok(Attempted { attempt, recording: Some(recording), set_aside, macs })
         }
-        recorded => recorded?,
+        // A live run that goes on beside this one was faster with some of it. What is still missing, the next run fetches.
+        Done::Overtaken(recovery) => {
+            drop(tools.events.send(Event::Recovered(recovery)));
+            let why = "a live recording of some of its time was published meanwhile".to_owned();
+            let nothing = Attempt { outcome: Outcome::Cancelled, detail: Some(why), ..attempt.clone() };
+            tools.ledger.record_missed(run, window, nothing).await?;
+            Ok(Attempted { attempt, recording: None, set_aside: None, macs })
+        }
     }
-    Ok(fetched)
 }
 
 /// The windows of a stretch whose local labels name another stretch of time as well.

@@ -19,7 +19,9 @@
 //! 3. Rename to the final name, which never replaces a file. Crash: a whole file under its final name without a row in
 //!    the ledger, or, since the rename itself may be lost, a staging file. The first is checked and adopted.
 //! 4. `fsync` of the directory. Crash: a whole file without a row. Checked and adopted.
-//! 5. The ledger's commit, which the caller makes only after [`Staging::publish`] has returned. Crash: nothing is lost.
+//!
+//! `publish.rs` has the ledger noting the name before step 2, durably, and writing the recording's row after
+//! [`Staging::publish`] has returned: so the files that a crash leaves without a row are known by their names.
 //!
 //! So a row implies a file (invariant 1), and every media file without one is in `.staging` or about to be adopted
 //! (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
@@ -218,6 +220,17 @@ impl Vault {
         }
         found.sort_by_key(|file| file.named.range);
         Ok(found)
+    }
+
+    /// The recording's file of that name below the root; nothing when there is none, or the name is no recording's.
+    pub fn recording_at(&self, relative: &str) -> Result<Option<Found>, VaultError> {
+        let Some(named) = name::parse_path(relative) else { return Ok(None) };
+        let path = self.path_of(relative);
+        match fs::symlink_metadata(&path) {
+            Ok(_) => Ok(Some(Found { named, path: relative.to_owned() })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("look for", &path)(error)),
+        }
     }
 
     /// Moves a file that is not what its name says out of the way; it is never deleted.
