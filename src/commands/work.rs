@@ -28,24 +28,26 @@ pub(super) async fn work(
     settings: &Settings,
     credentials: Credentials,
     requests: Requests,
+    ledger: Option<Ledger>,
 ) -> anyhow::Result<ExitCode> {
-    let summary = execute(style, settings, credentials, requests).await?;
+    let summary = execute(style, settings, credentials, requests, ledger).await?;
     print_result(common, &summary, || render::summary(&summary))?;
     Ok(ExitCode::of_run(&summary))
 }
 
-/// Runs what is asked, shows it while it runs, and stops it early on SIGINT or SIGTERM.
+/// Runs what is asked, shows it while it runs, and stops it early on SIGINT or SIGTERM. The ledger is made when there is none.
 pub(super) async fn execute(
     style: Style,
     settings: &Settings,
     credentials: Credentials,
     requests: Requests,
+    ledger: Option<Ledger>,
 ) -> anyhow::Result<Summary> {
     for note in &requests.notes {
         tracing::warn!("{note}");
     }
     let vault = Vault::open(&settings.archive.root)?;
-    let ledger = open_ledger(&settings.archive.ledger)?;
+    let ledger = ledger.map_or_else(|| open_ledger(&settings.archive.ledger), Ok)?;
     let nvrs = recorders::read(settings, &ledger).await?.map;
     recorders::warn_of_unknown(&nvrs, requests.asked.keys());
     let fetcher = context::fetcher(settings, credentials, vault.clone())?;
