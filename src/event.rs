@@ -116,7 +116,7 @@ pub enum Event {
 /// What was done with something that an earlier run left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// A staging file was deleted.
+    /// Staging files were taken out of the way, to be deleted.
     Swept {
         /// How many.
         files: u64,

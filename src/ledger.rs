@@ -225,6 +225,24 @@ impl Ledger {
         .await
     }
 
+    /// The beginning of a run, in one transaction: [`Self::set_zone`], [`Self::serve_devices`] and [`Self::ask`].
+    pub async fn take_on(
+        &self,
+        zones: Vec<(Tz, Vec<DeviceId>)>,
+        served: Vec<ServedBy>,
+        wanted: Vec<(DeviceId, RangeSet)>,
+    ) -> Result<(), LedgerError> {
+        self.write(move |connection| {
+            for (zone, devices) in &zones {
+                zones::add(connection, *zone)?;
+                devices.iter().try_for_each(|&device| changes::set_zone(connection, device, *zone))?;
+            }
+            served.iter().try_for_each(|one| devices::serve(connection, one))?;
+            wanted.iter().try_for_each(|(device, ranges)| changes::ask(connection, *device, ranges))
+        })
+        .await
+    }
+
     /// Records that a published file covers its range, and the attempt that brought it. `rest` is what the attempt was
     /// asked for and did not bring, and why. [`LedgerError::Overlap`] when some of the range has a recording already.
     pub async fn record_archived(

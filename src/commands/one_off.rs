@@ -16,5 +16,6 @@ pub(super) async fn run(args: OneOff) -> anyhow::Result<ExitCode> {
     let (zones, ledger) = Zones::read_for_a_run(&settings).await?;
     let requests = requests::of_selection(&args.selection, &zones, requests::now())?;
     let (settings, credentials) = context::settings_with_credentials(&args.common)?;
-    work::work(&args.common, style, &settings, credentials, requests, ledger).await
+    let clients = context::clients(&settings, credentials);
+    work::work(&args.common, style, &settings, clients, requests, ledger).await
 }

@@ -83,6 +83,11 @@ async fn killed_at_work() -> (Place, Place, Vec<String>) {
     let place = Place::new(archive::sim::Config { speed: Speed::Times(60.0), ..two_recorders() }).await;
     let child = place.fetch("1", asked).spawn().expect("the program starts");
     until("it streams", || !place.platform.media().is_empty()).await;
+    // Which the ledger may hear of later than the platform.
+    let shell = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
+    let is_asked = || shell.query_row("SELECT EXISTS (SELECT 1 FROM asked)", [], |row| row.get(0)).expect("it is read");
+    until("the ledger knows what is asked", is_asked).await;
+    drop(shell);
     send(&child, rustix::process::Signal::KILL);
     ended(child).await;
     (source, place, published)

@@ -68,3 +68,20 @@ async fn only_runs_of_older_versions_leave_what_nobody_noted() {
     ledger.begin_run(start(DAY + 60)).await.unwrap();
     assert!(!ledger.left_unnoted(Source::Nvr).await.unwrap());
 }
+
+#[tokio::test]
+async fn how_often_an_nvr_was_left_alone_is_taken_over_from_its_nights() {
+    let scratch = Scratch::new();
+    let target = refinery::Target::Version(8);
+    migrations::migrations::runner().set_target(target).run(&mut scratch.shell()).unwrap();
+    scratch
+        .shell()
+        .execute_batch(
+            "INSERT INTO run (run, started, pid, host, what) VALUES (1, 1, 1, '', ''), (2, 2, 1, '', '');
+             INSERT INTO nvr_limit (nvr, playbacks, calls, refused, learned_at) VALUES ('a', 4, 9, 3, 2), ('b', 4, 9, 3, 2);
+             INSERT INTO nvr_night VALUES ('a', 1, 4, 4, 1, 2), ('a', 2, 4, 5, 2, 3);",
+        )
+        .unwrap();
+    let learned = scratch.open().learned_limits().await.unwrap();
+    assert_eq!(learned.values().map(|learned| learned.left_alone).collect::<Vec<_>>(), [5, 0]);
+}

@@ -13,3 +13,8 @@ ALTER TABLE run ADD COLUMN notes_publishing INTEGER NOT NULL DEFAULT 0 /* 1 when
 
 -- What is being recorded is asked for at every start, and is hardly ever there.
 CREATE INDEX being_recorded ON missing (device, start) WHERE cause = 'being recorded';
+
+-- So is this, which was summed up over all nights each time.
+ALTER TABLE nvr_limit ADD COLUMN left_alone INTEGER NOT NULL DEFAULT 0 /* over all runs: how often it was left alone */;
+UPDATE nvr_limit AS l SET left_alone =
+    (SELECT coalesce(sum(n.left_alone), 0) FROM nvr_night AS n WHERE n.nvr = l.nvr);
