@@ -148,10 +148,8 @@ fn used_bytes(path: &Path) -> Result<f64, Failure> {
 }
 
 async fn begin(ledger: &Ledger) -> Result<RunId, Failure> {
-    Ok(ledger
-        .begin_run(RunStart { started: UtcSecond::new(YEAR), what: "bench".to_owned(), source: Source::Nvr })
-        .await?
-        .id)
+    let start = RunStart { started: UtcSecond::new(YEAR), what: "bench".to_owned(), source: Source::Nvr };
+    Ok(ledger.begin_run(start).await?)
 }
 
 fn windows_range(first: i64, end: i64) -> TimeRange {

@@ -1,42 +1,32 @@
 //! What runs that were cut off left behind: published files without a row in the ledger, which a crash between the rename and
 //! the commit leaves, and ([`live`]) the staging files of live streams.
 //!
-//! Each file is read whole, judged against the time that its name says, and adopted when it is that; else it is moved aside.
-//! Only after a run that did not end properly, and only on days of which something is missing, whoever asked for it.
+//! The ledger has a note of each such file ([`crate::publish`] has the steps), so nothing else is looked at, however large the
+//! archive is. Each is read whole, judged against the time that its name says, and adopted when it is that; else it is moved
+//! aside. What a run of an older version left, which took no notes, is looked for [`everywhere`], once.
+//!
+//! Each step may be cut off as well: the note goes with the recording's row, or after the file was moved aside.
 
+mod everywhere;
 pub mod live;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use chrono::NaiveDate;
 use chrono_tz::Tz;
-use thiserror::Error;
 
 use crate::container::{Examined, Examiner};
-use crate::device::DeviceId;
 use crate::event::Recovery;
 use crate::fetch;
 use crate::flv;
 use crate::judge::{self, Ending, Judgement};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
+use crate::publish::{self, ArchiveError, blocking};
 use crate::recording::{Container, ContentHash, Recording, Source};
-use crate::time_range::{ALL_TIME, GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
-use crate::vault::{Found, Named, Vault, VaultError};
+use crate::time_range::{GRID_SECONDS, UtcSecond};
+use crate::vault::{Found, Named, Vault};
 use crate::window::Window;
-
-/// Why what was left behind could not be put right.
-#[derive(Debug, Error)]
-pub enum AdoptError {
-    /// The ledger failed.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The archive's disk failed.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-}
 
 /// How files are examined.
 #[derive(Clone, Copy, Debug)]
@@ -51,103 +41,68 @@ pub struct Check {
     pub platform_zone: Tz,
 }
 
-/// What is to be done with a file.
-enum Orphan {
-    /// It is what its name says.
-    Whole(Box<Recording>),
-    /// It is not.
-    Spoiled {
-        /// Its name below the root.
-        path: String,
-        /// What is wrong.
-        why: String,
-    },
-}
-
-/// Adopts or moves aside every published file of `check`'s source that has no row and whose time is missing. Only while no
-/// other run of that source goes on.
-pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, AdoptError> {
-    let devices: Vec<DeviceId> = ledger.devices().await?.into_iter().map(|row| row.facts.device).collect();
-    let mut archived = ledger.archived(devices.clone(), ALL_TIME).await?;
-    let mut known: BTreeMap<DeviceId, Known> = BTreeMap::new();
-    for (device, stretches) in ledger.missing(devices, ALL_TIME).await? {
-        let missing = stretches.into_iter().map(|stretch| stretch.range).collect();
-        known.insert(device, Known { missing, archived: archived.remove(&device).unwrap_or_default() });
-    }
-    let on = vault.clone();
-    let orphans = blocking(move || find(&on, &known, check)).await?;
+/// Adopts or moves aside every published file of `check`'s source that has no row. Only while no other run of that source goes
+/// on.
+pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
     let mut recovered = Vec::new();
-    for orphan in orphans {
-        recovered.push(match orphan {
-            Orphan::Whole(recording) => {
-                let window = Window { device: recording.device, range: recording.range };
-                ledger.add_recording(*recording).await?;
-                Recovery::Adopted { window }
-            }
-            Orphan::Spoiled { path, why } => Recovery::SetAside { path: vault.set_aside(&path)?, why },
-        });
+    for path in ledger.publishing(check.source).await? {
+        recovered.extend(put_right(ledger, vault, path, check).await?);
+    }
+    if ledger.left_unnoted(check.source).await? {
+        for found in everywhere::without_a_row(ledger, vault, check.source).await? {
+            recovered.push(settle(ledger, vault, found, check).await?);
+        }
+        ledger.recovered(check.source).await?;
     }
     Ok(recovered)
 }
 
-/// Does what blocks on the disk beside the threads that must not.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let working = tokio::task::spawn_blocking(work);
-    working.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
-}
-
-/// What the ledger knows of one device's time.
-struct Known {
-    missing: RangeSet,
-    archived: RangeSet,
-}
-
-/// Finds the files of whose time something is missing, and examines them. A live piece may reach a little beyond what was asked
-/// for, up to the keyframe at which it was cut. Blocks on the disk.
-fn find(vault: &Vault, known: &BTreeMap<DeviceId, Known>, check: Check) -> Result<Vec<Orphan>, VaultError> {
-    let mut orphans = Vec::new();
-    for (&device, Known { missing, archived }) in known {
-        let days = vault.days_of(device)?;
-        for day in days.into_iter().filter(|&day| may_start_on(missing, day)) {
-            for found in vault.recordings_of_day(device, day)? {
-                let Named { range, source, .. } = found.named;
-                if source != check.source {
-                    continue;
-                }
-                if missing.intersect(&range.into()).is_empty() {
-                    continue;
-                }
-                if archived.intersect(&range.into()).is_empty() {
-                    orphans.push(examine(&found, &vault.path_of(&found.path), check));
-                } else {
-                    let why = "part of its time is archived already".to_owned();
-                    orphans.push(Orphan::Spoiled { path: found.path, why });
-                }
-            }
-        }
+/// Puts right what is at a path that was noted, if anything is.
+async fn put_right(
+    ledger: &Ledger,
+    vault: &Vault,
+    path: String,
+    check: Check,
+) -> Result<Option<Recovery>, ArchiveError> {
+    let (on, name) = (vault.clone(), path.clone());
+    let Some(found) = blocking(move || on.recording_at(&name)).await? else {
+        // It never got that name, or was moved aside.
+        ledger.forget_publishing(path).await?;
+        return Ok(None);
+    };
+    let Named { device, range, .. } = found.named;
+    if ledger.recordings_overlapping(device, range).await?.iter().any(|recording| recording.path == found.path) {
+        // It has its row, and so no note by this program: but a recording must not be moved aside whatever is noted.
+        ledger.forget_publishing(path).await?;
+        return Ok(None);
     }
-    Ok(orphans)
+    settle(ledger, vault, found, check).await.map(Some)
 }
 
-/// Whether a recording of some of these ranges may stand in the folder of that local day, whatever the zone.
-fn may_start_on(missing: &RangeSet, day: NaiveDate) -> bool {
-    const FURTHEST_ZONE: i64 = 15 * 3600;
-    let midnight = UtcSecond::floor(day.and_time(chrono::NaiveTime::MIN).and_utc());
-    let around = TimeRange::new(midnight - FURTHEST_ZONE, midnight + 86_400 + FURTHEST_ZONE);
-    around.is_some_and(|around| !missing.intersect(&around.into()).is_empty())
+/// Adopts a file without a row, or moves it aside.
+async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> Result<Recovery, ArchiveError> {
+    let Named { device, range, .. } = found.named;
+    if !ledger.recordings_overlapping(device, range).await?.is_empty() {
+        let why = "part of its time is archived already".to_owned();
+        return publish::set_aside(ledger, vault, &found.path, why).await;
+    }
+    let (file, path) = (vault.path_of(&found.path), found.path.clone());
+    match blocking(move || examine(&found, &file, check)).await {
+        Ok(recording) => match publish::record(ledger, vault, &recording, None).await? {
+            None => Ok(Recovery::Adopted { window: Window { device, range } }),
+            Some(overtaken) => Ok(overtaken),
+        },
+        Err(why) => publish::set_aside(ledger, vault, &path, why).await,
+    }
 }
 
-fn examine(found: &Found, path: &Path, check: Check) -> Orphan {
+/// The recording that a file is; why it is none. Blocks on the disk.
+fn examine(found: &Found, path: &Path, check: Check) -> Result<Recording, String> {
     let examined = match found.named.source {
         Source::Nvr => download(found, path, check),
         Source::Live => live::published(found, path, check),
     };
-    let spoiled = |why| Orphan::Spoiled { path: found.path.clone(), why };
-    match examined {
-        Ok(Ok(recording)) => Orphan::Whole(Box::new(recording)),
-        Ok(Err(why)) => spoiled(why),
-        Err(error) => spoiled(format!("it cannot be read: {error}")),
-    }
+    examined.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
 }
 
 /// The recording that a file is which came from an NVR; why it is none.

@@ -116,7 +116,7 @@ pub enum Event {
 /// What was done with something that an earlier run left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// A staging file was deleted.
+    /// Staging files were taken out of the way, to be deleted.
     Swept {
         /// How many.
         files: u64,
@@ -138,6 +138,14 @@ pub enum Recovery {
         /// What is wrong with it.
         why: String,
     },
+}
+
+impl Recovery {
+    /// A file that stood under a recording's name when that recording was published, and went to `path`.
+    pub fn unknown_file(path: PathBuf) -> Self {
+        let why = "it stood under a recording's name, and no row of the ledger knew it".to_owned();
+        Self::SetAside { path, why }
+    }
 }
 
 /// Why a run ends before its work does.

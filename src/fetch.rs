@@ -1,4 +1,4 @@
-//! One attempt at a window: ask for the URL, stream, check, judge, publish.
+//! One attempt at a window: ask for the URL, stream, check, judge. What is worth it is then published: [`crate::publish`].
 //!
 //! Everything that can go wrong with the platform, the network or the stream is an [`Outcome`]; only a disk that fails is
 //! an error, because no other window would fare better.
@@ -9,7 +9,6 @@ mod sink;
 mod throttle;
 mod transfer;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,10 +24,11 @@ use crate::mac::UrlMacs;
 use crate::outcome::{Attempt, Class, Code, Outcome};
 use crate::platform::client::{CallError, Client};
 use crate::platform::media::{MediaClient, MediaError};
-use crate::recording::{Container, Recording, Source};
+use crate::publish::{Ready, blocking};
+use crate::recording::{Container, Source};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::transfers::Transfers;
-use crate::vault::{Named, Published, Staging, Vault, VaultError, name};
+use crate::vault::{Named, Vault, VaultError};
 use crate::window::Window;
 
 use transfer::{Mover, Streamed};
@@ -55,10 +55,8 @@ pub type Progress = dyn Fn(Step) + Send + Sync;
 pub struct Fetched {
     /// For the ledger.
     pub attempt: Attempt,
-    /// What was published, when something was: the whole window or its first part.
-    pub recording: Option<Recording>,
-    /// Where a file went that stood under the recording's name without being in the ledger.
-    pub set_aside: Option<PathBuf>,
+    /// What is to be published, when anything is: the whole window or its first part.
+    pub ready: Option<Ready>,
     /// The two addresses in the media URL's name, when it gave any.
     pub macs: Option<UrlMacs>,
 }
@@ -131,7 +129,7 @@ impl Fetcher {
         progress(Step::UrlGiven);
         let streaming = self.mover.clone().stream(url.clone(), window, stop.clone(), progress);
         let streamed = self.transfers.run(streaming).await?;
-        let fetched = self.settle(window, zone, streamed, stop.is_cancelled()).await?;
+        let fetched = self.settle(window, zone, streamed, stop.is_cancelled()).await;
         Ok(Fetched { macs: UrlMacs::of_url(&url), ..fetched })
     }
 
@@ -140,8 +138,8 @@ impl Fetcher {
         self.client.start_download(window.device, start, end).await
     }
 
-    /// Judges what came, and publishes what is worth it.
-    async fn settle(&self, window: Window, zone: Tz, streamed: Streamed, stopped: bool) -> Result<Fetched, VaultError> {
+    /// Judges what came: what is worth it is ready to be published.
+    async fn settle(&self, window: Window, zone: Tz, streamed: Streamed, stopped: bool) -> Fetched {
         let report = streamed.parser.report();
         let bytes = streamed.staging.bytes();
         let tolerance = self.tolerance_seconds;
@@ -157,27 +155,21 @@ impl Fetcher {
             let cancelled = || nothing(Outcome::Cancelled, bytes, None, None);
             let fetched = if stopped { cancelled() } else { not_kept(judgement, bytes, &streamed) };
             blocking(move || drop(streamed.staging)).await;
-            return Ok(fetched);
+            return fetched;
         };
-        let named = Named { device: window.device, range: kept, source: Source::Nvr, container: Container::Flv };
-        let path = name::recording(&named, zone);
         let outcome = if kept == window.range { Outcome::Archived } else { Outcome::Prefix { until: kept.end() } };
         let mut fetched = nothing(outcome, bytes, streamed.code(), streamed.detail());
-        let published = publish(streamed.staging, good_bytes, path.clone()).await?;
-        fetched.set_aside = published.set_aside;
-        fetched.recording = Some(Recording {
-            device: window.device,
-            range: kept,
-            path,
-            bytes: published.bytes,
-            blake3: published.blake3,
+        fetched.ready = Some(Ready {
+            staging: streamed.staging,
+            good_bytes,
+            named: Named { device: window.device, range: kept, source: Source::Nvr, container: Container::Flv },
+            zone,
             media: report.media_facts(),
-            source: Source::Nvr,
             clock_offset: None,
-            archived_at: UtcSecond::floor(Utc::now()),
+            now: UtcSecond::floor(Utc::now()),
             note: note(kept, kept != window.range, &report, self.client.account().time_zone, tolerance),
         });
-        Ok(fetched)
+        fetched
     }
 }
 
@@ -208,21 +200,6 @@ pub(crate) fn note(
     notes.join("; ")
 }
 
-/// Publishes the first `good_bytes` of a stream.
-async fn publish(mut staging: Staging, good_bytes: u64, path: String) -> Result<Published, VaultError> {
-    blocking(move || {
-        staging.truncate(good_bytes)?;
-        staging.publish(&path)
-    })
-    .await
-}
-
-/// Does what blocks on the disk neither where others decide nor where they stream.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let working = tokio::task::spawn_blocking(work);
-    working.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
-}
-
 /// The first part of a window of which that much footage is good; nothing when it is not worth keeping. A stream may
 /// begin at a keyframe some seconds before its window, so the tolerance is taken off: the rest is asked for a little
 /// early, and no second is lost at the seam.
@@ -234,7 +211,7 @@ fn kept_range(window: TimeRange, media_milliseconds: i64, tolerance_seconds: i64
 
 fn nothing(outcome: Outcome, bytes: u64, code: Option<Code>, detail: Option<String>) -> Fetched {
     let attempt = Attempt { started: UtcSecond::new(0), milliseconds: 0, bytes, outcome, code, detail };
-    Fetched { attempt, recording: None, set_aside: None, macs: None }
+    Fetched { attempt, ready: None, macs: None }
 }
 
 fn missed(error: &CallError) -> Fetched {

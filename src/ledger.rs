@@ -16,6 +16,7 @@ mod lock;
 mod media;
 mod missing;
 mod open;
+mod publishing;
 mod queries;
 mod ranges;
 mod writer;
@@ -41,10 +42,10 @@ use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
-use crate::recording::Recording;
+use crate::recording::{Recording, Source};
 use crate::report::{
-    BegunRun, CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, NvrNight, RunEnd, RunId,
-    RunRow, RunStart, ServedBy, Totals,
+    CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, NvrNight, RunEnd, RunId, RunRow,
+    RunStart, ServedBy, Totals,
 };
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Missing, Window};
@@ -90,18 +91,13 @@ impl Ledger {
 
     /// Takes hold of the ledger for one run; [`LedgerError::Held`] when another one of the same source has it. The hold ends with
     /// [`Self::end_run`], with this value, or with the process.
-    pub async fn begin_run(&self, start: RunStart) -> Result<BegunRun, LedgerError> {
+    pub async fn begin_run(&self, start: RunStart) -> Result<RunId, LedgerError> {
         let (path, since, source) = (self.path.clone(), start.started.to_string(), start.source);
         let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
         let lock = taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
-        let begun = self.write(move |connection| changes::begin_run(connection, &start)).await?;
+        let run = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
-        Ok(begun)
-    }
-
-    /// Says that what earlier runs left behind when they were cut off has been put right.
-    pub async fn recovered(&self, run: RunId) -> Result<(), LedgerError> {
-        self.write(move |connection| changes::recovered(connection, run)).await
+        Ok(run)
     }
 
     /// Says how the run ended, and lets go of the ledger.
@@ -114,6 +110,36 @@ impl Ledger {
     /// The newest runs, newest first.
     pub async fn runs(&self, newest: u32) -> Result<Vec<RunRow>, LedgerError> {
         self.read(move |connection| queries::runs(connection, newest)).await
+    }
+
+    // What is being published, for whoever comes after a crash.
+
+    /// Notes that the file at `path`, below the archive's root, is about to get that name. The note goes when its recording is
+    /// written down, or with [`Self::forget_publishing`].
+    pub async fn note_publishing(&self, source: Source, path: String) -> Result<(), LedgerError> {
+        self.write(move |connection| publishing::note(connection, source, &path)).await
+    }
+
+    /// Says that no file without a row stands at `path`.
+    pub async fn forget_publishing(&self, path: String) -> Result<(), LedgerError> {
+        self.write(move |connection| publishing::forget(connection, &path)).await
+    }
+
+    /// The files, by their names below the archive's root, of which runs of that source have noted that they publish them, and
+    /// have not written down that they did.
+    pub async fn publishing(&self, source: Source) -> Result<Vec<String>, LedgerError> {
+        self.read(move |connection| publishing::noted(connection, source)).await
+    }
+
+    /// Whether a run of that source was cut off, or failed, that did not note what it was publishing, as older versions did not.
+    /// What it left may lie anywhere.
+    pub async fn left_unnoted(&self, source: Source) -> Result<bool, LedgerError> {
+        self.read(move |connection| publishing::left_unnoted(connection, source)).await
+    }
+
+    /// Says that the archive has been looked through for what such runs left.
+    pub async fn recovered(&self, source: Source) -> Result<(), LedgerError> {
+        self.write(move |connection| publishing::recovered(connection, source)).await
     }
 
     // Devices.
@@ -199,6 +225,24 @@ impl Ledger {
         .await
     }
 
+    /// The beginning of a run, in one transaction: [`Self::set_zone`], [`Self::serve_devices`] and [`Self::ask`].
+    pub async fn take_on(
+        &self,
+        zones: Vec<(Tz, Vec<DeviceId>)>,
+        served: Vec<ServedBy>,
+        wanted: Vec<(DeviceId, RangeSet)>,
+    ) -> Result<(), LedgerError> {
+        self.write(move |connection| {
+            for (zone, devices) in &zones {
+                zones::add(connection, *zone)?;
+                devices.iter().try_for_each(|&device| changes::set_zone(connection, device, *zone))?;
+            }
+            served.iter().try_for_each(|one| devices::serve(connection, one))?;
+            wanted.iter().try_for_each(|(device, ranges)| changes::ask(connection, *device, ranges))
+        })
+        .await
+    }
+
     /// Records that a published file covers its range, and the attempt that brought it. `rest` is what the attempt was
     /// asked for and did not bring, and why. [`LedgerError::Overlap`] when some of the range has a recording already.
     pub async fn record_archived(
@@ -232,6 +276,11 @@ impl Ledger {
     /// Takes back what was asked for ahead of time and has not come.
     pub async fn withdraw(&self, device: DeviceId, range: TimeRange) -> Result<(), LedgerError> {
         self.write(move |connection| changes::withdraw(connection, device, range)).await
+    }
+
+    /// What is being recorded live, per device that has any.
+    pub async fn being_recorded(&self) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
+        self.read(queries::being_recorded).await
     }
 
     /// Records a published file that no attempt at a window brought: a piece of a live stream, or what a run left behind

@@ -15,7 +15,7 @@
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
-//! | assembly | [`clock`], [`transfers`], [`fetch`], [`adopt`], [`run`], [`live`], [`sim`] | join decisions and adapters |
+//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`run`], [`live`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 pub mod adopt;
@@ -46,6 +46,7 @@ pub mod nvrs;
 pub mod outcome;
 pub mod plan;
 pub mod platform;
+pub mod publish;
 pub mod recording;
 pub mod render;
 pub mod report;

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adopt::{self, AdoptError};
+use crate::adopt;
 use crate::clock::WallClock;
 use crate::device::DeviceId;
 use crate::event::{Event, StopReason, Summary};
@@ -28,6 +28,7 @@ use crate::instant::Instant;
 use crate::ledger::{Ledger, LedgerError};
 use crate::platform::client::{CallError, Client};
 use crate::platform::media::MediaClient;
+use crate::publish::ArchiveError;
 use crate::recording::Source;
 use crate::report::{RunCounts, RunEnd, RunId, RunStart};
 use crate::run::RunError;
@@ -144,7 +145,7 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     let start = RunStart { started: begun, what: job.what.clone(), source: Source::Live };
     let run = tools.ledger.begin_run(start).await?;
     let context = Arc::new(Context {
-        run: run.id,
+        run,
         stop: tools.stop.child_token(),
         counts: Mutex::default(),
         clock: SharedClock::new(tools.clock),
@@ -200,7 +201,6 @@ async fn work(context: &Arc<Context>) -> Result<Option<StopReason>, RunError> {
     for recovery in adopt::live::recover(&tools.ledger, &tools.vault, check).await? {
         context.emit(Event::Recovered(recovery));
     }
-    tools.ledger.recovered(context.run).await?;
     for (&device, camera) in &job.cameras {
         tools.ledger.set_zone(vec![device], camera.zone).await?;
     }
@@ -387,8 +387,8 @@ impl From<VaultError> for Failure {
     }
 }
 
-impl From<AdoptError> for Failure {
-    fn from(error: AdoptError) -> Self {
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
         Self::Run(error.into())
     }
 }

@@ -41,16 +41,6 @@ pub struct RunStart {
     pub source: Source,
 }
 
-/// A run that holds the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BegunRun {
-    /// Its number.
-    pub id: RunId,
-    /// Whether some run before it was cut off or failed, and nobody has yet looked for what it left behind: published
-    /// files may lack their rows.
-    pub recover: bool,
-}
-
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEnd {

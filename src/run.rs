@@ -6,37 +6,43 @@
 //! The ledger's row is durable before the scheduler hears of an attempt's end, so that nothing is announced that a crash
 //! could take back.
 
+mod attempt;
 mod grouping;
 pub mod planning;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Fuse, FusedFuture as _};
 use tokio::sync::mpsc::{self, UnboundedSender};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::adopt::{self, AdoptError};
+use crate::adopt;
 use crate::calendar;
 use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::event::{Event, Recovery, Refusing, StopReason, Summary};
 use crate::exit_code::ExitCode;
-use crate::fetch::{self, Fetched, Fetcher};
+use crate::fetch::Fetcher;
 use crate::ledger::{Ledger, LedgerError};
 use crate::mac::UrlMacs;
-use crate::outcome::{Attempt, Class, Outcome};
+use crate::outcome::{Class, Outcome};
 use crate::plan::{Plan, Request};
+use crate::publish::ArchiveError;
 use crate::recording::Source;
-use crate::report::{Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
+use crate::report::{DeviceRow, Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Vault, VaultError};
 use crate::window::Window;
 use thiserror::Error;
 
+use attempt::{Attempted, attempt};
 use grouping::Grouping;
 
 /// What a run is to do, validated.
@@ -50,6 +56,8 @@ pub struct Job {
     pub nvrs: NvrMap,
     /// What of that the settings say.
     pub stated_nvrs: NvrMap,
+    /// What the ledger said of devices when that was decided.
+    pub known: Vec<DeviceRow>,
     /// The devices' local time, where it is not `default_zone`.
     pub zones: BTreeMap<DeviceId, Tz>,
     /// The devices' local time otherwise.
@@ -86,11 +94,11 @@ pub enum RunError {
     Vault(#[from] VaultError),
 }
 
-impl From<AdoptError> for RunError {
-    fn from(error: AdoptError) -> Self {
+impl From<ArchiveError> for RunError {
+    fn from(error: ArchiveError) -> Self {
         match error {
-            AdoptError::Ledger(error) => Self::Ledger(error),
-            AdoptError::Vault(error) => Self::Vault(error),
+            ArchiveError::Ledger(error) => Self::Ledger(error),
+            ArchiveError::Vault(error) => Self::Vault(error),
         }
     }
 }
@@ -111,21 +119,20 @@ pub struct Tools {
 }
 
 /// Runs `job` to its end: all archived, the rest given up for now, or stopped early.
-pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
+pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
     let clock = WallClock::start();
     let begun = clock.now().to_utc_second();
-    let begun =
-        tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone(), source: Source::Nvr }).await?;
+    let id = tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone(), source: Source::Nvr }).await?;
     let cut = tools.stop.child_token();
     let mut run = Run {
-        id: begun.id,
+        id,
         clock,
         counts: RunCounts::default(),
         refusing: Vec::new(),
         stopped: None,
         signalled: false,
         cut,
-        grouping: Grouping::default(),
+        grouping: Grouping::new(job.stated_nvrs.clone(), std::mem::take(&mut job.known), job.asked.keys()),
         job,
         tools,
     };
@@ -137,7 +144,7 @@ pub async fn execute(job: Job, tools: Tools) -> Result<Summary, RunError> {
             return Err(held.into());
         }
     };
-    let worked = run.work(begun.recover).await;
+    let worked = run.work().await;
     let worked = match worked {
         Ok(()) => run.fold_old_attempts().await,
         failed => failed,
@@ -168,8 +175,11 @@ struct Run {
     grouping: Grouping,
 }
 
+/// The ledger is being told what is asked.
+type Asking = BoxFuture<'static, Result<(), LedgerError>>;
+
 /// An attempt that has ended, and is in the ledger.
-type Ended = (Window, Result<Fetched, RunError>);
+type Ended = (Window, Result<Attempted, RunError>);
 
 impl Run {
     fn emit(&self, event: Event) {
@@ -177,52 +187,66 @@ impl Run {
         let _ = self.tools.events.send(event);
     }
 
-    async fn work(&mut self, recover: bool) -> Result<(), RunError> {
-        let swept = self.tools.vault.sweep()?;
-        if swept > 0 {
-            self.emit(Event::Recovered(Recovery::Swept { files: swept }));
-        }
-        self.write_down_what_is_asked().await?;
-        if recover {
-            self.adopt().await?;
-            self.tools.ledger.recovered(self.id).await?;
-        }
+    async fn work(&mut self) -> Result<(), RunError> {
+        let deleting = self.sweep()?;
+        self.adopt().await?;
         self.adopt_live().await?;
-        self.grouping = Grouping::new(self.job.stated_nvrs.clone(), self.tools.ledger.devices().await?);
+        let mut asking = self.write_down_what_is_asked().fuse();
+        if let Poll::Ready(done) = futures::poll!(&mut asking) {
+            done?;
+        }
         let plan = self.plan().await?;
         self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
         self.warn_of_ambiguous_labels(&plan);
         let learned = self.tools.ledger.learned_limits().await?;
         let policy = Policy { learned, ..self.job.policy.clone() };
         let mut scheduler = Scheduler::new(plan.work(), policy, self.job.seed, self.clock.now());
-        let worked = self.work_through(&mut scheduler).await;
+        let worked = self.work_through(&mut scheduler, &mut asking).await;
+        let asked = if asking.is_terminated() { Ok(()) } else { asking.await };
         let learned = scheduler.learned();
         self.refusing = learned.iter().filter(|(_, learned)| learned.left_alone > 0).map(refusing).collect();
         let now = self.clock.now().to_utc_second();
         let learned = self.tools.ledger.learn_limits(self.id, learned, now).await;
         // What went wrong first is what a person must hear of.
         worked?;
-        Ok(learned?)
+        asked?;
+        learned?;
+        Ok(deleting.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?)
     }
 
-    async fn write_down_what_is_asked(&self) -> Result<(), RunError> {
-        let (job, ledger) = (&self.job, &self.tools.ledger);
+    /// Takes what was left in staging out of the way. To delete it takes longer than all else that a start does, so that goes on
+    /// beside, unless its room is needed.
+    fn sweep(&self) -> Result<JoinHandle<Result<(), VaultError>>, RunError> {
+        let swept = self.tools.vault.sweep()?;
+        if swept > 0 {
+            self.emit(Event::Recovered(Recovery::Swept { files: swept }));
+        }
+        if check_free_space(&self.tools.vault, self.job.min_free).is_err() {
+            self.tools.vault.delete_swept()?;
+        }
+        let vault = self.tools.vault.clone();
+        Ok(tokio::task::spawn_blocking(move || vault.delete_swept()))
+    }
+
+    /// Tells the ledger what is asked, of whom. For many cameras that takes it longer than all else that comes before the first
+    /// call, and no plan is made from it: so nobody waits until it is done. OK because the ledger does one thing after the
+    /// other, and is told of no attempt before.
+    fn write_down_what_is_asked(&self) -> Asking {
+        let (job, ledger) = (&self.job, Arc::clone(&self.tools.ledger));
         let mut by_zone: BTreeMap<&'static str, (Tz, Vec<DeviceId>)> = BTreeMap::new();
         for &device in job.asked.keys() {
             let zone = job.zone_of(device);
             by_zone.entry(zone.name()).or_insert((zone, Vec::new())).1.push(device);
-        }
-        for (zone, devices) in by_zone.into_values() {
-            ledger.set_zone(devices, zone).await?;
         }
         let served = |&device: &DeviceId| {
             let nvr = job.nvrs.known(device).cloned();
             let store = nvr.as_ref().and_then(|nvr| job.nvrs.store_of(nvr)).map(str::to_owned);
             ServedBy { device, nvr, store }
         };
-        ledger.serve_devices(job.asked.keys().map(served).collect()).await?;
-        ledger.ask(job.asked.iter().map(|(&device, request)| (device, request.ranges())).collect()).await?;
-        Ok(())
+        let served = job.asked.keys().map(served).collect();
+        let wanted = job.asked.iter().map(|(&device, request)| (device, request.ranges())).collect();
+        let zones = by_zone.into_values().collect();
+        async move { ledger.take_on(zones, served, wanted).await }.boxed()
     }
 
     async fn plan(&self) -> Result<Plan, RunError> {
@@ -276,7 +300,7 @@ impl Run {
         }
     }
 
-    async fn work_through(&mut self, scheduler: &mut Scheduler) -> Result<(), RunError> {
+    async fn work_through(&mut self, scheduler: &mut Scheduler, asking: &mut Fuse<Asking>) -> Result<(), RunError> {
         let mut attempts: JoinSet<Ended> = JoinSet::new();
         let (url_given, mut streaming) = mpsc::unbounded_channel();
         let mut failure = None;
@@ -316,6 +340,11 @@ impl Run {
                         failure.get_or_insert(error);
                     }
                 }
+                Err(error) = &mut *asking => {
+                    let error = error.into();
+                    self.stop(scheduler, stop_reason(&error));
+                    failure.get_or_insert(error);
+                }
                 () = self.clock.sleep_until(wake) => {}
                 () = self.tools.stop.cancelled(), if !self.signalled => {
                     self.signalled = true;
@@ -354,8 +383,8 @@ impl Run {
     }
 
     /// Tells the scheduler and everybody else of an attempt that has ended.
-    async fn complete(&mut self, scheduler: &mut Scheduler, window: Window, fetched: Fetched) -> Result<(), RunError> {
-        let Fetched { attempt, recording, set_aside, macs } = fetched;
+    async fn complete(&mut self, scheduler: &mut Scheduler, window: Window, ended: Attempted) -> Result<(), RunError> {
+        let Attempted { attempt, recording, set_aside, macs } = ended;
         let now = self.clock.now();
         if let Some(recording) = recording {
             self.counts.recordings += 1;
@@ -363,8 +392,7 @@ impl Run {
             self.counts.archived_seconds += recording.range.seconds();
         }
         if let Some(path) = set_aside {
-            let why = "it stood under a recording's name, and no row of the ledger knew it".to_owned();
-            self.emit(Event::Recovered(Recovery::SetAside { path, why }));
+            self.emit(Event::Recovered(Recovery::unknown_file(path)));
         }
         let given_up = scheduler.complete(&window, &attempt.outcome, now);
         self.emit(Event::AttemptEnded { window, attempt: attempt.clone() });
@@ -481,45 +509,6 @@ impl Run {
 fn refusing((nvr, learned): &(NvrId, Learned)) -> Refusing {
     let &Learned { calls, refused, left_alone, .. } = learned;
     Refusing { nvr: nvr.clone(), calls, refused, left_alone }
-}
-
-/// One attempt, and its row in the ledger.
-async fn attempt(
-    run: RunId,
-    window: Window,
-    zone: Tz,
-    tools: &Tools,
-    cut: &CancellationToken,
-    url_given: &UnboundedSender<Window>,
-) -> Result<Fetched, RunError> {
-    // OK to ignore a closed channel here: as in `emit`, and the run's own is open for as long as attempts are awaited.
-    let (url_given, events) = (url_given.clone(), tools.events.clone());
-    let progress = move |step| match step {
-        fetch::Step::UrlGiven => drop(url_given.send(window)),
-        fetch::Step::Streamed { media_milliseconds, bytes } => {
-            drop(events.send(Event::Streaming { window, media_milliseconds, bytes }));
-        }
-    };
-    let mut fetched = tools.fetcher.fetch(window, zone, cut, Arc::new(progress)).await?;
-    let Some(recording) = &fetched.recording else {
-        tools.ledger.record_missed(run, window, fetched.attempt.clone()).await?;
-        return Ok(fetched);
-    };
-    let rest = TimeRange::new(recording.range.end(), window.range.end());
-    let rest = rest.zip(fetched.attempt.outcome.cause());
-    match tools.ledger.record_archived(run, fetched.attempt.clone(), recording.clone(), rest).await {
-        // A live run that goes on beside this one was faster with some of it. What is still missing, the next run fetches.
-        Err(LedgerError::Overlap { .. }) => {
-            let why = "a live recording of some of its time was published meanwhile".to_owned();
-            let path = tools.vault.set_aside(&recording.path)?;
-            drop(tools.events.send(Event::Recovered(Recovery::SetAside { path, why: why.clone() })));
-            fetched.recording = None;
-            let nothing = Attempt { outcome: Outcome::Cancelled, detail: Some(why), ..fetched.attempt.clone() };
-            tools.ledger.record_missed(run, window, nothing).await?;
-        }
-        recorded => recorded?,
-    }
-    Ok(fetched)
 }
 
 /// The windows of a stretch whose local labels name another stretch of time as well.

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! .staging/                                 what streams in; nothing there is a recording
+//! .swept/                                   what earlier runs left in staging, about to be deleted
 //! .live/                                    what streams in live; whatever a crash leaves there is published later
 //! .lock                                     held by the one run from NVRs that writes here
 //! .live.lock                                held by the one run of live streams that writes here
@@ -13,16 +14,18 @@
 //!
 //! # The order of publishing, and what a crash leaves at each step
 //!
-//! 1. The stream is written to a staging file. Crash: a staging file, swept at the next start; a live stream's is kept, since
+//! 1. The stream is written to a staging file. Crash: a staging file, swept at the next start and deleted beside its work; a live stream's is kept, since
 //!    nobody can ask for it again, and what of it is whole is published at the next start.
 //! 2. `fsync` of the file. Crash: the same.
 //! 3. Rename to the final name, which never replaces a file. Crash: a whole file under its final name without a row in
 //!    the ledger, or, since the rename itself may be lost, a staging file. The first is checked and adopted.
 //! 4. `fsync` of the directory. Crash: a whole file without a row. Checked and adopted.
-//! 5. The ledger's commit, which the caller makes only after [`Staging::publish`] has returned. Crash: nothing is lost.
 //!
-//! So a row implies a file (invariant 1), and every media file without one is in `.staging` or about to be adopted
-//! (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
+//! `publish.rs` has the ledger noting the name before step 2, durably, and writing the recording's row after
+//! [`Staging::publish`] has returned: so the files that a crash leaves without a row are known by their names.
+//!
+//! So a row implies a file (invariant 1), and every media file without one is in `.staging`, in `.swept`, or about to be
+//! adopted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
 
 pub mod name;
 mod staging;
@@ -43,6 +46,7 @@ pub use name::{LivePiece, Named};
 pub use staging::{Published, Staging};
 
 const STAGING: &str = ".staging";
+const SWEPT: &str = ".swept";
 const LIVE: &str = ".live";
 const ASIDE: &str = ".aside";
 const LOCK: &str = ".lock";
@@ -145,16 +149,34 @@ impl Vault {
         }
     }
 
-    /// Deletes what earlier runs left in staging; says how many files.
+    /// Takes what earlier runs left in staging out of it, for [`Self::delete_swept`]; says how many files.
     pub fn sweep(&self) -> Result<u64, VaultError> {
-        let staging = self.root.join(STAGING);
-        let mut files = 0;
-        for entry in fs::read_dir(&staging).map_err(failed("read the folder", &staging))? {
-            let path = entry.map_err(failed("read the folder", &staging))?.path();
-            fs::remove_file(&path).map_err(failed("delete", &path))?;
-            files += 1;
+        let (staging, swept) = (self.root.join(STAGING), self.root.join(SWEPT));
+        let entries = fs::read_dir(&staging).map_err(failed("read the folder", &staging))?;
+        let files = entries.count() as u64;
+        if files == 0 {
+            return Ok(0);
         }
+        fs::create_dir_all(&swept).map_err(failed("make the folder", &swept))?;
+        for number in 0.. {
+            match rename_without_replacing(&staging, &swept.join(number.to_string())) {
+                // What an earlier start swept and did not come to delete.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("sweep", &staging)(error)),
+                Ok(()) => break,
+            }
+        }
+        fs::create_dir(&staging).map_err(failed("make the folder", &staging))?;
         Ok(files)
+    }
+
+    /// Deletes what was swept. Blocks on the disk, which takes some hundredths of a second for a file of 100 MB.
+    pub fn delete_swept(&self) -> Result<(), VaultError> {
+        let swept = self.root.join(SWEPT);
+        match fs::remove_dir_all(&swept) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", &swept)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// A new, empty staging file.
@@ -218,6 +240,17 @@ impl Vault {
         }
         found.sort_by_key(|file| file.named.range);
         Ok(found)
+    }
+
+    /// The recording's file of that name below the root; nothing when there is none, or the name is no recording's.
+    pub fn recording_at(&self, relative: &str) -> Result<Option<Found>, VaultError> {
+        let Some(named) = name::parse_path(relative) else { return Ok(None) };
+        let path = self.path_of(relative);
+        match fs::symlink_metadata(&path) {
+            Ok(_) => Ok(Some(Found { named, path: relative.to_owned() })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("look for", &path)(error)),
+        }
     }
 
     /// Moves a file that is not what its name says out of the way; it is never deleted.

@@ -5,7 +5,7 @@
 //!
 //! 1. While a piece comes in: its staging file, with a name that says when it begins. Published here, for as long as its
 //!    footage is; the rest of what was being recorded is interrupted.
-//! 2. Between the rename and the ledger's commit: a published file without a row. Adopted, as a download is.
+//! 2. While it is published: what [`crate::publish`] says. A file without a row is adopted, as a download is.
 //! 3. After the commit: nothing.
 
 use std::io;
@@ -20,27 +20,31 @@ use crate::event::Recovery;
 use crate::instant::Instant;
 use crate::ledger::{Ledger, LedgerError};
 use crate::live_clock;
+use crate::publish::{self, ArchiveError, Ready, blocking};
 use crate::recording::{Recording, Source};
-use crate::time_range::{ALL_TIME, RangeSet, TimeRange, UtcSecond};
-use crate::vault::{Found, LivePiece, Named, Staging, Vault, VaultError, name};
+use crate::time_range::{RangeSet, TimeRange, UtcSecond};
+use crate::vault::{Found, LivePiece, Named, Staging, Vault, VaultError};
 use crate::window::{Cause, Window};
 
-use super::{AdoptError, Check, blocking, examine_bytes};
+use super::{Check, examine_bytes};
 
 /// Whether a live run goes on, or left something behind.
-pub async fn is_needed(ledger: &Ledger, vault: &Vault) -> Result<bool, AdoptError> {
-    Ok(!vault.live_pieces()?.is_empty() || !being_recorded(ledger).await?.is_empty())
+pub async fn is_needed(ledger: &Ledger, vault: &Vault) -> Result<bool, ArchiveError> {
+    Ok(!vault.live_pieces()?.is_empty()
+        || !ledger.being_recorded().await?.is_empty()
+        || !ledger.publishing(Source::Live).await?.is_empty()
+        || ledger.left_unnoted(Source::Live).await?)
 }
 
 /// Publishes what was left in staging, adopts what was published, and says of the rest that it was interrupted. Only while no
 /// live run goes on: the caller has the vault's hold.
-pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, AdoptError> {
+pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
     let mut recovered = super::recover(ledger, vault, check).await?;
     for piece in vault.live_pieces()? {
         match publish_left(ledger, vault, piece, check).await {
             Ok(done) => recovered.extend(done),
             // One file that cannot be read must not keep every night from beginning.
-            Err(AdoptError::Vault(error @ VaultError::Io { .. })) => {
+            Err(ArchiveError::Vault(error @ VaultError::Io { .. })) => {
                 recovered.push(Recovery::Left { why: error.to_string() });
             }
             Err(error) => return Err(error),
@@ -52,24 +56,10 @@ pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec
 
 /// Says of all that the ledger holds for being recorded that it was interrupted. Only while no live run goes on.
 pub async fn clear(ledger: &Ledger, now: UtcSecond) -> Result<(), LedgerError> {
-    for (device, stretches) in being_recorded(ledger).await? {
+    for (device, stretches) in ledger.being_recorded().await? {
         ledger.mark_missing(device, stretches, Cause::LiveInterrupted, now).await?;
     }
     Ok(())
-}
-
-/// What the ledger holds for being recorded, by device.
-async fn being_recorded(ledger: &Ledger) -> Result<Vec<(DeviceId, RangeSet)>, LedgerError> {
-    let devices = ledger.devices().await?.into_iter().map(|row| row.facts.device).collect();
-    let mut found = Vec::new();
-    for (device, stretches) in ledger.missing(devices, ALL_TIME).await? {
-        let recorded = stretches.into_iter().filter(|stretch| stretch.cause == Cause::BeingRecorded);
-        let ranges: RangeSet = recorded.map(|stretch| stretch.range).collect();
-        if !ranges.is_empty() {
-            found.push((device, ranges));
-        }
-    }
-    Ok(found)
 }
 
 /// A staging file of a live stream that is complete.
@@ -95,12 +85,10 @@ pub(crate) struct Claim {
 
 /// What became of a piece.
 pub(crate) enum Done {
-    /// It is archived: for that time, with so many bytes.
-    Archived { range: TimeRange, bytes: u64 },
+    /// It was published.
+    Published(publish::Done),
     /// All of its time was archived before it, from the NVR: it is deleted.
     Superfluous,
-    /// Some of its time was archived while it was published: it is moved aside.
-    SetAside(Recovery),
 }
 
 /// Publishes what is whole of a piece, and tells the ledger: for what of its claim has no recording yet, or the longest stretch
@@ -110,42 +98,23 @@ pub(crate) async fn publish(
     vault: &Vault,
     complete: Complete,
     claim: Claim,
-) -> Result<Done, AdoptError> {
-    let Complete { mut staging, examined, piece } = complete;
+) -> Result<Done, ArchiveError> {
+    let Complete { staging, examined, piece } = complete;
     let Some(range) = left_of(ledger, piece.device, claim.range).await? else {
         staging.discard()?;
         return Ok(Done::Superfluous);
     };
-    let named = Named { device: piece.device, range, source: Source::Live, container: piece.container };
-    let path = name::recording(&named, claim.zone);
-    let (below, good_bytes) = (path.clone(), examined.good_bytes);
-    let publishing = blocking(move || {
-        staging.truncate(good_bytes)?;
-        staging.publish(&below)
-    });
-    let published = publishing.await?;
-    let recording = Recording {
-        device: piece.device,
-        range,
-        path: path.clone(),
-        bytes: published.bytes,
-        blake3: published.blake3,
+    let ready = Ready {
+        staging,
+        good_bytes: examined.good_bytes,
+        named: Named { device: piece.device, range, source: Source::Live, container: piece.container },
+        zone: claim.zone,
         media: examined.media,
-        source: Source::Live,
         clock_offset: piece.clock_offset,
-        archived_at: claim.now,
+        now: claim.now,
         note: note(range, piece.start, &examined, claim.tolerance_seconds),
     };
-    match ledger.add_recording(recording).await {
-        Err(LedgerError::Overlap { held_path, .. }) => {
-            let why = format!("some of its time was archived meanwhile, as {held_path}");
-            Ok(Done::SetAside(Recovery::SetAside { path: vault.set_aside(&path)?, why }))
-        }
-        recorded => {
-            recorded?;
-            Ok(Done::Archived { range, bytes: published.bytes })
-        }
-    }
+    Ok(Done::Published(publish::publish(ledger, vault, ready, None).await?))
 }
 
 async fn left_of(ledger: &Ledger, device: DeviceId, range: TimeRange) -> Result<Option<TimeRange>, LedgerError> {
@@ -160,7 +129,7 @@ async fn publish_left(
     vault: &Vault,
     piece: LivePiece,
     check: Check,
-) -> Result<Option<Recovery>, AdoptError> {
+) -> Result<Option<Recovery>, ArchiveError> {
     let on = vault.clone();
     let complete = blocking(move || reopen(&on, piece)).await?;
     if let Some(why) = complete.examined.problem.clone().filter(|_| complete.examined.total_bytes > 0) {
@@ -182,9 +151,11 @@ async fn publish_left(
         tolerance_seconds: check.tolerance_seconds,
     };
     Ok(match publish(ledger, vault, complete, claim).await? {
-        Done::Archived { range, .. } => Some(Recovery::Adopted { window: Window { device: piece.device, range } }),
+        Done::Published(publish::Done::Archived { recording, .. }) => {
+            Some(Recovery::Adopted { window: Window { device: piece.device, range: recording.range } })
+        }
+        Done::Published(publish::Done::Overtaken(recovery)) => Some(recovery),
         Done::Superfluous => None,
-        Done::SetAside(recovery) => Some(recovery),
     })
 }
 

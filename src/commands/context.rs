@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::task::JoinHandle;
 
 use crate::backoff::Delays;
 use crate::cli::Common;
@@ -70,10 +71,22 @@ pub(super) fn client(settings: &Settings, credentials: Credentials) -> anyhow::R
     Client::new(account(settings, credentials)).context(NO_TLS)
 }
 
+/// What a fetcher calls and streams with, once it is made.
+pub(super) struct Clients(JoinHandle<anyhow::Result<(Client, MediaClient)>>);
+
+/// Makes them beside what else a start has to do: each reads all of the machine's TLS certificates, which are many files.
+pub(super) fn clients(settings: &Settings, credentials: Credentials) -> Clients {
+    let (calling, streaming) = (settings.clone(), settings.clone());
+    let media = tokio::task::spawn_blocking(move || {
+        media(&streaming, streaming.archive.first_byte_timeout, streaming.archive.stall_timeout)
+    });
+    let client = tokio::task::spawn_blocking(move || client(&calling, credentials));
+    Clients(tokio::spawn(async move { Ok((client.await??, media.await??)) }))
+}
+
 /// What makes attempts.
-pub(super) fn fetcher(settings: &Settings, credentials: Credentials, vault: Vault) -> anyhow::Result<Arc<Fetcher>> {
-    let client = client(settings, credentials)?;
-    let media = media(settings, settings.archive.first_byte_timeout, settings.archive.stall_timeout)?;
+pub(super) async fn fetcher(settings: &Settings, clients: Clients, vault: Vault) -> anyhow::Result<Arc<Fetcher>> {
+    let (client, media) = clients.0.await??;
     let manner = Manner { tolerance_seconds: tolerance_seconds(settings), growth_pause: GROWTH_PAUSE };
     let ceilings = settings.archive.bandwidth.clone();
     Ok(Arc::new(Fetcher::new(client, media, vault, manner, ceilings, transfers()?)))

@@ -14,6 +14,7 @@ use crate::clock::WallClock;
 use crate::device::DeviceId;
 use crate::display::{self, Style};
 use crate::exit_code::ExitCode;
+use crate::ledger::Ledger;
 use crate::live::{self, Camera, LiveJob, LiveTools};
 use crate::render;
 use crate::settings::{Credentials, LiveJobSettings, Settings};
@@ -35,13 +36,13 @@ pub(super) async fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
     };
     // Before any secret is read: a mistake in the line is the likelier one.
     let settings = context::settings(&common)?;
-    let zones = Zones::read_for_a_run(&settings).await?;
+    let (zones, ledger) = Zones::read_for_a_run(&settings).await?;
     let asked = match args.file {
         Some(_) => of_jobs(&args, &settings, &zones)?,
         None => of_selection(&args, &zones)?,
     };
     let (settings, credentials) = context::settings_with_credentials(&common)?;
-    record(&common, style, &settings, credentials, asked).await
+    record(&common, style, &settings, credentials, asked, ledger).await
 }
 
 /// What is asked, in the words of whoever asked, and the cameras.
@@ -137,9 +138,10 @@ async fn record(
     settings: &Settings,
     credentials: Credentials,
     asked: Recorded,
+    ledger: Option<Ledger>,
 ) -> anyhow::Result<ExitCode> {
     let vault = Vault::open(&settings.archive.root)?;
-    let ledger = Arc::new(work::open_ledger(&settings.archive.ledger)?);
+    let ledger = Arc::new(ledger.map_or_else(|| work::open_ledger(&settings.archive.ledger), Ok)?);
     let client = Arc::new(context::client(settings, credentials)?);
     let media = context::live_media(settings)?;
     let transfers = Arc::new(context::transfers()?);

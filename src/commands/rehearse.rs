@@ -63,7 +63,7 @@ async fn rehearse(
     credentials: Credentials,
     requests: Requests,
 ) -> anyhow::Result<ExitCode> {
-    let summary = work::execute(style, settings, credentials, requests).await?;
+    let summary = work::execute(style, settings, context::clients(settings, credentials), requests, None).await?;
     let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
     let gaps = ledger.gaps(GapQuery::default()).await?;
     let (root, ledger) = (settings.archive.root.display(), settings.archive.ledger.display());

@@ -13,6 +13,8 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         return plan::show_jobs(&args.jobs, &common).await;
     }
     let (settings, credentials) = context::settings_with_credentials(&common)?;
-    let requests = requests::of_jobs(&settings, &args.jobs, &Zones::read_for_a_run(&settings).await?, requests::now())?;
-    work::work(&common, style, &settings, credentials, requests).await
+    let clients = context::clients(&settings, credentials);
+    let (zones, ledger) = Zones::read_for_a_run(&settings).await?;
+    let requests = requests::of_jobs(&settings, &args.jobs, &zones, requests::now())?;
+    work::work(&common, style, &settings, clients, requests, ledger).await
 }

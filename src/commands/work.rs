@@ -14,10 +14,12 @@ use crate::event::Summary;
 use crate::exit_code::ExitCode;
 use crate::ledger::Ledger;
 use crate::render;
+use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
-use crate::settings::{Credentials, Settings};
+use crate::settings::Settings;
 use crate::vault::Vault;
 
+use super::context::Clients;
 use super::requests::Requests;
 use super::{context, print_result, recorders};
 
@@ -26,36 +28,39 @@ pub(super) async fn work(
     common: &Common,
     style: Style,
     settings: &Settings,
-    credentials: Credentials,
+    clients: Clients,
     requests: Requests,
+    ledger: Option<Ledger>,
 ) -> anyhow::Result<ExitCode> {
-    let summary = execute(style, settings, credentials, requests).await?;
+    let summary = execute(style, settings, clients, requests, ledger).await?;
     print_result(common, &summary, || render::summary(&summary))?;
     Ok(ExitCode::of_run(&summary))
 }
 
-/// Runs what is asked, shows it while it runs, and stops it early on SIGINT or SIGTERM.
+/// Runs what is asked, shows it while it runs, and stops it early on SIGINT or SIGTERM. The ledger is made when there is none.
 pub(super) async fn execute(
     style: Style,
     settings: &Settings,
-    credentials: Credentials,
+    clients: Clients,
     requests: Requests,
+    ledger: Option<Ledger>,
 ) -> anyhow::Result<Summary> {
     for note in &requests.notes {
         tracing::warn!("{note}");
     }
     let vault = Vault::open(&settings.archive.root)?;
-    let ledger = open_ledger(&settings.archive.ledger)?;
-    let nvrs = recorders::read(settings, &ledger).await?.map;
+    let ledger = ledger.map_or_else(|| open_ledger(&settings.archive.ledger), Ok)?;
+    let known = ledger.devices().await?;
+    let nvrs = recorders::of(settings, &known).map;
     recorders::warn_of_unknown(&nvrs, requests.asked.keys());
-    let fetcher = context::fetcher(settings, credentials, vault.clone())?;
+    let fetcher = context::fetcher(settings, clients, vault.clone()).await?;
     let (events, receiver) = mpsc::unbounded_channel();
     let zone = settings.archive.time_zone;
     let shown = tokio::spawn(display::show(receiver, style, zone));
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
 
-    let job = job(settings, requests, nvrs);
+    let job = job(settings, requests, nvrs, known);
     let ran = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
     signals.abort();
     // The sender is gone with the run, so the display comes to its end.
@@ -74,7 +79,7 @@ pub(super) fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
     Ok(Ledger::open(path)?)
 }
 
-fn job(settings: &Settings, requests: Requests, nvrs: NvrMap) -> Job {
+fn job(settings: &Settings, requests: Requests, nvrs: NvrMap, known: Vec<DeviceRow>) -> Job {
     Job {
         what: requests.what,
         asked: requests.asked,
@@ -84,6 +89,7 @@ fn job(settings: &Settings, requests: Requests, nvrs: NvrMap) -> Job {
         policy: context::policy(settings, &nvrs),
         nvrs,
         stated_nvrs: settings.nvr_map(),
+        known,
         tolerance_seconds: context::tolerance_seconds(settings),
         min_free: settings.archive.min_free,
         keep_attempts: settings.archive.keep_attempts,

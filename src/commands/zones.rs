@@ -20,24 +20,33 @@ pub(super) struct Zones {
 }
 
 impl Zones {
-    /// For a command that writes: like [`Self::read`], and a ledger of an older version is brought up to date first.
-    pub(super) async fn read_for_a_run(settings: &Settings) -> anyhow::Result<Self> {
-        if settings.archive.ledger.try_exists()? {
-            drop(Ledger::open(&settings.archive.ledger)?);
-        }
-        Self::read(settings).await
+    /// For a command that writes: from the settings, and from the ledger if there is one, which is brought up to date when it is
+    /// of an older version. It is handed on, since opening it a second time costs a start as much again.
+    pub(super) async fn read_for_a_run(settings: &Settings) -> anyhow::Result<(Self, Option<Ledger>)> {
+        let ledger = match settings.archive.ledger.try_exists()? {
+            true => Some(Ledger::open(&settings.archive.ledger)?),
+            false => None,
+        };
+        Ok((Self::of_both(settings, ledger.as_ref()).await?, ledger))
     }
 
     /// From the settings, and from the ledger if there is one.
     pub(super) async fn read(settings: &Settings) -> anyhow::Result<Self> {
-        let archive = &settings.archive;
-        let known = if archive.ledger.try_exists()? {
-            let devices = Ledger::open_read_only(&archive.ledger)?.devices().await?;
-            let zone = |name: &str| name.parse().unwrap_or(archive.time_zone);
-            devices.into_iter().map(|row| (row.facts.device, zone(&row.zone))).collect()
-        } else {
-            BTreeMap::new()
+        let ledger = match settings.archive.ledger.try_exists()? {
+            true => Some(Ledger::open_read_only(&settings.archive.ledger)?),
+            false => None,
         };
+        Self::of_both(settings, ledger.as_ref()).await
+    }
+
+    async fn of_both(settings: &Settings, ledger: Option<&Ledger>) -> anyhow::Result<Self> {
+        let archive = &settings.archive;
+        let devices = match ledger {
+            Some(ledger) => ledger.devices().await?,
+            None => Vec::new(),
+        };
+        let zone = |name: &str| name.parse().unwrap_or(archive.time_zone);
+        let known = devices.into_iter().map(|row| (row.facts.device, zone(&row.zone))).collect();
         let stated = archive.time_zone_is_stated.then_some(archive.time_zone);
         Ok(Self { stated, known, default: archive.time_zone })
     }

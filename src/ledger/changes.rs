@@ -7,35 +7,20 @@ use rusqlite::{Connection, params};
 use super::error::{Fault, LedgerError};
 use super::lock::host_name;
 use super::ranges::{Merged, range};
-use super::{attempts, devices, media, missing};
+use super::{attempts, devices, media, missing, publishing};
 use crate::device::DeviceId;
 use crate::outcome::Attempt;
 use crate::recording::{Recording, Source};
-use crate::report::{BegunRun, RunEnd, RunId, RunStart};
+use crate::report::{RunEnd, RunId, RunStart};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::{Cause, Window};
 
-pub(super) fn begin_run(connection: &Connection, start: &RunStart) -> Result<BegunRun, Fault> {
-    let recover = connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM run WHERE source = ?1 AND recovered = 0 AND (ended IS NULL OR exit = 1))",
-        [start.source.as_str()],
-        |row| row.get(0),
-    )?;
+pub(super) fn begin_run(connection: &Connection, start: &RunStart) -> Result<RunId, Fault> {
     connection.execute(
-        "INSERT INTO run (started, pid, host, what, source) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO run (started, pid, host, what, source, notes_publishing) VALUES (?1, ?2, ?3, ?4, ?5, 1)",
         params![start.started.get(), std::process::id(), host_name(), start.what, start.source.as_str()],
     )?;
-    Ok(BegunRun { id: RunId::new(connection.last_insert_rowid()), recover })
-}
-
-/// Notes that what earlier runs left behind has been put right.
-pub(super) fn recovered(connection: &Connection, run: RunId) -> Result<(), Fault> {
-    connection.execute(
-        "UPDATE run SET recovered = 1 WHERE run < ?1 AND recovered = 0
-             AND source = (SELECT source FROM run WHERE run = ?1)",
-        [run.get()],
-    )?;
-    Ok(())
+    Ok(RunId::new(connection.last_insert_rowid()))
 }
 
 pub(super) fn end_run(connection: &Connection, run: RunId, end: &RunEnd) -> Result<(), Fault> {
@@ -131,7 +116,7 @@ pub(super) fn withdraw(connection: &Connection, device: DeviceId, range: TimeRan
     missing::remove(connection, device, range)
 }
 
-/// Adds the recording's row; its time is archived from now on, and missing no more.
+/// Adds the recording's row; its time is archived from now on, and missing no more, and its file is one without a row no more.
 pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> Result<(), Fault> {
     let Recording { device, range, .. } = *recording;
     devices::have(connection, device)?;
@@ -163,7 +148,8 @@ pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> R
             (!recording.note.is_empty()).then_some(&recording.note),
         ])?;
     Merged::Archived.add(connection, device, range)?;
-    missing::remove(connection, device, range)
+    missing::remove(connection, device, range)?;
+    publishing::forget(connection, &recording.path)
 }
 
 fn refuse_overlap(connection: &Connection, new: &Recording) -> Result<(), Fault> {

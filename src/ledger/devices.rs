@@ -60,8 +60,8 @@ pub(super) fn serve(connection: &Connection, served: &ServedBy) -> Result<(), Fa
     if let Some(nvr) = nvr {
         connection
             .prepare_cached(
-                "INSERT INTO nvr (nvr, store) VALUES (?1, ?2) ON CONFLICT (nvr) DO UPDATE SET
-                     store = coalesce(excluded.store, store)",
+                "INSERT INTO nvr (nvr, store) VALUES (?1, ?2) ON CONFLICT (nvr) DO UPDATE SET store = excluded.store
+                     WHERE excluded.store IS NOT NULL AND excluded.store IS NOT store",
             )?
             .execute(params![nvr, served.store])?;
     }

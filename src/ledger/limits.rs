@@ -27,11 +27,12 @@ pub(super) fn learn(
     let limit = i64::try_from(learned.limit).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
-            "INSERT INTO nvr_limit (nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, learned_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO nvr_limit (nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, learned_at, left_alone)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (nvr) DO UPDATE SET playbacks = excluded.playbacks, probe_seconds = excluded.probe_seconds,
                  keeps_seconds = excluded.keeps_seconds,
-                 calls = calls + excluded.calls, refused = refused + excluded.refused, learned_at = excluded.learned_at",
+                 calls = calls + excluded.calls, refused = refused + excluded.refused, learned_at = excluded.learned_at,
+                 left_alone = left_alone + excluded.left_alone",
         )?
         .execute(params![
             nvr.as_str(),
@@ -41,6 +42,7 @@ pub(super) fn learn(
             number(learned.calls),
             number(learned.refused),
             at.get(),
+            number(learned.left_alone),
         ])?;
     connection
         .prepare_cached(
@@ -62,9 +64,7 @@ pub(super) fn learn(
 /// What is known of every NVR; calls and refusals over all runs.
 pub(super) fn learned(connection: &Connection) -> Result<BTreeMap<NvrId, Learned>, Fault> {
     let mut statement = connection.prepare_cached(
-        "SELECT nvr, playbacks, probe_seconds, keeps_seconds, calls, refused,
-             (SELECT coalesce(sum(left_alone), 0) FROM nvr_night AS n WHERE n.nvr = l.nvr)
-         FROM nvr_limit AS l",
+        "SELECT nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, left_alone FROM nvr_limit",
     )?;
     let mut rows = statement.query([])?;
     let mut limits = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! Opening a ledger's file: refuse what is none, bring an older one up to date, set SQLite up.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -115,8 +116,12 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), Fault> {
 }
 
 fn newest_version() -> u32 {
-    let newest = migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
-    u32::try_from(newest.unwrap_or(0)).unwrap_or(u32::MAX)
+    // Once: to list the steps is to hash all their texts.
+    static NEWEST: LazyLock<u32> = LazyLock::new(|| {
+        let newest = migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+        u32::try_from(newest.unwrap_or(0)).unwrap_or(u32::MAX)
+    });
+    *NEWEST
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {

@@ -33,6 +33,19 @@ pub(super) fn missing(
     Ok(found)
 }
 
+pub(super) fn being_recorded(connection: &Connection) -> Result<BTreeMap<DeviceId, RangeSet>, Fault> {
+    // By an index that has only these.
+    let mut statement = connection.prepare_cached(
+        "SELECT device, start, end FROM missing WHERE cause = 'being recorded' ORDER BY device, start",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut found: BTreeMap<DeviceId, RangeSet> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        found.entry(device(row, 0)?).or_default().insert(range(row, 1)?);
+    }
+    Ok(found)
+}
+
 pub(super) fn ranges(
     connection: &Connection,
     table: Merged,

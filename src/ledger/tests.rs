@@ -3,6 +3,7 @@
 mod model;
 mod narrow;
 mod opening;
+mod publishing;
 mod queries;
 
 use std::path::PathBuf;

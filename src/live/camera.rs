@@ -123,7 +123,7 @@ impl Watch<'_> {
         self.context.ask(self.device, span.start, span.end.unwrap_or(timeline.ahead)).await?;
         let streamed = loop {
             if span.end.is_some_and(|end| self.context.now() >= end) {
-                break false;
+                break None;
             }
             let begun = clock.now();
             let asked = match asked.take() {
@@ -137,7 +137,7 @@ impl Watch<'_> {
             };
             let took = clock.now().since(begun);
             let (outcome, why, code) = match connection.ended {
-                Ended::Over | Ended::Stopped => break connection.bytes > 0,
+                Ended::Over | Ended::Stopped => break connection.streamed_until,
                 Ended::Refused(error) => (Outcome::Missed(Class::DeviceRefused), error.to_string(), error.code()),
                 Ended::NotGiven(error) => (Outcome::Interrupted, error.to_string(), error.code()),
                 Ended::Interrupted(why) => (Outcome::Interrupted, why, None),
@@ -168,7 +168,7 @@ impl Watch<'_> {
             }
             self.missed(&mut timeline, attempt, retry).await?;
             if !self.pause(&mut timeline, retry).await? {
-                break false;
+                break None;
             }
         };
         self.finish(&mut timeline, streamed).await?;
@@ -232,12 +232,13 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Says what becomes of the time that was asked for and has not come. `streamed`: there was a stream to the last.
-    async fn finish(&mut self, timeline: &mut Timeline, streamed: bool) -> Result<(), Failure> {
-        let now = self.context.now();
-        let now = timeline.until.map_or(now, |until| now.min(until));
-        // A stream that hung for a while before the end did not come all the same.
-        let streamed = streamed && now - timeline.told <= JUST_NOW;
+    /// Says what becomes of the time that was asked for and has not come. `streamed`: until when there was a stream, if there
+    /// was one to the last.
+    async fn finish(&mut self, timeline: &mut Timeline, streamed: Option<UtcSecond>) -> Result<(), Failure> {
+        let in_time = |at: UtcSecond| timeline.until.map_or(at, |until| at.min(until));
+        let now = in_time(self.context.now());
+        // A stream that hung for a while before the end did not come all the same. How long publishing took is not its fault.
+        let streamed = streamed.is_some_and(|until| in_time(until) - timeline.told <= JUST_NOW);
         let from = if streamed { timeline.told } else { timeline.told.max(now) };
         if !streamed {
             timeline.look_ahead(now);
@@ -309,9 +310,10 @@ impl Watch<'_> {
             Ended::Lost { known_until } => Some(known_until),
             _ => None,
         };
+        let now = context.now();
         pieces.end(known_until).await?;
         let Pieces { archived_seconds, bytes, problem, .. } = pieces;
-        Ok(Connection { ended, archived_seconds, bytes, problem })
+        Ok(Connection { ended, streamed_until: (bytes > 0).then_some(now), archived_seconds, bytes, problem })
     }
 }
 
@@ -324,6 +326,8 @@ enum Asked {
 /// What asking once for a stream came to.
 struct Connection {
     ended: Ended,
+    /// When it ended, if anything came.
+    streamed_until: Option<UtcSecond>,
     archived_seconds: i64,
     bytes: u64,
     /// Why something of it could not be kept.
@@ -332,6 +336,6 @@ struct Connection {
 
 impl Connection {
     fn without(ended: Ended) -> Self {
-        Self { ended, archived_seconds: 0, bytes: 0, problem: None }
+        Self { ended, streamed_until: None, archived_seconds: 0, bytes: 0, problem: None }
     }
 }

@@ -11,12 +11,13 @@ use crate::adopt;
 use crate::adopt::live::{Claim, Complete, Done};
 use crate::container::Examiner;
 use crate::device::DeviceId;
-use crate::event::Event;
+use crate::event::{Event, Recovery};
 use crate::flv::Seam;
 use crate::instant::Instant;
 use crate::live_clock::{self, LiveClock};
 use crate::live_timeline::{Came, Timeline, next_mark};
 use crate::outcome::{Attempt, Outcome};
+use crate::publish;
 use crate::recording::{Container, VideoCodec};
 use crate::time_range::{GRID_SECONDS, TimeRange, UtcSecond};
 use crate::untrusted::Untrusted;
@@ -308,14 +309,18 @@ impl<'a> Pieces<'a> {
             tolerance_seconds: self.context.job.tolerance_seconds,
         };
         match adopt::live::publish(&tools.ledger, &tools.vault, complete, claim).await? {
-            Done::Archived { range, bytes } => {
+            Done::Published(publish::Done::Archived { recording, set_aside }) => {
+                if let Some(path) = set_aside {
+                    self.context.emit(Event::Recovered(Recovery::unknown_file(path)));
+                }
+                let (range, bytes) = (recording.range, recording.bytes);
                 self.archived_seconds += range.seconds();
                 self.context.count(range, bytes);
                 let window = Window { device: self.origin.device, range };
                 self.context.emit(Event::LiveArchived { window, bytes });
             }
+            Done::Published(publish::Done::Overtaken(recovery)) => self.context.emit(Event::Recovered(recovery)),
             Done::Superfluous => {}
-            Done::SetAside(recovery) => self.context.emit(Event::Recovered(recovery)),
         }
         // Whatever of the claim is not archived did not come, as far as the ledger is concerned.
         self.mark_gap(claimed.end(), None).await

@@ -1,14 +1,14 @@
 //! What media URLs tell, while a run goes on, of which NVR serves a device of which nobody else said it. So a first night
 //! without a device list learns within minutes which cameras share a recorder, instead of asking it for each of them alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::device::{DeviceId, NvrMap};
 use crate::instant::Instant;
 use crate::mac::UrlMacs;
 use crate::nvrs::Nvrs;
-use crate::report::{DeviceRow, ServedBy};
+use crate::report::{DeviceFacts, DeviceRow, ServedBy};
 
 /// How long is waited for each device that is looked through, before all are looked through again: to look takes about a
 /// hundredth of that.
@@ -28,7 +28,13 @@ pub(super) struct Grouping {
 }
 
 impl Grouping {
-    pub(super) fn new(stated: NvrMap, rows: Vec<DeviceRow>) -> Self {
+    /// From what the ledger knows of devices. It may not know yet those that are `asked` for.
+    pub(super) fn new<'a>(stated: NvrMap, mut rows: Vec<DeviceRow>, asked: impl Iterator<Item = &'a DeviceId>) -> Self {
+        let known: BTreeSet<DeviceId> = rows.iter().map(|row| row.facts.device).collect();
+        // Nobody here asks for its zone.
+        let new =
+            |&device| DeviceRow { facts: DeviceFacts::unknown(device), macs: None, zone: String::new(), asked: true };
+        rows.extend(asked.filter(|device| !known.contains(device)).map(new));
         let positions = rows.iter().enumerate().map(|(position, row)| (row.facts.device, position)).collect();
         Self { stated, rows, positions, is_new: false, next: None }
     }
@@ -64,7 +70,6 @@ mod tests {
     use super::*;
     use crate::device::NvrId;
     use crate::mac::Mac;
-    use crate::report::DeviceFacts;
 
     fn device(number: i64) -> DeviceId {
         DeviceId::new(number).expect("not negative")
@@ -94,7 +99,7 @@ mod tests {
 
     #[test]
     fn cameras_are_grouped_one_by_one_once_their_urls_share_an_address() {
-        let mut grouping = Grouping::new(NvrMap::default(), rows());
+        let mut grouping = Grouping::new(NvrMap::default(), rows(), [].iter());
         let mut known = NvrMap::default();
         assert!(grouping.note(device(0), macs(0, 7)));
         assert!(!grouping.note(device(0), macs(0, 7)), "known");
@@ -106,13 +111,22 @@ mod tests {
         assert_eq!(look(&mut grouping, &mut known, 2), [2]);
     }
 
+    #[test]
+    fn cameras_that_the_ledger_does_not_know_yet_are_grouped_as_well() {
+        let mut grouping = Grouping::new(NvrMap::default(), Vec::new(), [device(0), device(1)].iter());
+        assert!(grouping.note(device(0), macs(0, 7)) && grouping.note(device(1), macs(1, 7)));
+        assert!(!grouping.note(device(2), macs(2, 7)), "nobody asked for it");
+        let learned = grouping.learned(&NvrMap::default(), Instant::from_millis(0));
+        assert_eq!(learned.into_iter().map(|served| served.device).collect::<Vec<_>>(), [device(0), device(1)]);
+    }
+
     /// One name from the settings or the list, and one from the address, are not two recorders.
     #[test]
     fn what_is_known_of_one_camera_does_not_keep_the_others_from_being_grouped() {
         let mut stated = NvrMap::default();
         stated.assign(device(0), NvrId::new("store 1"));
         let mut known = stated.clone();
-        let mut grouping = Grouping::new(stated, rows());
+        let mut grouping = Grouping::new(stated, rows(), [].iter());
         for camera in 0..4 {
             grouping.note(device(camera), macs(camera as u8, 7));
             let expected = if camera == 0 { vec![] } else { vec![camera] };

@@ -110,6 +110,14 @@ pub(super) fn parse_live_staging(file: &str) -> Option<LivePiece> {
     })
 }
 
+/// What a recording's name below the root says; nothing when it is no recording's, or stands in no recording's folder.
+pub(super) fn parse_path(path: &str) -> Option<Named> {
+    let (in_folder, file) = path.rsplit_once('/')?;
+    let named = parse(file)?;
+    let day = in_folder.strip_prefix(&format!("{}/", named.device))?.parse().ok()?;
+    (folder(named.device, day) == in_folder).then_some(named)
+}
+
 /// What a file name (without its folder) says; nothing when it is no recording's.
 pub fn parse(file: &str) -> Option<Named> {
     let (stem, extension) = file.rsplit_once('.')?;
@@ -186,6 +194,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_name_elsewhere_is_no_recordings() {
+        const FILE: &str = "5_20261120T090000+0800_600s.flv";
+        assert!(parse_path(&format!("5/2026-11-20/{FILE}")).is_some());
+        for folder in ["", "/", "5/", "6/2026-11-20/", "/5/2026-11-20/", "5/2026-11-20/../", "../5/2026-11-20/", "5/x/"]
+        {
+            assert_eq!(parse_path(&format!("{folder}{FILE}")), None, "{folder}");
+        }
+    }
+
     proptest! {
         #[test]
         fn names_are_read_back(
@@ -202,6 +220,7 @@ mod tests {
             let file = name.rsplit('/').next().expect("a path has a last part");
             prop_assert_eq!(parse(file), Some(named));
             prop_assert!(name.starts_with(&folder(device(), day_of(named.range.start(), zone))));
+            prop_assert_eq!(parse_path(&name), Some(named));
         }
 
         #[test]
@@ -218,7 +237,7 @@ mod tests {
 
         #[test]
         fn any_text_is_survived(text in "\\PC*") {
-            let _ = (parse(&text), parse_live_staging(&text));
+            let _ = (parse(&text), parse_path(&text), parse_live_staging(&text));
         }
     }
 }

@@ -82,6 +82,16 @@ fn what_a_killed_run_left_in_staging_is_swept() {
     fs::write(vault.root().join(STAGING).join("5_1_600s.part"), b"half").unwrap();
     assert_eq!(vault.sweep().unwrap(), 1);
     assert_eq!(vault.sweep().unwrap(), 0);
+    // The same window, streamed again before anybody came to delete what was left of it.
+    let again = vault.stage(device(), window()).unwrap();
+    fs::write(vault.root().join(STAGING).join("5_1_600s.part"), b"half").unwrap();
+    assert_eq!(vault.sweep().unwrap(), 2, "a second time before the first is deleted");
+    drop(again);
+    fs::write(vault.root().join(STAGING).join("5_1_600s.part"), b"new").unwrap();
+    vault.delete_swept().unwrap();
+    vault.delete_swept().unwrap();
+    assert!(!vault.root().join(SWEPT).exists());
+    assert!(vault.root().join(STAGING).join("5_1_600s.part").exists(), "what came since stays");
 }
 
 #[test]

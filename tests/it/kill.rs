@@ -1,10 +1,13 @@
 //! A run that is killed at any moment, and started again.
 
+use archive::ledger::Ledger;
+use archive::recording::{Container, Source};
 use archive::sim::Speed;
+use archive::vault::name::{self, Named};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{Place, ended, expect_code, fleet, range, send, until, yesterday};
+use crate::support::{Place, device, ended, expect_code, fleet, range, send, stderr, until, yesterday};
 
 const DEVICES: [i64; 6] = [1, 2, 3, 11, 12, 13];
 const WINDOWS: i64 = 12;
@@ -69,41 +72,122 @@ async fn a_run_killed_twenty_times_ends_with_the_same_files_and_fetches_nothing_
     println!("seed {seed}: {kills} kills, {orphans} files had no row yet when their run was killed");
 }
 
-/// What a kill between the rename and the commit leaves behind, and what a bad disk may have made of it: the next run
-/// finds both, whatever it was asked for itself.
-#[tokio::test(flavor = "multi_thread")]
-async fn files_without_a_row_are_adopted_when_they_are_whole_and_moved_aside_when_not() {
+/// A run for device 1 that was killed while it streamed, and where what it should have published is to be had: the names.
+async fn killed_at_work() -> (Place, Place, Vec<String>) {
     let asked = range(yesterday(), 3 * 600);
     let source = Place::new(two_recorders()).await;
     let child = source.fetch("1", asked).spawn().expect("the program starts");
     assert_eq!(ended(child).await.status.code(), Some(0));
-    let published: Vec<String> = source.recordings(&[1]).await.into_iter().map(|row| row.path).collect();
+    let published = source.recordings(&[1]).await.into_iter().map(|row| row.path).collect();
 
     let place = Place::new(archive::sim::Config { speed: Speed::Times(60.0), ..two_recorders() }).await;
     let child = place.fetch("1", asked).spawn().expect("the program starts");
     until("it streams", || !place.platform.media().is_empty()).await;
+    // Which the ledger may hear of later than the platform.
+    let shell = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
+    let is_asked = || shell.query_row("SELECT EXISTS (SELECT 1 FROM asked)", [], |row| row.get(0)).expect("it is read");
+    until("the ledger knows what is asked", is_asked).await;
+    drop(shell);
     send(&child, rustix::process::Signal::KILL);
     ended(child).await;
-    for (number, name) in published.iter().enumerate().skip(1) {
-        let bytes = std::fs::read(source.root().join(name)).expect("it was published");
-        // The last one lost its second half.
-        let kept = if number == 2 { &bytes[..bytes.len() / 2] } else { &bytes[..] };
-        let to = place.root().join(name);
-        std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder can be made");
-        std::fs::write(to, kept).expect("a file can be written");
-    }
+    (source, place, published)
+}
 
-    let other_time = range(yesterday() - 600, 60);
-    let output = ended(place.fetch("11", other_time).spawn().expect("the program starts")).await;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+/// Puts a file there that was published elsewhere, or the first bytes of it.
+fn put(source: &Place, place: &Place, name: &str, share: usize) {
+    let bytes = std::fs::read(source.root().join(name)).expect("it was published");
+    let to = place.root().join(name);
+    std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder can be made");
+    std::fs::write(to, &bytes[..bytes.len() / share]).expect("a file can be written");
+}
+
+async fn note(place: &Place, names: &[&str]) {
+    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger can be opened");
+    for &name in names {
+        ledger.note_publishing(Source::Nvr, name.to_owned()).await.expect("a note can be taken");
+    }
+}
+
+/// A run for another device and time; what it says.
+async fn next_run(place: &Place) -> String {
+    let child = place.fetch("11", range(yesterday() - 600, 60)).spawn().expect("the program starts");
+    let output = ended(child).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(place.read_ledger().publishing(Source::Nvr).await.expect("the ledger answers"), Vec::<String>::new());
+    stderr(&output)
+}
+
+fn aside(place: &Place) -> Vec<String> {
+    place.files().into_keys().filter(|name| name.starts_with(".aside/")).collect()
+}
+
+/// What a kill between the rename and the commit leaves behind, and what a bad disk may have made of it: the next run
+/// finds both, whatever it was asked for itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_without_a_row_are_adopted_when_they_are_whole_and_moved_aside_when_not() {
+    let (source, place, published) = killed_at_work().await;
+    put(&source, &place, &published[1], 1);
+    // The last one lost its second half.
+    put(&source, &place, &published[2], 2);
+    note(&place, &[&published[0], &published[1], &published[2]]).await;
+
+    let said = next_run(&place).await;
     assert!(said.contains("adopted") && said.contains("moved aside"), "{said}");
     let adopted = place.recordings(&[1]).await;
     assert_eq!(adopted.iter().map(|row| row.range).collect::<Vec<_>>(), [range(yesterday() + 600, 600)]);
     assert_eq!(Some(&adopted[0].blake3), source.files().get(&adopted[0].path));
-    let aside: Vec<String> = place.files().into_keys().filter(|name| name.starts_with(".aside/")).collect();
-    assert_eq!(aside.len(), 1, "{aside:?}");
-    let again = ended(place.fetch("11", other_time).spawn().expect("the program starts")).await;
-    assert!(!String::from_utf8_lossy(&again.stderr).contains("aside"), "once is enough");
+    assert_eq!(aside(&place).len(), 1, "{:?}", aside(&place));
+    let again = next_run(&place).await;
+    assert!(!again.contains("adopted") && !again.contains("aside"), "once is enough: {again}");
+
+    // A file all of whose time was archived before anybody could look for it is known as well; a recording's own is left alone.
+    let within = range(yesterday() + 900, 300);
+    let named = Named { device: device(1), range: within, source: Source::Nvr, container: Container::Flv };
+    let late = name::recording(&named, chrono_tz::Asia::Shanghai);
+    std::fs::copy(place.root().join(&published[1]), place.root().join(&late)).expect("a file can be copied");
+    note(&place, &[&late, &published[1]]).await;
+    let said = next_run(&place).await;
+    assert!(said.contains("archived already"), "{said}");
+    assert_eq!(aside(&place).len(), 2, "{:?}", aside(&place));
+    assert_eq!(place.recordings(&[1]).await, adopted);
+    assert!(place.root().join(&published[1]).is_file());
+}
+
+/// Whatever is in the archive's other places, and however much of it: nobody looks there.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_nothing_is_looked_for_but_what_was_noted() {
+    let (source, place, published) = killed_at_work().await;
+    put(&source, &place, &published[1], 1);
+    // Who lists the camera's days stumbles over this one.
+    let day = place.root().join(&published[1]).parent().and_then(|day| day.file_name()?.to_str()?.parse().ok());
+    let day: chrono::NaiveDate = day.expect("the folder is a day");
+    std::fs::write(place.root().join(format!("1/{}", day.pred_opt().expect("a day before"))), "no folder")
+        .expect("it is free");
+    assert!(!next_run(&place).await.contains("adopted"));
+    assert_eq!(place.recordings(&[1]).await, []);
+    assert!(place.root().join(&published[1]).is_file());
+
+    note(&place, &[&published[1]]).await;
+    assert!(next_run(&place).await.contains("adopted"));
+    assert_eq!(place.recordings(&[1]).await.len(), 1);
+}
+
+/// A night of an older version that was killed, and then the program was brought up to date.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_version_left_is_found_without_a_note_and_once() {
+    let (source, place, published) = killed_at_work().await;
+    put(&source, &place, &published[1], 1);
+    put(&source, &place, &published[2], 2);
+    let shell = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
+    shell.execute("UPDATE run SET notes_publishing = 0", []).expect("as an upgrade leaves it");
+    drop(shell);
+
+    let said = next_run(&place).await;
+    assert!(said.contains("adopted") && said.contains("moved aside"), "{said}");
+    let adopted = place.recordings(&[1]).await;
+    assert_eq!(adopted.iter().map(|row| &row.path).collect::<Vec<_>>(), [&published[1]]);
+    put(&source, &place, &published[0], 1);
+    assert!(!next_run(&place).await.contains("adopted"), "once is enough");
 }
 
 /// No call since `seen` asked for time that had a row by then.

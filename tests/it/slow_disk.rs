@@ -108,15 +108,12 @@ async fn a_blocked_write_holds_back_its_own_stream_and_no_other_and_no_call() {
     expect_url(&mut steps).await;
     assert!(!first.is_finished() && !third.is_finished() && !fourth.is_finished());
 
-    // Once the disks take what comes, all go on; a pipe cannot be synced in the end.
+    // Once the disks take what comes, all go on.
     for pipe in [pipe, another] {
         std::thread::spawn(move || std::io::copy(&mut File::open(pipe)?, &mut std::io::sink()));
     }
-    let ended = async { (first.await, third.await, fourth.await) };
-    let (first, third, fourth) = tokio::time::timeout(PATIENCE, ended).await.expect("all end");
-    for blocked in [first, third] {
-        let error = blocked.expect("no panic").expect_err("a pipe is no disk");
-        assert!(error.to_string().starts_with("cannot sync "), "{error}");
+    for held_up in [first, third, fourth] {
+        let ended = tokio::time::timeout(PATIENCE, held_up).await.expect("it ends");
+        assert_eq!(ended.expect("no panic").expect("its disk is fine").attempt.outcome, Outcome::Archived);
     }
-    assert_eq!(fourth.expect("no panic").expect("its disk is fine").attempt.outcome, Outcome::Archived);
 }

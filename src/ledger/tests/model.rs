@@ -295,7 +295,7 @@ proptest! {
         runtime.block_on(async {
             let scratch = Scratch::new();
             let ledger = scratch.open();
-            let run = ledger.begin_run(start(0)).await.unwrap().id;
+            let run = ledger.begin_run(start(0)).await.unwrap();
             let mut model = Model::new();
             for (at, (number, step)) in steps.iter().enumerate() {
                 apply(&ledger, &mut model, run, *number, step, 1_000 + at as i64).await;

@@ -49,7 +49,7 @@ fn count(scratch: &Scratch, table: &str) -> i64 {
 async fn attempts_that_are_folded_away_leave_their_sums_and_younger_ones_stay() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     for day in 0..4 {
         let at = DAY + day * DAY_SECONDS;
         try_once(&ledger, run, 5, downloaded(at, 6_000 + day as u64, 1_001)).await;
@@ -86,7 +86,7 @@ async fn attempts_that_are_folded_away_leave_their_sums_and_younger_ones_stay() 
 async fn history_leaves_out_folded_days_that_are_older_than_it_asks_for() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     for day in 0..3 {
         for window in 0..4 {
             let at = DAY + day * DAY_SECONDS + window * 600;
@@ -105,7 +105,7 @@ async fn history_leaves_out_folded_days_that_are_older_than_it_asks_for() {
 async fn one_call_folds_so_many_attempts_and_the_next_one_goes_on() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     try_once(&ledger, run, 5, downloaded(DAY, 1, 1)).await;
     let most = u64::from(FOLD_ROWS) * u64::from(FOLD_STEPS);
     let copies = format!(
@@ -127,7 +127,7 @@ async fn one_call_folds_so_many_attempts_and_the_next_one_goes_on() {
 async fn attempts_that_are_dated_in_the_future_keep_no_old_ones_from_being_folded() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     for at in [DAY + 900 * DAY_SECONDS, DAY, DAY + 600, DAY + 1200] {
         try_once(&ledger, run, 5, busy(at)).await;
     }

@@ -129,7 +129,6 @@ async fn one_run_at_a_time_and_the_other_is_told_who_has_it() {
     let scratch = Scratch::new();
     let (first, second) = (scratch.open(), scratch.open());
     let run = first.begin_run(start(DAY)).await.unwrap();
-    assert!(!run.recover);
 
     let error = second.begin_run(start(DAY + 60)).await.unwrap_err();
     let LedgerError::Held { holder, .. } = &error else { panic!("{error}") };
@@ -138,26 +137,25 @@ async fn one_run_at_a_time_and_the_other_is_told_who_has_it() {
     assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
 
     let counts = RunCounts { attempts: 3, recordings: 2, bytes: 1, archived_seconds: 1200, missing_seconds: 600 };
-    first.end_run(run.id, RunEnd { ended: UtcSecond::new(DAY + 90), exit: 3, counts }).await.unwrap();
-    let next = second.begin_run(start(DAY + 100)).await.unwrap();
-    assert!(!next.recover);
+    first.end_run(run, RunEnd { ended: UtcSecond::new(DAY + 90), exit: 3, counts }).await.unwrap();
+    second.begin_run(start(DAY + 100)).await.unwrap();
 
     let runs = second.runs(10).await.unwrap();
     assert_eq!(runs.iter().map(|run| run.state.as_str()).collect::<Vec<_>>(), ["unfinished", "ended"]);
     assert_eq!((runs[1].exit, runs[1].counts), (Some(3), Some(counts)));
-    let again = first.end_run(run.id, RunEnd { ended: UtcSecond::new(DAY + 91), exit: 0, counts }).await.unwrap_err();
+    let again = first.end_run(run, RunEnd { ended: UtcSecond::new(DAY + 91), exit: 0, counts }).await.unwrap_err();
     assert!(matches!(again, LedgerError::NoSuchRun(_)), "{again}");
 }
 
 #[tokio::test]
-async fn a_run_that_never_ended_is_reported_to_the_next() {
+async fn a_run_that_never_ended_is_cut_off_once_there_is_a_next_one() {
     let scratch = Scratch::new();
     let cut_off = scratch.open();
     cut_off.begin_run(start(DAY)).await.unwrap();
     drop(cut_off);
 
     let ledger = scratch.open();
-    assert!(ledger.begin_run(start(DAY + 60)).await.unwrap().recover);
+    ledger.begin_run(start(DAY + 60)).await.unwrap();
     let runs = ledger.runs(1).await.unwrap();
     assert_eq!(runs.len(), 1);
     let states: Vec<_> = ledger.runs(10).await.unwrap().into_iter().map(|run| run.state).collect();
@@ -196,18 +194,17 @@ async fn a_killed_process_frees_the_ledger() {
 
     other.kill().unwrap();
     other.wait().unwrap();
-    assert!(ledger.begin_run(start(DAY + 61)).await.unwrap().recover);
+    ledger.begin_run(start(DAY + 61)).await.unwrap();
 }
 
-/// A run from the NVRs and a live run are two; each is cut off, and looked after, by itself.
+/// A run from the NVRs and a live run are two.
 #[tokio::test]
 async fn a_live_run_goes_on_beside_a_run_from_the_nvrs() {
     let scratch = Scratch::new();
     let live = RunStart { source: Source::Live, ..start(1) };
     let (one, other, third) = (scratch.open(), scratch.open(), scratch.open());
     one.begin_run(start(1)).await.unwrap();
-    let begun = other.begin_run(live.clone()).await.unwrap();
-    assert!(!begun.recover, "the other run goes on, and is another kind");
+    other.begin_run(live.clone()).await.unwrap();
     for (again, held) in [(start(2), "from NVRs"), (live.clone(), "live")] {
         let error = third.begin_run(again).await.unwrap_err();
         assert!(matches!(error, LedgerError::Held { .. }), "{held}: {error}");
@@ -215,10 +212,5 @@ async fn a_live_run_goes_on_beside_a_run_from_the_nvrs() {
     let states: Vec<_> = one.runs(9).await.unwrap().into_iter().map(|run| (run.source, run.state)).collect();
     assert_eq!(states, [(Source::Live, "unfinished".to_owned()), (Source::Nvr, "unfinished".to_owned())]);
     drop(other);
-    let begun = third.begin_run(live).await.unwrap();
-    assert!(begun.recover, "the live run before was cut off");
-    third.recovered(begun.id).await.unwrap();
-    drop((one, third));
-    let begun = scratch.open().begin_run(start(3)).await.unwrap();
-    assert!(begun.recover, "and so was the other one, which nobody has looked after");
+    third.begin_run(live).await.unwrap();
 }

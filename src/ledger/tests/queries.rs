@@ -16,7 +16,7 @@ use crate::window::Cause;
 async fn a_recording_is_read_back_as_it_was_written() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     let plain = recording(5, DAY, DAY + 600);
     let mut odd = recording(5, DAY + 600, DAY + 1200);
     odd.media = MediaFacts { video_codec: Some(VideoCodec::FourCc(*b"av01")), ..MediaFacts::default() };
@@ -36,7 +36,7 @@ async fn a_recording_is_read_back_as_it_was_written() {
 async fn an_overlapping_recording_is_refused_and_changes_nothing() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     let whole = attempt(DAY, Outcome::Archived, None);
     ledger.record_archived(run, whole.clone(), recording(5, DAY, DAY + 600), None).await.unwrap();
     let refused = ledger.record_archived(run, whole, recording(5, DAY + 599, DAY + 1200), None).await.unwrap_err();
@@ -121,7 +121,7 @@ async fn a_day_is_the_devices_own_and_has_as_many_hours_as_its_clocks_say() {
 async fn totals_say_what_was_asked_archived_and_missing_by_cause() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     ledger.ask(vec![(device(5), range(DAY, DAY + 3600).into())]).await.unwrap();
     ledger
         .record_archived(run, attempt(DAY, Outcome::Archived, None), recording(5, DAY, DAY + 600), None)
@@ -138,7 +138,7 @@ async fn totals_say_what_was_asked_archived_and_missing_by_cause() {
 async fn history_is_what_whole_windows_took() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     ledger
         .record_archived(run, attempt(DAY, Outcome::Archived, None), recording(5, DAY, DAY + 600), None)
         .await
@@ -228,7 +228,7 @@ async fn the_addresses_of_a_devices_url_are_its_last_ones() {
 async fn the_documented_queries_answer_their_questions() {
     let scratch = Scratch::new();
     let ledger = scratch.open();
-    let run = ledger.begin_run(start(DAY)).await.unwrap().id;
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
     // 19:00 in Shanghai.
     let evening = DAY + 11 * 3600;
     let asked: RangeSet = range(evening, evening + 1800).into();
@@ -274,7 +274,7 @@ async fn what_was_learned_of_an_nvr_is_the_newest_and_its_history_is_kept() {
     for (learned, at) in
         [(night(4, 100, 30, month), DAY), (night(6, 50, 0, None), DAY + 86_400), (night(1, 0, 0, month), DAY + 90_000)]
     {
-        let run = ledger.begin_run(start(at)).await.unwrap().id;
+        let run = ledger.begin_run(start(at)).await.unwrap();
         ledger.learn_limits(run, vec![(nvr.clone(), learned)], UtcSecond::new(at)).await.unwrap();
         ledger.end_run(run, RunEnd { ended: UtcSecond::new(at), exit: 0, counts: RunCounts::default() }).await.unwrap();
         runs.push(run);

@@ -1,0 +1,169 @@
+//! From a staging file to a recording: the one place where a file gets its final name, and the ledger is told before and after.
+//!
+//! # The order, and what a crash leaves at each step
+//!
+//! 1. The ledger notes the name that the file is about to get, durably. Crash: a note without a file, which the next start
+//!    takes back. The staging file is swept, or is a live stream's and is published then.
+//! 2. [`Staging::publish`] makes the file and its name durable; the vault has the steps of that. Crash: a note, and either no
+//!    file as before, or a whole file without a row. The next start finds it by the note, reads and judges it, and adopts it.
+//! 3. The ledger writes the recording's row and takes the note back, in one transaction. Crash: nothing is lost.
+//!
+//! When the time was archived meanwhile, the file is moved aside before its note is taken back. Crash: the note, and either the
+//! file, which the next start moves aside for the same reason, or none.
+//!
+//! So a media file that stands under a final name has a row or a note, and a start looks for nothing else ([`crate::adopt`]).
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use chrono_tz::Tz;
+use thiserror::Error;
+
+use crate::event::Recovery;
+use crate::ledger::{Ledger, LedgerError};
+use crate::outcome::Attempt;
+use crate::recording::{MediaFacts, Recording};
+use crate::report::RunId;
+use crate::time_range::{TimeRange, UtcSecond};
+use crate::vault::{Named, Staging, Vault, VaultError, name};
+use crate::window::Window;
+
+/// The archive itself fails.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The archive's disk failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// A staging file that is judged and worth publishing, and what is known of it.
+#[derive(Debug)]
+pub struct Ready {
+    /// The file.
+    pub staging: Staging,
+    /// How many of its first bytes are good; the rest is cut off.
+    pub good_bytes: u64,
+    /// What its name is to say.
+    pub named: Named,
+    /// The camera's local time, for the name.
+    pub zone: Tz,
+    /// What its streams are.
+    pub media: MediaFacts,
+    /// As of [`Recording::clock_offset`].
+    pub clock_offset: Option<i64>,
+    /// When that is (UTC).
+    pub now: UtcSecond,
+    /// What a person should know before trusting it.
+    pub note: String,
+}
+
+/// The attempt at a window that brought a file.
+#[derive(Debug)]
+pub struct Brought {
+    /// Whose attempt.
+    pub run: RunId,
+    /// The window, of which the file may be the first part.
+    pub window: Window,
+    /// How the attempt went so far; publishing counts as its time.
+    pub attempt: Attempt,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub enum Done {
+    /// It is a recording, and the ledger has its row.
+    Archived {
+        /// The recording.
+        recording: Box<Recording>,
+        /// Where a file went that stood under its name without being in the ledger.
+        set_aside: Option<PathBuf>,
+    },
+    /// Some of its time was archived meanwhile, by a run that goes on beside this one: it was moved aside.
+    Overtaken(Recovery),
+}
+
+/// Publishes a file and writes down its recording, with the attempt that brought it when one did.
+pub async fn publish(
+    ledger: &Ledger,
+    vault: &Vault,
+    ready: Ready,
+    brought: Option<Brought>,
+) -> Result<Done, ArchiveError> {
+    let begun = Instant::now();
+    let Ready { mut staging, good_bytes, named, zone, media, clock_offset, now, note } = ready;
+    let path = name::recording(&named, zone);
+    ledger.note_publishing(named.source, path.clone()).await?;
+    let below = path.clone();
+    let published = blocking(move || {
+        staging.truncate(good_bytes)?;
+        staging.publish(&below)
+    })
+    .await?;
+    let recording = Recording {
+        device: named.device,
+        range: named.range,
+        path,
+        bytes: published.bytes,
+        blake3: published.blake3,
+        media,
+        source: named.source,
+        clock_offset,
+        archived_at: now,
+        note,
+    };
+    let brought = brought.map(|mut brought| {
+        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        brought.attempt.milliseconds = brought.attempt.milliseconds.saturating_add(took);
+        brought
+    });
+    match record(ledger, vault, &recording, brought).await? {
+        None => Ok(Done::Archived { recording: Box::new(recording), set_aside: published.set_aside }),
+        Some(overtaken) => Ok(Done::Overtaken(overtaken)),
+    }
+}
+
+/// Step 3: writes down the recording of a file that has its final name. When some of its time is archived already, says where
+/// the file went instead.
+pub(crate) async fn record(
+    ledger: &Ledger,
+    vault: &Vault,
+    recording: &Recording,
+    brought: Option<Brought>,
+) -> Result<Option<Recovery>, ArchiveError> {
+    let recorded = match brought {
+        None => ledger.add_recording(recording.clone()).await,
+        Some(Brought { run, window, attempt }) => {
+            let rest = TimeRange::new(recording.range.end(), window.range.end());
+            let rest = rest.zip(attempt.outcome.cause());
+            ledger.record_archived(run, attempt, recording.clone(), rest).await
+        }
+    };
+    match recorded {
+        Err(LedgerError::Overlap { held_path, .. }) => {
+            let why = format!("some of its time was archived meanwhile, as {held_path}");
+            set_aside(ledger, vault, &recording.path, why).await.map(Some)
+        }
+        recorded => Ok(recorded.map(|()| None)?),
+    }
+}
+
+/// Moves a file without a row out of the way, and then takes its note back.
+pub(crate) async fn set_aside(
+    ledger: &Ledger,
+    vault: &Vault,
+    path: &str,
+    why: String,
+) -> Result<Recovery, ArchiveError> {
+    let to = vault.set_aside(path)?;
+    ledger.forget_publishing(path.to_owned()).await?;
+    Ok(Recovery::SetAside { path: to, why })
+}
+
+/// Does what blocks on the disk beside the threads that must not.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let working = tokio::task::spawn_blocking(work);
+    working.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
+}
