@@ -25,7 +25,7 @@ use crate::ledger::Ledger;
 use crate::publish::{self, ArchiveError, blocking};
 use crate::recording::{Container, ContentHash, Recording, Source};
 use crate::time_range::{GRID_SECONDS, UtcSecond};
-use crate::vault::{Found, Named, Vault};
+use crate::vault::{Found, Named, Vault, VaultError};
 use crate::window::Window;
 
 /// How files are examined.
@@ -46,7 +46,14 @@ pub struct Check {
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
     let mut recovered = Vec::new();
     for path in ledger.publishing(check.source).await? {
-        recovered.extend(put_right(ledger, vault, path, check).await?);
+        match put_right(ledger, vault, path, check).await {
+            Ok(done) => recovered.extend(done),
+            // A file that cannot be looked at keeps no night from beginning; its note stays.
+            Err(ArchiveError::Vault(error @ VaultError::Io { .. })) => {
+                recovered.push(Recovery::Left { why: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        }
     }
     if ledger.left_unnoted(check.source).await? {
         for found in everywhere::without_a_row(ledger, vault, check.source).await? {

@@ -126,9 +126,9 @@ pub enum Recovery {
         /// Which window's.
         window: Window,
     },
-    /// What a live run left behind could not be dealt with, and stays where it is.
+    /// What an earlier run left behind could not be dealt with, and stays where it is.
     Left {
-        /// What keeps it from being read.
+        /// What keeps it from being dealt with.
         why: String,
     },
     /// A file that stands under a final name, but is not what that name says, was moved aside.

@@ -211,6 +211,18 @@ fn missing(asked: &RangeSet, known: &Known) -> Vec<Missing> {
         stretches.extend(held.ranges().iter().map(|&range| Missing { range, ..*stretch }));
     }
     stretches.sort_by_key(|stretch| stretch.range);
+    // Whether the ledger knows already that it is asked for makes no difference to a window.
+    stretches.dedup_by(|second, first| {
+        let untried = |stretch: &Missing| stretch.cause == Cause::NotTried && stretch.attempts == 0;
+        let joins = untried(first) && untried(second) && first.range.end() == second.range.start();
+        match TimeRange::new(first.range.start(), second.range.end()).filter(|_| joins) {
+            Some(both) => {
+                first.range = both;
+                true
+            }
+            None => false,
+        }
+    });
     stretches
 }
 
@@ -254,6 +266,24 @@ mod tests {
         assert_eq!(plan.devices[0].missing.iter().map(|planned| planned.missing).collect::<Vec<_>>(), expected);
         assert_eq!((plan.windows(), plan.seconds()), (4, 2400));
         assert_eq!(plan.coverage(), Coverage { asked_seconds: 3000, archived_seconds: 600 });
+    }
+
+    /// A run tells the ledger of its job beside making its plan, and an earlier one may have asked for a part of it.
+    #[test]
+    fn a_plan_is_the_same_whether_or_not_the_ledger_knows_what_is_asked() {
+        let untried = |range| Missing { range, cause: Cause::NotTried, attempts: 0 };
+        let tried = Missing { range: range(1800, 2400), cause: Cause::NvrBusy, attempts: 1 };
+        let knows = |missing: &[Missing]| Known { archived: RangeSet::new(), missing: missing.to_vec() };
+        let asked = || RangeSet::from(range(0, 3000));
+        let before = plan_of(asked(), knows(&[tried]));
+        assert_eq!(before.windows(), 5);
+        for known in [
+            knows(&[untried(range(0, 300)), tried]),
+            knows(&[untried(range(300, 900)), untried(range(900, 1800)), tried, untried(range(2400, 2700))]),
+            knows(&[untried(range(0, 1800)), tried, untried(range(2400, 3000))]),
+        ] {
+            assert_eq!(plan_of(asked(), known).devices, before.devices);
+        }
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub enum Done {
         recording: Box<Recording>,
         /// Where a file went that stood under its name without being in the ledger.
         set_aside: Option<PathBuf>,
+        /// The attempt that brought it, with the time that publishing took.
+        attempt: Option<Attempt>,
     },
     /// Some of its time was archived meanwhile, by a run that goes on beside this one: it was moved aside.
     Overtaken(Recovery),
@@ -119,8 +121,9 @@ pub async fn publish(
         brought.attempt.milliseconds = brought.attempt.milliseconds.saturating_add(took);
         brought
     });
+    let attempt = brought.as_ref().map(|brought| brought.attempt.clone());
     match record(ledger, vault, &recording, brought).await? {
-        None => Ok(Done::Archived { recording: Box::new(recording), set_aside: published.set_aside }),
+        None => Ok(Done::Archived { recording: Box::new(recording), set_aside: published.set_aside, attempt }),
         Some(overtaken) => Ok(Done::Overtaken(overtaken)),
     }
 }

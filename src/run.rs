@@ -144,7 +144,7 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
             return Err(held.into());
         }
     };
-    let worked = run.work().await;
+    let worked = run.sweep_and_work().await;
     let worked = match worked {
         Ok(()) => run.fold_old_attempts().await,
         failed => failed,
@@ -187,8 +187,20 @@ impl Run {
         let _ = self.tools.events.send(event);
     }
 
-    async fn work(&mut self) -> Result<(), RunError> {
+    async fn sweep_and_work(&mut self) -> Result<(), RunError> {
         let deleting = self.sweep()?;
+        let worked = self.work().await;
+        // While nobody else may sweep. Whoever wants the end waits for no disk: the next start deletes the rest.
+        if !self.signalled {
+            let deleted = deleting.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
+            if let Err(error) = deleted {
+                self.emit(Event::Recovered(Recovery::Left { why: error.to_string() }));
+            }
+        }
+        worked
+    }
+
+    async fn work(&mut self) -> Result<(), RunError> {
         self.adopt().await?;
         self.adopt_live().await?;
         let mut asking = self.write_down_what_is_asked().fuse();
@@ -210,18 +222,17 @@ impl Run {
         // What went wrong first is what a person must hear of.
         worked?;
         asked?;
-        learned?;
-        Ok(deleting.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?)
+        Ok(learned?)
     }
 
     /// Takes what was left in staging out of the way. To delete it takes longer than all else that a start does, so that goes on
     /// beside, unless its room is needed.
     fn sweep(&self) -> Result<JoinHandle<Result<(), VaultError>>, RunError> {
         let swept = self.tools.vault.sweep()?;
-        if swept > 0 {
-            self.emit(Event::Recovered(Recovery::Swept { files: swept }));
+        if swept.files > 0 {
+            self.emit(Event::Recovered(Recovery::Swept { files: swept.files }));
         }
-        if check_free_space(&self.tools.vault, self.job.min_free).is_err() {
+        if check_free_space(&self.tools.vault, self.job.min_free.saturating_add(swept.bytes)).is_err() {
             self.tools.vault.delete_swept()?;
         }
         let vault = self.tools.vault.clone();
@@ -230,7 +241,7 @@ impl Run {
 
     /// Tells the ledger what is asked, of whom. For many cameras that takes it longer than all else that comes before the first
     /// call, and no plan is made from it: so nobody waits until it is done. OK because the ledger does one thing after the
-    /// other, and is told of no attempt before.
+    /// other, and is told of no attempt before; a crash until then leaves what was asked for unsaid, as one a moment earlier.
     fn write_down_what_is_asked(&self) -> Asking {
         let (job, ledger) = (&self.job, Arc::clone(&self.tools.ledger));
         let mut by_zone: BTreeMap<&'static str, (Tz, Vec<DeviceId>)> = BTreeMap::new();

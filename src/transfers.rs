@@ -3,9 +3,13 @@
 //! A stream's bytes are written where they were read, while they are hot, and a write to a slow disk blocks its thread. Were
 //! it one of those on which the scheduler, the platform's answers, the ledger's and the signals wait, the disk would hold
 //! all of them up. Here it holds up streams alone: its own, and others only when more writes block than there are threads.
+//! A live camera's task is here as a whole: what it decides concerns its own stream.
 
 use std::io;
 use std::num::NonZero;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::AbortOnDropHandle;
@@ -14,12 +18,18 @@ use tokio_util::task::AbortOnDropHandle;
 /// cost slow streams processor time: 4 on two cores took 5 % more than 2, and 8 took 12 % more.
 const FEWEST: usize = 2;
 
+/// How often a thread that sleeps is woken. A thread that waited for all sockets and then blocks in a write has not passed that
+/// waiting on: tokio wakes another one only for work that comes from outside.
+const ROUSE: Duration = Duration::from_millis(50);
+
 /// Threads for streams. Dropping it ends what still streams there.
 #[derive(Debug)]
 pub struct Transfers {
     handle: Handle,
     /// Nothing only while this is dropped.
     runtime: Option<Runtime>,
+    /// Dropped with this, which ends the thread that wakes the others.
+    _rousing: Sender<()>,
 }
 
 impl Transfers {
@@ -32,7 +42,15 @@ impl Transfers {
     /// Starts so many threads.
     pub fn with_threads(threads: usize) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("stream").enable_all().build()?;
-        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+        let handle = runtime.handle().clone();
+        let (rousing, ended) = channel();
+        let rouse = handle.clone();
+        thread::Builder::new().name("rouse".to_owned()).spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(ROUSE) {
+                rouse.spawn(async {});
+            }
+        })?;
+        Ok(Self { handle, runtime: Some(runtime), _rousing: rousing })
     }
 
     /// The way to the threads.

@@ -14,8 +14,8 @@
 //!
 //! # The order of publishing, and what a crash leaves at each step
 //!
-//! 1. The stream is written to a staging file. Crash: a staging file, swept at the next start and deleted beside its work; a live stream's is kept, since
-//!    nobody can ask for it again, and what of it is whole is published at the next start.
+//! 1. The stream is written to a staging file. Crash: a staging file, swept at the next start and deleted beside its work; a
+//!    live stream's is kept, since nobody can ask for it again, and what of it is whole is published at the next start.
 //! 2. `fsync` of the file. Crash: the same.
 //! 3. Rename to the final name, which never replaces a file. Crash: a whole file under its final name without a row in
 //!    the ledger, or, since the rename itself may be lost, a staging file. The first is checked and adopted.
@@ -102,6 +102,15 @@ pub struct Hold {
     _locked: File,
 }
 
+/// What a sweep found in staging.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many files.
+    pub files: u64,
+    /// How large they are together.
+    pub bytes: u64,
+}
+
 /// A recording's file found below the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -149,25 +158,32 @@ impl Vault {
         }
     }
 
-    /// Takes what earlier runs left in staging out of it, for [`Self::delete_swept`]; says how many files.
-    pub fn sweep(&self) -> Result<u64, VaultError> {
-        let (staging, swept) = (self.root.join(STAGING), self.root.join(SWEPT));
-        let entries = fs::read_dir(&staging).map_err(failed("read the folder", &staging))?;
-        let files = entries.count() as u64;
-        if files == 0 {
-            return Ok(0);
+    /// Takes what earlier runs left in staging out of it, for [`Self::delete_swept`].
+    pub fn sweep(&self) -> Result<Swept, VaultError> {
+        let (staging, folder) = (self.root.join(STAGING), self.root.join(SWEPT));
+        let mut swept = Swept::default();
+        for entry in fs::read_dir(&staging).map_err(failed("read the folder", &staging))? {
+            let file = entry.and_then(|entry| entry.metadata()).map_err(failed("read the folder", &staging))?;
+            swept.files += 1;
+            swept.bytes += file.len();
         }
-        fs::create_dir_all(&swept).map_err(failed("make the folder", &swept))?;
+        if swept.files == 0 {
+            return Ok(swept);
+        }
         for number in 0.. {
-            match rename_without_replacing(&staging, &swept.join(number.to_string())) {
+            fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+            match rename_without_replacing(&staging, &folder.join(number.to_string())) {
                 // What an earlier start swept and did not come to delete.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // A run that is just ending deletes what it swept.
+                Err(_) if !folder.exists() => {}
                 Err(error) => return Err(failed("sweep", &staging)(error)),
                 Ok(()) => break,
             }
         }
-        fs::create_dir(&staging).map_err(failed("make the folder", &staging))?;
-        Ok(files)
+        // OK when it is there by now: whoever opens the archive makes it.
+        fs::create_dir_all(&staging).map_err(failed("make the folder", &staging))?;
+        Ok(swept)
     }
 
     /// Deletes what was swept. Blocks on the disk, which takes some hundredths of a second for a file of 100 MB.
@@ -270,6 +286,8 @@ impl Vault {
                 Err(error) => return Err(failed("set aside", from)(error)),
                 Ok(()) => {
                     sync_folder(&folder)?;
+                    // Else a power cut could bring it back under its old name.
+                    from.parent().map_or(Ok(()), sync_folder)?;
                     return Ok(to);
                 }
             }

@@ -89,12 +89,12 @@ fn held(class: Class) -> &'static str {
 fn recovered(recovery: &Recovery, zone: Tz) -> String {
     match recovery {
         Recovery::Swept { files } => {
-            format!("deleted {} that an earlier run left in staging", wording::count(*files, "file"))
+            format!("deleting {} that an earlier run left in staging", wording::count(*files, "file"))
         }
         Recovery::Adopted { window } => {
             format!("{}  adopted: published by a run that was killed before it could say so", named(window, zone))
         }
-        Recovery::Left { why } => format!("what a live run left behind stays where it is: {why}"),
+        Recovery::Left { why } => format!("what an earlier run left behind stays where it is: {why}"),
         Recovery::SetAside { path, why } => format!("moved aside to {}: {why}", path.display()),
     }
 }

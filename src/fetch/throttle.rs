@@ -37,12 +37,17 @@ impl Throttle {
         self.since
     }
 
+    /// Whether there is any ceiling.
+    pub(super) fn is_set(&self) -> bool {
+        self.ceilings != Ceilings::None
+    }
+
     /// Waits until some of `wanted` bytes, at least one, may pass; says how many.
     ///
     /// Streams come in turn: whoever waits holds the bucket, and tokio hands it on in the order in which it was asked
     /// for. A stream that is dropped while it waits lets go of it, and has taken nothing.
     pub(super) async fn turn(&self, wanted: usize) -> usize {
-        if self.ceilings == Ceilings::None {
+        if !self.is_set() {
             return wanted;
         }
         let mut bucket = self.bucket.lock().await;

@@ -125,6 +125,10 @@ pub(super) async fn drain(
         let came = bytes.len();
         while !bytes.is_empty() {
             let passing = throttle.turn(bytes.len()).await;
+            if throttle.is_set() {
+                // Whoever has the next turn was just woken on this thread, and must not wait for a write that blocks.
+                tokio::task::yield_now().await;
+            }
             let part = bytes.split_to(passing);
             let skipped = known.min(part.len() as u64);
             known -= skipped;

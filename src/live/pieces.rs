@@ -309,7 +309,7 @@ impl<'a> Pieces<'a> {
             tolerance_seconds: self.context.job.tolerance_seconds,
         };
         match adopt::live::publish(&tools.ledger, &tools.vault, complete, claim).await? {
-            Done::Published(publish::Done::Archived { recording, set_aside }) => {
+            Done::Published(publish::Done::Archived { recording, set_aside, .. }) => {
                 if let Some(path) = set_aside {
                     self.context.emit(Event::Recovered(Recovery::unknown_file(path)));
                 }

@@ -53,7 +53,8 @@ pub(super) async fn attempt(
     };
     let brought = Brought { run, window, attempt: attempt.clone() };
     match publish::publish(&tools.ledger, &tools.vault, ready, Some(brought)).await? {
-        Done::Archived { recording, set_aside } => {
+        Done::Archived { recording, set_aside, attempt: published } => {
+            let attempt = published.unwrap_or(attempt);
             Ok(Attempted { attempt, recording: Some(recording), set_aside, macs })
         }
         // A live run that goes on beside this one was faster with some of it. What is still missing, the next run fetches.

@@ -51,7 +51,7 @@ fn a_published_file_holds_what_was_appended() {
     assert_eq!((published.bytes, published.blake3, published.set_aside), (all.len() as u64, hash(&all), None));
     let found = vault.recordings_of_day(device(), day()).unwrap();
     assert_eq!(found, [Found { named: named(), path: FINAL.to_owned() }]);
-    assert_eq!(vault.sweep().unwrap(), 0, "staging is empty after publishing");
+    assert_eq!(vault.sweep().unwrap().files, 0, "staging is empty after publishing");
 }
 
 #[test]
@@ -73,19 +73,19 @@ fn a_dropped_file_leaves_nothing() {
     let mut staging = vault.stage(device(), window()).unwrap();
     staging.append(&vec![1; 1 << 20]).unwrap();
     drop(staging);
-    assert_eq!(vault.sweep().unwrap(), 0);
+    assert_eq!(vault.sweep().unwrap().files, 0);
 }
 
 #[test]
 fn what_a_killed_run_left_in_staging_is_swept() {
     let (_folder, vault) = vault();
     fs::write(vault.root().join(STAGING).join("5_1_600s.part"), b"half").unwrap();
-    assert_eq!(vault.sweep().unwrap(), 1);
-    assert_eq!(vault.sweep().unwrap(), 0);
+    assert_eq!(vault.sweep().unwrap(), Swept { files: 1, bytes: 4 });
+    assert_eq!(vault.sweep().unwrap(), Swept::default());
     // The same window, streamed again before anybody came to delete what was left of it.
     let again = vault.stage(device(), window()).unwrap();
     fs::write(vault.root().join(STAGING).join("5_1_600s.part"), b"half").unwrap();
-    assert_eq!(vault.sweep().unwrap(), 2, "a second time before the first is deleted");
+    assert_eq!(vault.sweep().unwrap().files, 2, "a second time before the first is deleted");
     drop(again);
     fs::write(vault.root().join(STAGING).join("5_1_600s.part"), b"new").unwrap();
     vault.delete_swept().unwrap();
@@ -159,7 +159,7 @@ fn a_live_staging_file_is_never_opened_twice_nor_replaced_and_outlives_its_proce
     second.rename_live(&moved).unwrap();
     first.flush().unwrap();
     drop((first, second));
-    assert_eq!(vault.sweep().unwrap(), 0, "a run from the NVRs leaves them alone");
+    assert_eq!(vault.sweep().unwrap().files, 0, "a run from the NVRs leaves them alone");
     assert_eq!(vault.live_pieces().unwrap(), [one, moved]);
     let mut left = vault.reopen_live(&one).unwrap();
     assert_eq!(left.bytes(), 9);

@@ -2,6 +2,7 @@
 //!
 //! The disk is a pipe under a staging file's name, which nobody reads: a write to it blocks for good once it is full.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use archive::fetch::{Fetched, Fetcher, Manner, Step};
 use archive::outcome::Outcome;
 use archive::platform::media::{MediaClient, Patience};
 use archive::sim::Config;
+use archive::sim::config::Speed;
 use archive::time_range::TimeRange;
 use archive::transfers::Transfers;
 use archive::vault::{Vault, VaultError};
@@ -43,10 +45,13 @@ fn fetcher(place: &Place, vault: Vault, threads: usize) -> Arc<Fetcher> {
 
 /// Puts a pipe where the stream of that device is going to be written.
 fn block(place: &Place, vault: &Vault, device: DeviceId) -> PathBuf {
+    let files = || -> BTreeSet<PathBuf> {
+        let names = fs::read_dir(place.root().join(".staging")).expect("a folder");
+        names.map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let before = files();
     let staging = vault.stage(device, minutes()).expect("a staging file");
-    let names = fs::read_dir(place.root().join(".staging")).expect("a folder");
-    let mut files = names.map(|entry| entry.expect("an entry").path());
-    let path = files.find(|path| path.is_file()).expect("it was just made");
+    let path = files().difference(&before).next().expect("it was just made").clone();
     drop(staging);
     mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
     path
@@ -86,16 +91,19 @@ async fn until_full(pipe: &PathBuf) {
 /// On one thread, so that whatever blocks it is seen.
 #[tokio::test]
 async fn a_blocked_write_holds_back_its_own_stream_and_no_other_and_no_call() {
-    let place = Place::new(Config { filler: FILLER, ..fleet(&[(4, &[1, 2, 3, 4])]) }).await;
+    let speed = Speed::Times(200.0);
+    let place = Place::new(Config { filler: FILLER, speed, ..fleet(&[(4, &[1, 2, 3, 4])]) }).await;
     fs::create_dir_all(place.root()).expect("a folder can be made");
     let vault = Vault::open(&place.root()).expect("a new archive");
     let fetcher = fetcher(&place, vault.clone(), 2);
 
+    // Another one streams already: nothing from outside wakes its thread.
+    let (second, mut steps) = begin(&fetcher, device(2));
+    expect_url(&mut steps).await;
     let pipe = block(&place, &vault, device(1));
     let (first, mut steps) = begin(&fetcher, device(1));
     expect_url(&mut steps).await;
     until_full(&pipe).await;
-    let (second, _steps) = begin(&fetcher, device(2));
     let second = tokio::time::timeout(PATIENCE, second).await.expect("the other thread is free");
     assert_eq!(second.expect("no panic").expect("its disk is fine").attempt.outcome, Outcome::Archived);
 
