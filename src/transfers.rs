@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 /// At least so many, however small the machine, so that one write that blocks does not hold up all. More than there are cores
-/// cost slow streams processor time: 4 on two cores took 5 % more than 2, and 8 took 12 % more.
+/// cost slow streams processor time: 4 on two cores took 5 % more than 2, and 8 took 11 % more.
 const FEWEST: usize = 2;
 
 /// How often a thread that sleeps is woken. A thread that waited for all sockets and then blocks in a write has not passed that

@@ -59,7 +59,9 @@ impl Big {
         let shell = Connection::open(path)?;
         let until: i64 = shell.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let (cameras, from): (i64, i64) =
-            shell.query_row("SELECT count(*), min(start) FROM asked", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            shell.query_row("SELECT count(DISTINCT device), min(start) FROM asked", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         Ok(Self { path: path.to_owned(), cameras, days: (until - from) / DAY, until })
     }
 

@@ -14,10 +14,13 @@ pub async fn plan(ledger: &Ledger, asked: &BTreeMap<DeviceId, Request>, nvrs: &N
     };
     let devices: Vec<DeviceId> = asked.keys().copied().collect();
     let mut known: BTreeMap<DeviceId, Known> = BTreeMap::new();
-    for (device, archived) in ledger.archived(devices.clone(), within).await? {
+    // Side by side: of many cameras, reading them is most of what a start waits for.
+    let (archived, missing) =
+        futures::try_join!(ledger.archived(devices.clone(), within), ledger.missing(devices, within))?;
+    for (device, archived) in archived {
         known.entry(device).or_default().archived = archived;
     }
-    for (device, missing) in ledger.missing(devices, within).await? {
+    for (device, missing) in missing {
         known.entry(device).or_default().missing = missing;
     }
     Ok(Plan::new(asked, &known, nvrs))
