@@ -12,12 +12,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PATH=$PATH:/usr/sbin
-scripts/install-missing.sh nginx=nginx python3=python3 >&2
-
-program=${ARCHIVE_PROGRAM:-}
-if [ -z "$program" ]; then
-    cargo build --release --locked --bin archive
-    program=${CARGO_TARGET_DIR:-target}/release/archive
-fi
+. benches/program.sh nginx=nginx python3=python3
 exec python3 -B benches/scale.py "$program"

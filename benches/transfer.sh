@@ -13,14 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PATH=$PATH:/usr/sbin
-scripts/install-missing.sh nginx=nginx curl=curl aria2c=aria2 wget=wget python3=python3 >&2
-
-program=${ARCHIVE_PROGRAM:-}
-if [ -z "$program" ]; then
-    cargo build --release --locked --bin archive
-    program=${CARGO_TARGET_DIR:-target}/release/archive
-fi
+. benches/program.sh nginx=nginx curl=curl aria2c=aria2 wget=wget python3=python3
 # The same program with hashing left out: the others do not hash either.
 if [[ ${TRANSFER_TOOLS:-unhashed} = *unhashed* && -z ${ARCHIVE_UNHASHED:-} ]]; then
     target=${CARGO_TARGET_DIR:-target}/unhashed

@@ -204,6 +204,7 @@ impl Run {
         self.adopt().await?;
         self.adopt_live().await?;
         let mut asking = self.write_down_what_is_asked().fuse();
+        // Begun here, so that the ledger has it in line before whatever an attempt tells it.
         if let Poll::Ready(done) = futures::poll!(&mut asking) {
             done?;
         }

@@ -172,6 +172,29 @@ async fn after_a_kill_nothing_is_looked_for_but_what_was_noted() {
     assert_eq!(place.recordings(&[1]).await.len(), 1);
 }
 
+/// One bad place on the disk must not cost every night that follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_noted_file_that_cannot_be_looked_at_stays_noted_and_keeps_no_run_from_its_work() {
+    let (source, place, published) = killed_at_work().await;
+    note(&place, &[&published[1]]).await;
+    let day = place.root().join(&published[1]).parent().expect("a folder").to_owned();
+    if day.exists() {
+        std::fs::remove_dir_all(&day).expect("a folder can be removed");
+    }
+    std::fs::create_dir_all(day.parent().expect("a folder")).expect("a folder can be made");
+    std::fs::write(&day, "no folder").expect("a file can be written");
+    let run = place.fetch("11", range(yesterday() - 600, 60)).spawn().expect("the program starts");
+    let output = ended(run).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stays where it is"), "{}", stderr(&output));
+    let noted = place.read_ledger().publishing(Source::Nvr).await.expect("the ledger answers");
+    assert_eq!(noted, [published[1].clone()]);
+
+    std::fs::remove_file(&day).expect("a file can be removed");
+    put(&source, &place, &published[1], 1);
+    assert!(next_run(&place).await.contains("adopted"));
+}
+
 /// A night of an older version that was killed, and then the program was brought up to date.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_older_version_left_is_found_without_a_note_and_once() {
