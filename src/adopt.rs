@@ -15,6 +15,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use chrono_tz::Tz;
+use futures::stream::{self, StreamExt as _};
 
 use crate::container::{Examined, Examiner};
 use crate::event::Recovery;
@@ -27,6 +28,9 @@ use crate::recording::{Container, ContentHash, Recording, Source};
 use crate::time_range::{GRID_SECONDS, UtcSecond};
 use crate::vault::{Found, Named, Vault, VaultError};
 use crate::window::Window;
+
+/// How many files are looked at at once.
+const AT_ONCE: usize = 8;
 
 /// How files are examined.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +49,11 @@ pub struct Check {
 /// on.
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
     let mut recovered = Vec::new();
-    for path in ledger.publishing(check.source).await? {
-        match put_right(ledger, vault, path, check).await {
+    // Some at once, so that the ledger writes them down together: a start waits for all of them.
+    let noted = ledger.publishing(check.source).await?;
+    let mut done = stream::iter(noted).map(|path| put_right(ledger, vault, path, check)).buffered(AT_ONCE);
+    while let Some(done) = done.next().await {
+        match done {
             Ok(done) => recovered.extend(done),
             // A file that cannot be looked at keeps no night from beginning; its note stays.
             Err(ArchiveError::Vault(error @ VaultError::Io { .. })) => {
