@@ -19,6 +19,7 @@ mod open;
 mod publishing;
 mod queries;
 mod ranges;
+mod upkeep;
 mod writer;
 mod zones;
 
@@ -322,7 +323,7 @@ impl Ledger {
         device: DeviceId,
         within: TimeRange,
     ) -> Result<Vec<Recording>, LedgerError> {
-        self.read(move |connection| queries::recordings_overlapping(connection, device, within)).await
+        self.read(move |connection| queries::recordings_overlapping(connection, device, within, u32::MAX)).await
     }
 
     // Answers for people.

@@ -29,6 +29,7 @@ use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::event::{Event, Recovery, Refusing, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::fetch::Fetcher;
+use crate::leaving;
 use crate::ledger::{Ledger, LedgerError};
 use crate::mac::UrlMacs;
 use crate::outcome::{Class, Outcome};
@@ -39,7 +40,7 @@ use crate::report::{DeviceRow, Learned, RunCounts, RunEnd, RunId, RunStart, Serv
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Vault, VaultError};
-use crate::window::Window;
+use crate::window::{Cause, Window};
 use thiserror::Error;
 
 use attempt::{Attempted, attempt};
@@ -201,6 +202,7 @@ impl Run {
     }
 
     async fn work(&mut self) -> Result<(), RunError> {
+        self.finish_what_was_leaving().await?;
         self.adopt().await?;
         self.adopt_live().await?;
         let mut asking = self.write_down_what_is_asked().fuse();
@@ -283,6 +285,15 @@ impl Run {
     /// Adopts what a run that was cut off published and did not write down, for whatever job it was.
     async fn adopt(&self) -> Result<(), RunError> {
         for recovery in adopt::recover(&self.tools.ledger, &self.tools.vault, self.check(Source::Nvr)).await? {
+            self.emit(Event::Recovered(recovery));
+        }
+        Ok(())
+    }
+
+    /// Finishes what a verify or a prune that was cut off had begun.
+    async fn finish_what_was_leaving(&self) -> Result<(), RunError> {
+        let now = self.clock.now().to_utc_second();
+        for recovery in leaving::finish_at_start(&self.tools.ledger, &self.tools.vault, now).await? {
             self.emit(Event::Recovered(recovery));
         }
         Ok(())
@@ -502,7 +513,9 @@ impl Run {
         let coverage = plan.coverage();
         let mut missing: BTreeMap<_, i64> = BTreeMap::new();
         let planned = plan.devices.iter().flat_map(|device| &device.missing).map(|planned| &planned.missing);
-        for stretch in planned.chain(plan.devices.iter().flat_map(|device| &device.settled)) {
+        let settled = plan.devices.iter().flat_map(|device| &device.settled);
+        // What retention has deleted is no gap.
+        for stretch in planned.chain(settled.filter(|stretch| stretch.cause != Cause::Pruned)) {
             *missing.entry(stretch.cause).or_default() += stretch.range.seconds();
         }
         Ok(Summary {

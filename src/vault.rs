@@ -8,6 +8,7 @@
 //! .live/                                    what streams in live; whatever a crash leaves there is published later
 //! .lock                                     held by the one run from NVRs that writes here
 //! .live.lock                                held by the one run of live streams that writes here
+//! .upkeep.lock                              held by the one process that takes files out
 //! .aside/                                   files that stood under a final name and were not what it says
 //! 5/2026-11-20/5_20261120T090000+0800_600s.flv
 //! ```
@@ -25,10 +26,11 @@
 //! [`Staging::publish`] has returned: so the files that a crash leaves without a row are known by their names.
 //!
 //! So a row implies a file (invariant 1), and every media file without one is in `.staging`, in `.swept`, or about to be
-//! adopted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
+//! adopted or, as `leaving.rs` has it, deleted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
 
 pub mod name;
 mod staging;
+mod upkeep;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -44,6 +46,7 @@ use crate::time_range::TimeRange;
 
 pub use name::{LivePiece, Named};
 pub use staging::{Published, Staging};
+pub use upkeep::ReadBack;
 
 const STAGING: &str = ".staging";
 const SWEPT: &str = ".swept";
@@ -51,6 +54,7 @@ const LIVE: &str = ".live";
 const ASIDE: &str = ".aside";
 const LOCK: &str = ".lock";
 const LIVE_LOCK: &str = ".live.lock";
+const UPKEEP_LOCK: &str = ".upkeep.lock";
 
 /// Why the archive's disk could not do something.
 #[derive(Debug, Error)]
@@ -68,6 +72,12 @@ pub enum VaultError {
     /// Another run writes to this archive, with another ledger.
     #[error("another run writes to {}; wait for it to end, or stop it", root.display())]
     Held {
+        /// The archive's folder.
+        root: PathBuf,
+    },
+    /// Somebody else takes files out of this archive.
+    #[error("another verify or prune works on {}; wait for it to end, or stop it", root.display())]
+    UpkeepHeld {
         /// The archive's folder.
         root: PathBuf,
     },
@@ -276,7 +286,8 @@ impl Vault {
 
     fn set_aside_file(&self, from: &Path) -> Result<PathBuf, VaultError> {
         let folder = self.root.join(ASIDE);
-        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+        // Durably: it holds what must not get lost.
+        staging::make_durable_folder(&self.root, &folder)?;
         let below = from.strip_prefix(&self.root).unwrap_or(from);
         let name = below.to_string_lossy().replace('/', "_");
         for number in 0.. {

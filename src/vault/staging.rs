@@ -150,6 +150,11 @@ impl Staging {
                 set_aside = Some(self.vault.set_aside(relative)?);
                 rename_without_replacing(&self.path, &to)
             }
+            // Whoever prunes removes folders that are empty, as this one was a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_durable_folder(self.vault.root(), folder)?;
+                rename_without_replacing(&self.path, &to)
+            }
             other => other,
         }
         .map_err(failed("publish", &to))?;
@@ -203,7 +208,7 @@ fn read_all(file: &mut File, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
 
 /// Makes `folder` and every folder between it and `root`, each made durable in its parent: a synced file in a folder
 /// that a power loss takes away is lost as well.
-fn make_durable_folder(root: &Path, folder: &Path) -> Result<(), VaultError> {
+pub(super) fn make_durable_folder(root: &Path, folder: &Path) -> Result<(), VaultError> {
     if folder == root {
         return Ok(());
     }
