@@ -12,7 +12,7 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
 //! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`run`], [`live`], [`sim`] | join decisions and adapters |
@@ -31,6 +31,7 @@ pub mod device;
 pub mod display;
 pub mod event;
 pub mod exit_code;
+pub mod failpoint;
 pub mod fetch;
 pub mod flv;
 pub mod forecast;
