@@ -18,6 +18,7 @@ use chrono_tz::Tz;
 
 use crate::container::{Examined, Examiner};
 use crate::event::Recovery;
+use crate::failpoint::{Failpoint, reached};
 use crate::fetch;
 use crate::flv;
 use crate::judge::{self, Ending, Judgement};
@@ -25,7 +26,7 @@ use crate::ledger::Ledger;
 use crate::publish::{self, ArchiveError, blocking};
 use crate::recording::{Container, ContentHash, Recording, Source};
 use crate::time_range::{GRID_SECONDS, UtcSecond};
-use crate::vault::{Found, Named, Vault, VaultError};
+use crate::vault::{self, Found, Named, Vault, VaultError};
 use crate::window::Window;
 
 /// How files are examined.
@@ -71,6 +72,7 @@ async fn put_right(
     path: String,
     check: Check,
 ) -> Result<Option<Recovery>, ArchiveError> {
+    reached(Failpoint::AdoptLook).map_err(vault::failed("look for", &vault.path_of(&path)))?;
     let (on, name) = (vault.clone(), path.clone());
     let Some(found) = blocking(move || on.recording_at(&name)).await? else {
         // It never got that name, or was moved aside.
@@ -95,10 +97,13 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
     }
     let (file, path) = (vault.path_of(&found.path), found.path.clone());
     match blocking(move || examine(&found, &file, check)).await {
-        Ok(recording) => match publish::record(ledger, vault, &recording, None).await? {
-            None => Ok(Recovery::Adopted { window: Window { device, range } }),
-            Some(overtaken) => Ok(overtaken),
-        },
+        Ok(recording) => {
+            reached(Failpoint::AdoptJudged).map_err(vault::failed("adopt", &vault.path_of(&path)))?;
+            match publish::record(ledger, vault, &recording, None).await? {
+                None => Ok(Recovery::Adopted { window: Window { device, range } }),
+                Some(overtaken) => Ok(overtaken),
+            }
+        }
         Err(why) => publish::set_aside(ledger, vault, &path, why).await,
     }
 }

@@ -41,6 +41,7 @@ use self::lock::RunLock;
 use self::ranges::Merged;
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
+use crate::failpoint::Failpoint;
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
 use crate::recording::{Recording, Source};
@@ -98,11 +99,13 @@ impl Ledger {
         let lock = taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
         let run = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
+        error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.path))?;
         Ok(run)
     }
 
     /// Says how the run ended, and lets go of the ledger.
     pub async fn end_run(&self, run: RunId, end: RunEnd) -> Result<(), LedgerError> {
+        error::reached(Failpoint::RunEnd).map_err(|fault| fault.at(&self.path))?;
         self.write(move |connection| changes::end_run(connection, run, &end)).await?;
         *locked(&self.run) = None;
         Ok(())

@@ -41,6 +41,7 @@ use rustix::fs::RenameFlags;
 use thiserror::Error;
 
 use crate::device::DeviceId;
+use crate::failpoint::{Failpoint, reached};
 use crate::recording::Source;
 use crate::time_range::TimeRange;
 
@@ -94,7 +95,7 @@ pub enum VaultError {
 }
 
 /// Puts what was tried, and with what, beside the system's words.
-fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> VaultError + 'a {
+pub(crate) fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> VaultError + 'a {
     move |source| {
         let path = path.to_owned();
         match source.kind() {
@@ -140,7 +141,8 @@ impl Vault {
     /// The archive at `root`, which is made if it is not there.
     pub fn open(root: &Path) -> Result<Self, VaultError> {
         let staging = root.join(STAGING);
-        fs::create_dir_all(&staging).map_err(failed("make the folder", &staging))?;
+        reached(Failpoint::ArchiveOpen).map_err(failed("make the folder", &staging))?;
+        make_folder(&staging)?;
         Ok(Self { root: root.to_owned() })
     }
 
@@ -182,7 +184,8 @@ impl Vault {
         }
         for number in 0.. {
             fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
-            match rename_without_replacing(&staging, &folder.join(number.to_string())) {
+            let to = folder.join(number.to_string());
+            match reached(Failpoint::SweepMove).and_then(|()| rename_without_replacing(&staging, &to)) {
                 // What an earlier start swept and did not come to delete.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 // A run that is just ending deletes what it swept.
@@ -191,6 +194,7 @@ impl Vault {
                 Ok(()) => break,
             }
         }
+        reached(Failpoint::SweepMoved).map_err(failed("sweep", &staging))?;
         // OK when it is there by now: whoever opens the archive makes it.
         fs::create_dir_all(&staging).map_err(failed("make the folder", &staging))?;
         Ok(swept)
@@ -199,9 +203,9 @@ impl Vault {
     /// Deletes what was swept. Blocks on the disk, which takes some hundredths of a second for a file of 100 MB.
     pub fn delete_swept(&self) -> Result<(), VaultError> {
         let swept = self.root.join(SWEPT);
-        match fs::remove_dir_all(&swept) {
+        match reached(Failpoint::SweepDelete).and_then(|()| fs::remove_dir_all(&swept)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", &swept)(error)),
-            _ => Ok(()),
+            _ => reached(Failpoint::SweepDeleted).map_err(failed("delete", &swept)),
         }
     }
 
@@ -292,13 +296,15 @@ impl Vault {
         let name = below.to_string_lossy().replace('/', "_");
         for number in 0.. {
             let to = folder.join(if number == 0 { name.clone() } else { format!("{name}.{number}") });
-            match rename_without_replacing(from, &to) {
+            match reached(Failpoint::AsideMove).and_then(|()| rename_without_replacing(from, &to)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed("set aside", from)(error)),
                 Ok(()) => {
+                    reached(Failpoint::AsideMoved).map_err(failed("set aside", from))?;
                     sync_folder(&folder)?;
                     // Else a power cut could bring it back under its old name.
                     from.parent().map_or(Ok(()), sync_folder)?;
+                    reached(Failpoint::AsideSynced).map_err(failed("set aside", from))?;
                     return Ok(to);
                 }
             }
@@ -308,6 +314,10 @@ impl Vault {
 }
 
 fn free_bytes_of(folder: &Path) -> Result<u64, VaultError> {
+    match reached(Failpoint::FreeSpace) {
+        Err(full) if full.kind() == io::ErrorKind::StorageFull => return Ok(0),
+        other => other.map_err(failed("ask for the free space of", folder))?,
+    }
     let stat =
         rustix::fs::statvfs(folder).map_err(|errno| failed("ask for the free space of", folder)(errno.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
@@ -340,9 +350,18 @@ fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a folder, and those above it that are not there, each durable in the one above: what is synced in a folder that a power
+/// cut takes away is lost as well.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), VaultError> {
+    staging::make_durable_folder(Path::new(""), folder)
+}
+
 /// Makes the folder's entries durable.
 fn sync_folder(path: &Path) -> Result<(), VaultError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder", path))
+    // What stands above a relative path.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let synced = reached(Failpoint::FolderSync).and_then(|()| File::open(path)?.sync_all());
+    synced.and_then(|()| reached(Failpoint::FolderSynced)).map_err(failed("sync the folder", path))
 }
 
 #[cfg(test)]

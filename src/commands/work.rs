@@ -17,7 +17,7 @@ use crate::render;
 use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
 use crate::settings::Settings;
-use crate::vault::Vault;
+use crate::vault::{self, Vault};
 
 use super::context::Clients;
 use super::requests::Requests;
@@ -73,8 +73,7 @@ pub(super) async fn execute(
 /// The ledger, for a command that writes; made with its folder when there is none.
 pub(super) fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the ledger's folder {}", folder.display()))?;
+        vault::make_folder(folder).context("the ledger has no place")?;
     }
     Ok(Ledger::open(path)?)
 }
