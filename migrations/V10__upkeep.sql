@@ -45,10 +45,11 @@ asked_day AS (
             WHERE m.device = d.device AND m.end > b.start AND m.start < b.end AND m.start >= coalesce(
                 (SELECT max(p.start) FROM missing AS p WHERE p.device = d.device AND p.start < b.start), b.start)
         ) AS missing_seconds,
+        -- By its own index, which is empty or short: looked for among all that is missing it takes twenty times as long.
         (
-            SELECT coalesce(sum(min(m.end, b.end) - max(m.start, b.start)), 0) FROM missing AS m
+            SELECT coalesce(sum(min(m.end, b.end) - max(m.start, b.start)), 0) FROM missing AS m INDEXED BY pruned
             WHERE m.cause = 'pruned' AND m.device = d.device AND m.end > b.start AND m.start < b.end
-                AND m.start >= coalesce((SELECT max(p.start) FROM missing AS p
+                AND m.start >= coalesce((SELECT max(p.start) FROM missing AS p INDEXED BY pruned
                     WHERE p.cause = 'pruned' AND p.device = d.device AND p.start < b.start), b.start)
         ) AS pruned_seconds
     -- CROSS keeps the order of the joins: ranges are sought by day, not days by range.

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::device::DeviceId;
 use crate::leaving;
 use crate::ledger::{Ledger, LedgerError};
-use crate::publish::ArchiveError;
+use crate::publish::{ArchiveError, blocking};
 use crate::retention::{Capped, DevicePrune, PrunePlan, Sums};
 use crate::time_range::{ALL_TIME, TimeRange, UtcSecond};
 use crate::untrusted::Untrusted;
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 /// How many files one step deletes.
 const STEP: u32 = 256;
@@ -118,6 +118,12 @@ pub async fn execute(
                 sums.add(recording.range, recording.bytes);
                 sums
             });
+            // Else all of them would go from the ledger, and still be on a disk that is mounted later.
+            let (on, device) = (vault.clone(), *device);
+            if !blocking(move || on.has_folder_of(device)).await? {
+                let folder = vault.path_of(&device.to_string());
+                return Err(VaultError::FolderGone { folder }.into());
+            }
             leaving::delete(ledger, vault, step).await?;
             pruned.deleted = pruned.deleted.plus(sums);
         }

@@ -76,6 +76,12 @@ pub enum VaultError {
         /// The archive's folder.
         root: PathBuf,
     },
+    /// Nothing is where recordings should be.
+    #[error("there is nothing in {}, where the ledger has recordings: is the disk mounted?", folder.display())]
+    FolderGone {
+        /// A camera's folder.
+        folder: PathBuf,
+    },
     /// Somebody else takes files out of this archive.
     #[error("another verify or prune works on {}; wait for it to end, or stop it", root.display())]
     UpkeepHeld {

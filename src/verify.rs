@@ -195,6 +195,11 @@ impl Verify<'_> {
             }
             let page = self.check(page, folder).await;
             folder = page.folder;
+            let is_missing = |(_, found): &(Recording, Checked)| matches!(found, Checked::Bad(Finding::NoFile));
+            // Again, since its disk may have gone meanwhile.
+            if page.checked.iter().any(is_missing) && !self.has_folder(device).await? {
+                break;
+            }
             self.settle(device, page.checked).await?;
             if page.end.is_some() {
                 return Ok(page.end);

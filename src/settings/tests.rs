@@ -144,6 +144,21 @@ fn a_live_job_has_hours_and_no_range_and_a_camera_is_recorded_live_once() {
 }
 
 #[test]
+fn a_job_says_for_how_long_it_keeps_and_a_day_is_the_least() {
+    let file = "[prune]\nmost = '10 GiB'\n[[job]]\nname = 'a'\ndevices = 1\nlast = '30 days'\nkeep = '7 days'\n\
+                [[job]]\nname = 'b'\nkind = 'live'\ndevices = 1\nkeep = '1 day'\n[[job]]\nname = 'c'\ndevices = 1\nlast = '1h'\n";
+    let settings = Bench::with_file(file).load().unwrap();
+    let keeps = (settings.jobs[0].keep, settings.live_jobs[0].keep, settings.jobs[1].keep);
+    let days = |count| Some(Duration::from_secs(count * 86_400));
+    assert_eq!(keeps, (days(7), days(1), None));
+    assert_eq!((settings.prune.most, settings.prune.max_share), (Some(10 << 30), 0.2));
+    let [warning] = &settings.warnings[..] else { panic!("{:?}", settings.warnings) };
+    assert!(warning.to_string().contains("longer than its keep"), "{warning}");
+    let said = Bench::with_file("[[job]]\nname = 'a'\ndevices = 1\nlast = '1h'\nkeep = '23h'\n").mistakes();
+    assert!(said.contains("less than a day"), "{said}");
+}
+
+#[test]
 fn a_method_may_have_a_version_and_a_body_of_its_own() {
     let file = "[platform.versions]\n'live' = 'v4'\n[platform.bodies]\n'live' = 'json'\n'list' = 'form'";
     let platform = Bench::with_file(file).load().unwrap().platform;

@@ -9,7 +9,7 @@ use archive::report::GapQuery;
 use archive::time_range::{TimeRange, UtcSecond};
 
 use crate::support::{Place, code, device, fleet, range, stderr, stdout, yesterday};
-use crate::verify::{run, run_json};
+use crate::verify::{killed_at, run, run_json};
 
 /// So many windows, all of them older than a day.
 const WINDOWS: i64 = 6;
@@ -130,6 +130,64 @@ async fn only_a_job_that_says_for_how_long_is_pruned() {
     let devices: BTreeSet<i64> =
         report["plan"]["devices"].as_array().expect("a list").iter().filter_map(|one| one["device"].as_i64()).collect();
     assert_eq!(devices, BTreeSet::from([1, 3]), "what another job keeps stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_may_be_killed_at_each_step() {
+    const STEPS: [&str; 5] =
+        ["ledger-commit", "ledger-committed", "folder-sync", "ledger-commit:2", "ledger-committed:2"];
+    for step in STEPS {
+        let place = archived("").await;
+        let prune = || place.archive(&["prune", "jobs.toml", "--max-share", "1"]);
+        killed_at(step, prune()).await;
+        for row in place.recordings(&[1, 2, 3]).await {
+            assert!(place.root().join(&row.path).is_file(), "{step}: {} has no file", row.path);
+        }
+        let seen = place.platform.calls().len();
+        let output = run(place.archive(&["run", "jobs.toml"])).await;
+        assert_eq!((code(&output), place.platform.calls().len()), (0, seen), "{step}: {}", stderr(&output));
+        place.assert_true(&[1, 2, 3]).await;
+        let output = run(prune()).await;
+        assert_eq!(code(&output), 0, "{step}: {}", stderr(&output));
+        assert_eq!((place.files().len(), place.recordings(&[1, 2, 3]).await.len()), (0, 0), "{step}");
+        assert_eq!(place.read_ledger().leaving().await.expect("the ledger answers"), [], "{step}");
+        assert_eq!(pruned(&place).await, 3 * WINDOWS * 600, "{step}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_pruned_of_a_camera_whose_disk_is_away() {
+    let place = archived("").await;
+    let before = place.recordings(&[1, 2, 3]).await;
+    fs::rename(place.root().join("1"), place.path().join("away")).expect("it can be moved");
+    let output = run(place.archive(&["prune", "jobs.toml", "--max-share", "1"])).await;
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("is the disk mounted?"), "{}", stderr(&output));
+    assert_eq!(place.recordings(&[1, 2, 3]).await, before);
+}
+
+/// A disk that does not let go of a file is said, and tried again; its time is pruned meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_deleted_is_exit_code_1_and_is_deleted_later() {
+    let place = archived("").await;
+    let row = place.recordings(&[1]).await.remove(0);
+    let file = place.root().join(&row.path);
+    fs::remove_file(&file).expect("it is there");
+    fs::create_dir_all(file.join("strange")).expect("it can be made");
+    let prune = || place.archive(&["prune", "jobs.toml", "--max-share", "1"]);
+    let output = run(prune()).await;
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot delete"), "{}", stderr(&output));
+    assert_eq!(place.recordings(&[1]).await, []);
+    let run_of_it = run(place.archive(&["run", "jobs.toml"])).await;
+    assert_eq!(code(&run_of_it), 0, "{}", stderr(&run_of_it));
+    assert!(stderr(&run_of_it).contains("stays where it is"), "{}", stderr(&run_of_it));
+    fs::remove_dir_all(&file).expect("it is there");
+    assert_eq!(code(&run(prune()).await), 0);
+    assert_eq!(
+        (place.files().len(), place.read_ledger().leaving().await.expect("the ledger answers")),
+        (0, Vec::new())
+    );
 }
 
 /// What a kill leaves after the commit, and with some of the files deleted: no file comes back, and no time is asked for again.

@@ -228,6 +228,66 @@ async fn nights_with_a_budget_go_round_the_archive_and_read_nothing_twice_in_a_r
     assert_eq!(asked.seconds(), 1800);
 }
 
+/// Every recording has its file, but for those that are noted to leave.
+async fn assert_files(place: &Place, devices: &[i64]) {
+    let leaving = place.read_ledger().leaving().await.expect("the ledger answers");
+    for row in place.recordings(devices).await {
+        let is_noted = leaving.iter().any(|noted| noted.path == row.path);
+        assert!(
+            is_noted || place.root().join(&row.path).is_file(),
+            "{} has no file, and nothing tells of it",
+            row.path
+        );
+    }
+}
+
+/// Runs a command that is to be killed at a step.
+pub async fn killed_at(step: &str, mut command: Command) {
+    command.env("ARCHIVE_FAILPOINTS", format!("{step}=kill"));
+    let output = run(command).await;
+    assert_eq!(output.status.code(), None, "{step}: {}", stderr(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verify_may_be_killed_at_each_step() {
+    const STEPS: [&str; 7] = [
+        "ledger-commit",
+        "ledger-committed",
+        "aside-move",
+        "aside-moved",
+        "aside-synced",
+        "ledger-commit:2",
+        "ledger-committed:2",
+    ];
+    let (place, asked) = archived(&[(8, &[1])], STEPS.len() as i64 + 1).await;
+    let rows = place.recordings(&[1]).await;
+    for (step, row) in STEPS.into_iter().zip(&rows) {
+        fs::write(place.root().join(&row.path), "cut").expect("it can be written");
+        killed_at(step, place.archive(&["verify"])).await;
+        assert_files(&place, &[1]).await;
+        // The run finishes what was noted, and fetches it; what was not is found by the next one.
+        let first = run(place.fetch("1", asked)).await;
+        assert_eq!(code(&first), 0, "{step}: {}", stderr(&first));
+        let found = if step == "ledger-commit" { 3 } else { 0 };
+        assert_eq!(code(&run(place.archive(&["verify"])).await), found, "{step}");
+        assert_eq!(code(&run(place.fetch("1", asked)).await), 0, "{step}");
+        assert_eq!(place.read_ledger().leaving().await.expect("the ledger answers"), [], "{step}");
+        fs::remove_dir_all(place.root().join(".aside")).expect("it is there");
+        place.assert_true(&[1]).await;
+    }
+    // A disk that refuses proves nothing of what it holds either, but this was found before.
+    let row = rows.last().expect("there is one");
+    fs::write(place.root().join(&row.path), "cut").expect("it can be written");
+    let mut refused = place.archive(&["verify"]);
+    refused.env("ARCHIVE_FAILPOINTS", "aside-move=EACCES");
+    let refused = run(refused).await;
+    assert_eq!(code(&refused), 1, "{}", stderr(&refused));
+    assert!(stdout(&refused).contains("could not be moved aside"), "{}", stdout(&refused));
+    assert_eq!(place.recordings(&[1]).await.len(), rows.len());
+    assert_eq!(code(&run(place.fetch("1", asked)).await), 0);
+    assert_eq!((code(&run(place.archive(&["verify", "--hash"])).await), aside(&place).len()), (0, 1));
+}
+
 /// What a kill leaves after the note, and after the file is moved aside: the next run goes on from either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verify_that_was_cut_off_is_finished_by_the_next_run() {
