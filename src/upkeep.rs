@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use crate::device::DeviceId;
@@ -52,8 +53,22 @@ impl fmt::Display for Finding {
 }
 
 impl Serialize for Finding {
+    /// As an object: what it is, and what was expected and found where that can be said.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.code())
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("is", self.code())?;
+        match self {
+            Self::NoFile => {}
+            Self::Size { expected, found } => {
+                object.serialize_entry("expected", expected)?;
+                object.serialize_entry("found", found)?;
+            }
+            Self::Hash { expected, found } => {
+                object.serialize_entry("expected", &expected.to_string())?;
+                object.serialize_entry("found", &found.to_string())?;
+            }
+        }
+        object.end()
     }
 }
 
@@ -120,7 +135,7 @@ pub struct Mismatch {
     pub range: TimeRange,
     /// Its name below the archive's root.
     pub path: String,
-    /// What is wrong, in a word.
+    /// What is wrong.
     pub found: Finding,
     /// The same in words.
     pub detail: String,

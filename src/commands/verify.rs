@@ -34,7 +34,8 @@ pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         || selection.from.is_some()
         || selection.to.is_some()
         || selection.last.is_some()
-        || selection.date.is_some();
+        || selection.date.is_some()
+        || !selection.hours.is_empty();
     let parts = match is_part {
         false => None,
         true if budget != Budget::default() => {

@@ -23,14 +23,17 @@ pub fn verify(report: &VerifyReport, zone: Tz) -> String {
         wording::bytes(report.bytes)
     );
     // OK to ignore: writing to a String cannot fail, here and below.
-    if report.corrupt == 0 && !report.is_unsure() {
-        text.push_str("all of them are what they were\n");
+    match (report.corrupt, report.hashed) {
+        _ if report.recordings == 0 => {}
+        (0, _) if report.is_unsure() => {}
+        (0, true) => text.push_str("all of them are what they were\n"),
+        (0, false) => text.push_str("all of them are there, with their sizes\n"),
+        _ => {}
     }
     if report.corrupt > 0 {
-        let are = if report.corrupt == 1 { "is" } else { "are" };
         let _ = writeln!(
             text,
-            "{} {are} not what they were, and gaps now; the next run that asks for their time fetches it:",
+            "{} corrupt, each of them a gap now, which the next run that asks for its time fetches:",
             wording::count(report.corrupt, "recording")
         );
         text.extend(report.mismatches.iter().map(|mismatch| format!("  {}\n", self::mismatch(mismatch, zone))));

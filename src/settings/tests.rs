@@ -149,7 +149,7 @@ fn a_job_says_for_how_long_it_keeps_and_a_day_is_the_least() {
                 [[job]]\nname = 'b'\nkind = 'live'\ndevices = 1\nkeep = '1 day'\n[[job]]\nname = 'c'\ndevices = 1\nlast = '1h'\n";
     let settings = Bench::with_file(file).load().unwrap();
     let keeps = (settings.jobs[0].keep, settings.live_jobs[0].keep, settings.jobs[1].keep);
-    let days = |count| Some(Duration::from_secs(count * 86_400));
+    let days = |count: u64| Some(Duration::from_secs(count * 86_400));
     assert_eq!(keeps, (days(7), days(1), None));
     assert_eq!((settings.prune.most, settings.prune.max_share), (Some(10 << 30), 0.2));
     let [warning] = &settings.warnings[..] else { panic!("{:?}", settings.warnings) };

@@ -120,6 +120,8 @@ async fn a_file_that_is_gone_or_has_another_size_is_found_without_reading_and_on
     let report = run_json(place.archive(&selection), 3).await;
     assert_eq!(names(&report, "mismatches"), BTreeSet::from([rows[0].path.as_str(), &rows[1].path]));
     assert_eq!(report["recordings"], 3);
+    let size = serde_json::json!({ "is": "size", "expected": rows[1].bytes, "found": rows[1].bytes / 2 });
+    assert!(report["mismatches"].as_array().expect("a list").iter().any(|one| one["found"] == size), "{report}");
     let found: Vec<_> = gaps(&place).await;
     let lost =
         |index: usize, code: &str| (rows[index].device, rows[index].range, Cause::Corrupt, Some(code.to_owned()));
