@@ -403,3 +403,31 @@ fn check_bytes(vault: &Vault, recording: &Recording, is_stopped: &dyn Fn() -> bo
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time_range::RangeSet;
+
+    #[test]
+    fn what_is_ahead_of_a_round_and_behind_it_is_all_and_nothing_twice() {
+        let device = |number: i64| DeviceId::new(number).expect("not negative");
+        let devices: Vec<DeviceId> = [1, 4, 7].map(device).to_vec();
+        // A camera that was known when the round came to it, and is not any more, is one of the places.
+        for at in [0, 1, 3, 4, 7, 9] {
+            for reached in [0, 600, ALL_TIME.end().get()] {
+                let from = Some((device(at), UtcSecond::new(reached)));
+                let (ahead, behind) = (ahead_of(&devices, from), behind(&devices, from));
+                for &device in &devices {
+                    let of = |parts: &[(DeviceId, TimeRange)]| -> RangeSet {
+                        parts.iter().filter(|part| part.0 == device).map(|part| part.1).collect()
+                    };
+                    let (first, second) = (of(&ahead), of(&behind));
+                    assert!(first.intersect(&second).is_empty(), "{from:?}");
+                    assert_eq!(first.seconds() + second.seconds(), ALL_TIME.seconds(), "{from:?}");
+                }
+            }
+        }
+        assert_eq!((ahead_of(&devices, None).len(), behind(&devices, None).len()), (3, 0));
+    }
+}

@@ -9,12 +9,15 @@ use archive::ledger::Ledger;
 use archive::recording::Recording;
 use archive::report::GapQuery;
 use archive::time_range::TimeRange;
-use archive::upkeep::Fate;
+use archive::upkeep::{Fate, Round, VerifyEnd};
+use archive::vault::Vault;
+use archive::verify::{self, Budget, Told, VerifyJob, VerifyTools};
 use archive::window::Cause;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Place, code, ended, expect_code, fleet, range, stderr, stdout, yesterday};
 
@@ -230,6 +233,27 @@ async fn nights_with_a_budget_go_round_the_archive_and_read_nothing_twice_in_a_r
     assert_eq!(asked.seconds(), 1800);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verify_that_is_asked_to_end_ends_and_goes_on_there_the_next_time() {
+    let (place, _) = archived(&[(2, &[1])], 3).await;
+    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger can be opened");
+    let vault = Vault::existing(&place.root()).expect("it is there");
+    let stop = CancellationToken::new();
+    let budget = Budget { time: None, bytes: Some(1) };
+    let job = VerifyJob { hash: true, parts: None, budget, folders_are_gone: false };
+    let mut tell = |_: Told| {};
+    let tools = VerifyTools { ledger: &ledger, vault: &vault, stop: stop.clone(), tell: &mut tell };
+    let first = verify::execute(job.clone(), tools).await.expect("it is looked at");
+    assert_eq!((first.recordings, first.ended), (1, VerifyEnd::Budget));
+    stop.cancel();
+    let job = VerifyJob { budget: Budget::default(), ..job };
+    let tools = VerifyTools { ledger: &ledger, vault: &vault, stop, tell: &mut tell };
+    let second = verify::execute(job, tools).await.expect("it is looked at");
+    assert_eq!((second.recordings, second.ended), (0, VerifyEnd::Signal));
+    let reached = |round: Option<Round>| round.expect("it is under way").reached;
+    assert_eq!(reached(second.round), reached(first.round));
+}
+
 /// Every recording has its file, but for those that are noted to leave.
 async fn assert_files(place: &Place, devices: &[i64]) {
     let leaving = place.read_ledger().leaving().await.expect("the ledger answers");
@@ -323,7 +347,7 @@ async fn a_verify_that_was_cut_off_is_finished_by_the_next_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_verify_at_a_time_and_runs_go_on_beside_it() {
     let (place, asked) = archived(&[(2, &[1])], 2).await;
-    let vault = archive::vault::Vault::existing(&place.root()).expect("it is there");
+    let vault = Vault::existing(&place.root()).expect("it is there");
     let hold = vault.hold_upkeep().expect("nobody has it");
     let ledger = Ledger::open(&place.ledger_path()).expect("the ledger can be opened");
     let row = place.recordings(&[1]).await.remove(0);
