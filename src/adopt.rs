@@ -19,6 +19,7 @@ use futures::stream::{self, StreamExt as _};
 
 use crate::container::{Examined, Examiner};
 use crate::event::Recovery;
+use crate::failpoint::{Failpoint, reached};
 use crate::fetch;
 use crate::flv;
 use crate::judge::{self, Ending, Judgement};
@@ -26,7 +27,7 @@ use crate::ledger::Ledger;
 use crate::publish::{self, ArchiveError, blocking};
 use crate::recording::{Container, ContentHash, Recording, Source};
 use crate::time_range::{GRID_SECONDS, UtcSecond};
-use crate::vault::{Found, Named, Vault, VaultError};
+use crate::vault::{self, Found, Named, Vault, VaultError};
 use crate::window::Window;
 
 /// How many files are looked at at once.
@@ -78,6 +79,7 @@ async fn put_right(
     path: String,
     check: Check,
 ) -> Result<Option<Recovery>, ArchiveError> {
+    reached(Failpoint::AdoptLook).map_err(vault::failed("look for", &vault.path_of(&path)))?;
     let (on, name) = (vault.clone(), path.clone());
     let Some(found) = blocking(move || on.recording_at(&name)).await? else {
         // It never got that name, or was moved aside.
@@ -102,10 +104,13 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
     }
     let (file, path) = (vault.path_of(&found.path), found.path.clone());
     match blocking(move || examine(&found, &file, check)).await {
-        Ok(recording) => match publish::record(ledger, vault, &recording, None).await? {
-            None => Ok(Recovery::Adopted { window: Window { device, range } }),
-            Some(overtaken) => Ok(overtaken),
-        },
+        Ok(recording) => {
+            reached(Failpoint::AdoptJudged).map_err(vault::failed("adopt", &vault.path_of(&path)))?;
+            match publish::record(ledger, vault, &recording, None).await? {
+                None => Ok(Recovery::Adopted { window: Window { device, range } }),
+                Some(overtaken) => Ok(overtaken),
+            }
+        }
         Err(why) => publish::set_aside(ledger, vault, &path, why).await,
     }
 }

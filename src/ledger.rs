@@ -19,6 +19,7 @@ mod open;
 mod publishing;
 mod queries;
 mod ranges;
+mod upkeep;
 mod writer;
 mod zones;
 
@@ -40,6 +41,7 @@ use self::lock::RunLock;
 use self::ranges::Merged;
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
+use crate::failpoint::Failpoint;
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
 use crate::plan::Known;
@@ -108,6 +110,7 @@ impl Ledger {
         };
         let run = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
+        error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.path))?;
         Ok(run)
     }
 
@@ -126,6 +129,7 @@ impl Ledger {
 
     /// Says how the run ended, and lets go of the ledger.
     pub async fn end_run(&self, run: RunId, end: RunEnd) -> Result<(), LedgerError> {
+        error::reached(Failpoint::RunEnd).map_err(|fault| fault.at(&self.path))?;
         self.write(move |connection| changes::end_run(connection, run, &end)).await?;
         *locked(&self.run) = None;
         Ok(())
@@ -355,7 +359,7 @@ impl Ledger {
         device: DeviceId,
         within: TimeRange,
     ) -> Result<Vec<Recording>, LedgerError> {
-        self.read(move |connection| queries::recordings_overlapping(connection, device, within)).await
+        self.read(move |connection| queries::recordings_overlapping(connection, device, within, u32::MAX)).await
     }
 
     // Answers for people.

@@ -12,12 +12,12 @@ use crate::device::NvrMap;
 use crate::display::{self, Style};
 use crate::event::Summary;
 use crate::exit_code::ExitCode;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::render;
 use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
 use crate::settings::Settings;
-use crate::vault::Vault;
+use crate::vault::{self, Vault};
 
 use super::context::Clients;
 use super::requests::Requests;
@@ -76,8 +76,15 @@ pub(super) async fn execute(
 /// The ledger, for a command that writes; made with its folder when there is none.
 pub(super) fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the ledger's folder {}", folder.display()))?;
+        vault::make_folder(folder).context("the ledger has no place")?;
+    }
+    Ok(Ledger::open(path)?)
+}
+
+/// The ledger, for a command that writes and has nothing to do where there is none.
+pub(super) fn existing_ledger(path: &Path) -> anyhow::Result<Ledger> {
+    if !path.try_exists()? {
+        return Err(LedgerError::NotThere { ledger: path.to_path_buf() }.into());
     }
     Ok(Ledger::open(path)?)
 }
