@@ -125,6 +125,8 @@ pub enum Command {
     Play(PlayArgs),
     /// Record live streams, as they come, into the archive; what is interrupted stays a gap that a run from the NVRs fetches.
     Live(LiveArgs),
+    /// Make a lost or damaged ledger anew, from the recordings and the archive's catalog.
+    Reindex(ReindexArgs),
     /// Run the main job against the simulated platform: needs no account.
     Rehearse(RehearseArgs),
     /// Serve the simulated platform.
@@ -262,6 +264,17 @@ pub enum Protocol {
     Rtsp,
     /// RTMP; only for H.264.
     Rtmp,
+}
+
+/// `archive reindex`
+#[derive(Debug, Args)]
+pub struct ReindexArgs {
+    /// Also when the ledger is whole, newer, or no ledger: it is moved aside, never deleted.
+    #[arg(long)]
+    pub replace: bool,
+    /// How.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// `archive rehearse`

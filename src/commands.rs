@@ -12,6 +12,7 @@ mod play;
 mod recorders;
 mod refresh;
 mod rehearse;
+mod reindex;
 mod requests;
 mod run;
 mod simulate;
@@ -63,6 +64,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Devices(args)) => devices::run(args).await,
             Some(Command::Play(args)) => play::run(args).await,
             Some(Command::Live(args)) => live::run(args).await,
+            Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
         }

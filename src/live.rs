@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::adopt;
+use crate::catalog_writer;
 use crate::clock::WallClock;
 use crate::device::DeviceId;
 use crate::event::{Event, StopReason, Summary};
@@ -170,6 +171,9 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     };
     let (ledger, keep) = (&context.tools.ledger, context.job.keep_attempts);
     let folded = crate::run::fold_old_attempts(ledger, context.now(), keep, stopped.as_ref()).await;
+    let (vault, now) = (&context.tools.vault, context.now());
+    let behind = catalog_writer::at_the_end(ledger, vault, now, stopped.as_ref()).await;
+    behind.into_iter().for_each(|behind| context.emit(behind));
     let closed = context.close(begun, stopped, worked.is_ok() && folded.is_ok()).await;
     // What went wrong first is what a person must hear of.
     worked?;

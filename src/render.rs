@@ -3,6 +3,7 @@
 mod devices;
 mod outlook;
 mod plan;
+mod reindex;
 mod status;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use crate::wording;
 
 pub use devices::{DeviceLine, devices};
 pub use plan::{PlanReport, plan};
+pub use reindex::reindexed;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
 
 /// How many NVRs or devices a table shows: more than a screen is for `--json`.

@@ -9,6 +9,7 @@
 //! .lock                                     held by the one run from NVRs that writes here
 //! .live.lock                                held by the one run of live streams that writes here
 //! .aside/                                   files that stood under a final name and were not what it says
+//! .catalog/                                 what the ledger knows and no file tells, for when the ledger is lost
 //! 5/2026-11-20/5_20261120T090000+0800_600s.flv
 //! ```
 //!
@@ -27,6 +28,8 @@
 //! So a row implies a file (invariant 1), and every media file without one is in `.staging`, in `.swept`, or about to be
 //! adopted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
 
+mod catalog;
+mod listing;
 pub mod name;
 mod staging;
 
@@ -42,6 +45,8 @@ use crate::device::DeviceId;
 use crate::recording::Source;
 use crate::time_range::TimeRange;
 
+pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
+pub use listing::Strangers;
 pub use name::{LivePiece, Named};
 pub use staging::{Published, Staging};
 
@@ -49,6 +54,7 @@ const STAGING: &str = ".staging";
 const SWEPT: &str = ".swept";
 const LIVE: &str = ".live";
 const ASIDE: &str = ".aside";
+const CATALOG: &str = ".catalog";
 const LOCK: &str = ".lock";
 const LIVE_LOCK: &str = ".live.lock";
 

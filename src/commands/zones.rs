@@ -11,6 +11,8 @@ use crate::device::DeviceId;
 use crate::ledger::Ledger;
 use crate::settings::Settings;
 
+use super::work;
+
 /// The devices' local time.
 #[derive(Clone, Debug)]
 pub(super) struct Zones {
@@ -23,6 +25,7 @@ impl Zones {
     /// For a command that writes: from the settings, and from the ledger if there is one, which is brought up to date when it is
     /// of an older version. It is handed on, since opening it a second time costs a start as much again.
     pub(super) async fn read_for_a_run(settings: &Settings) -> anyhow::Result<(Self, Option<Ledger>)> {
+        work::refuse_a_lost_one(&settings.archive)?;
         let ledger = match settings.archive.ledger.try_exists()? {
             true => Some(Ledger::open(&settings.archive.ledger)?),
             false => None,

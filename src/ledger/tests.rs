@@ -5,6 +5,8 @@ mod narrow;
 mod opening;
 mod publishing;
 mod queries;
+mod rebuilding;
+mod strange;
 
 use std::path::PathBuf;
 

@@ -203,7 +203,7 @@ fn read_all(file: &mut File, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
 
 /// Makes `folder` and every folder between it and `root`, each made durable in its parent: a synced file in a folder
 /// that a power loss takes away is lost as well.
-fn make_durable_folder(root: &Path, folder: &Path) -> Result<(), VaultError> {
+pub(super) fn make_durable_folder(root: &Path, folder: &Path) -> Result<(), VaultError> {
     if folder == root {
         return Ok(());
     }
