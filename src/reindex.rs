@@ -17,7 +17,6 @@ use crate::adopt::{self, Check};
 use crate::catalog::{Header, Kind, RecordingLine, StateLine, VERSION};
 use crate::device::DeviceId;
 use crate::ledger::{LedgerError, Rebuilding};
-use crate::publish::ArchiveError;
 use crate::recording::{Recording, Source};
 use crate::report::{Misplaced, Reindexed};
 use crate::time_range::TimeRange;
@@ -51,9 +50,12 @@ pub struct Progress {
 /// Why no new ledger was made. The old one is where it was.
 #[derive(Debug, Error)]
 pub enum ReindexError {
-    /// The archive failed.
+    /// The ledger failed, or is not to be replaced.
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    Ledger(#[from] LedgerError),
+    /// The archive's disk failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// A newer version of this program has written the catalog.
     #[error(
         "{} was written by a newer version (its format is {found}, this program knows {VERSION}). Use that version; nothing \
@@ -66,18 +68,6 @@ pub enum ReindexError {
         /// Its format's number.
         found: u32,
     },
-}
-
-impl From<LedgerError> for ReindexError {
-    fn from(error: LedgerError) -> Self {
-        Self::Archive(error.into())
-    }
-}
-
-impl From<VaultError> for ReindexError {
-    fn from(error: VaultError) -> Self {
-        Self::Archive(error.into())
-    }
 }
 
 /// Makes the ledger. Blocks until it stands; tells `progress` now and then.
@@ -197,7 +187,7 @@ impl<P: FnMut(Progress)> Reindexer<'_, P> {
         match self.add(&recording, was_asked) {
             Ok(()) => self.so_far.named += 1,
             // Named twice; or a newer recording has its time, and its file is found by and by.
-            Err(ReindexError::Archive(ArchiveError::Ledger(LedgerError::Overlap { .. }))) => {}
+            Err(ReindexError::Ledger(LedgerError::Overlap { .. })) => {}
             Err(other) => return Err(other),
         }
         self.tell();

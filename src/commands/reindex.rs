@@ -7,7 +7,7 @@ use crate::adopt::Check;
 use crate::cli::ReindexArgs;
 use crate::exit_code::ExitCode;
 use crate::recording::Source;
-use crate::reindex::{self, Job, Progress};
+use crate::reindex::{self, Job, Progress, ReindexError};
 use crate::render;
 use crate::vault::Vault;
 use crate::wording;
@@ -45,7 +45,13 @@ pub(super) async fn run(args: ReindexArgs) -> anyhow::Result<ExitCode> {
             tell(so_far);
         }
     };
-    let done = tokio::task::spawn_blocking(move || reindex::reindex(&vault, job, progress)).await??;
+    let made = tokio::task::spawn_blocking(move || reindex::reindex(&vault, job, progress)).await?;
+    // As they are, so that the exit code is told from them.
+    let done = made.map_err(|error| match error {
+        ReindexError::Ledger(error) => anyhow::Error::new(error),
+        ReindexError::Vault(error) => anyhow::Error::new(error),
+        newer @ ReindexError::Newer { .. } => anyhow::Error::new(newer),
+    })?;
     print_result(&args.common, &done, || render::reindexed(&done, archive.time_zone))?;
     Ok(ExitCode::Complete)
 }

@@ -103,10 +103,10 @@ async fn a_lost_ledger_of_500_windows_is_made_anew_as_it_was() {
 
     let known = rows(&place);
     let count = |table: &str| known.iter().filter(|(of, _)| *of == table).count();
-    assert!(count("recordings") > 4 * 56, "{} recordings", count("recordings"));
     let gaps = place.read_ledger().gaps(GapQuery::default()).await.expect("the ledger answers");
     let causes: BTreeSet<Cause> = gaps.iter().map(|gap| gap.cause).collect();
-    for cause in [Cause::NoFootage, Cause::Refused, Cause::NvrOffline] {
+    assert!(count("recordings") > 200, "{} recordings: {gaps:?}", count("recordings"));
+    for cause in [Cause::NoFootage, Cause::Refused, Cause::NvrOffline, Cause::NvrBusy] {
         assert!(causes.contains(&cause), "{causes:?}");
     }
     let recordings = place.recordings(&(1..=10).collect::<Vec<_>>()).await;
