@@ -1,4 +1,4 @@
-//! Writes the archive's catalog at the end of a run: [`crate::catalog`] says what is in it, and [`crate::reindex`] reads it.
+//! Writes the archive's catalog, at the end of a run and every hour of a live one: [`crate::catalog`] says what is in it, and [`crate::reindex`] reads it.
 //!
 //! It costs what the run brought, not what the archive holds: the ledger knows which recordings the catalog does not name. Where
 //! the files that it has written are gone, or it has never written any, it names all of them.
@@ -21,9 +21,14 @@ use crate::vault::{CatalogFile, Vault, VaultError};
 /// How many devices one question to the ledger is about.
 const DEVICES: usize = 64;
 
-/// At the end of a run that did not end because the archive's disk is full or fails: writes down what the catalog does not say yet,
-/// and gives what is to be told when it cannot. That is no failure of the run: the ledger has it all.
-pub async fn at_the_end(ledger: &Ledger, vault: &Vault, now: UtcSecond, stopped: Option<&StopReason>) -> Option<Event> {
+/// Writes down what the catalog does not say yet, unless a run has `stopped` because the archive's disk is full or fails. Gives what
+/// is to be told when it cannot, which is no failure of the run: the ledger has it all.
+pub async fn bring_up_to_date(
+    ledger: &Ledger,
+    vault: &Vault,
+    now: UtcSecond,
+    stopped: Option<&StopReason>,
+) -> Option<Event> {
     if matches!(stopped, Some(StopReason::DiskFull(_) | StopReason::Broken(_))) {
         return None;
     }

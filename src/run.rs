@@ -159,7 +159,7 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
         failed => failed,
     };
     let (tools, now) = (&run.tools, run.clock.now().to_utc_second());
-    let behind = catalog_writer::at_the_end(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
+    let behind = catalog_writer::bring_up_to_date(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
     behind.into_iter().for_each(|behind| run.emit(behind));
     let closed = run.close(worked.is_ok()).await;
     drop(hold);

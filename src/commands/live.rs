@@ -157,6 +157,7 @@ async fn record(
         stall: live::STALL,
         min_free: settings.archive.min_free,
         keep_attempts: settings.archive.keep_attempts,
+        catalog_every: live::CATALOG_EVERY,
         seed: work::seed(),
     };
     let clock = WallClock::start();

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
+use std::time::Duration;
 
 use archive::device::NvrId;
+use archive::live::{LiveJob, execute};
 use archive::recording::Source;
 use archive::report::GapQuery;
 use archive::sim::config::{CameraConfig, Speed};
@@ -16,7 +18,7 @@ use archive::window::Cause;
 use rusqlite::types::Value;
 use rustix::process::Signal;
 
-use crate::live_support::{fast, record};
+use crate::live_support::{fast, job, record, tools};
 use crate::support::{Place, code, device, ended, expect_code, fleet, range, send, stderr, stdout, until, yesterday};
 
 async fn run(command: std::process::Command) -> Output {
@@ -373,6 +375,23 @@ fn a_ledger_that_may_not_be_written_is_named_and_left_as_it_is() {
     assert!(said.contains("ledger.db") && said.contains("give this user the right"), "{said}");
     assert_eq!(fs::read(place.ledger_path()).expect("it can be read"), before);
     fs::set_permissions(place.root(), all(0o755)).expect("it is ours");
+}
+
+/// It may go on for months.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_run_names_what_it_brought_while_it_goes_on() {
+    let place = Place::new(fast(240.0, &[1])).await;
+    let (tools, _events) = tools(&place);
+    let stop = tools.stop.clone();
+    let job = LiveJob { catalog_every: Duration::from_millis(20), ..job(&[1], None) };
+    let running = tokio::spawn(execute(job, tools));
+    until("a piece is named", || !segments(&place).is_empty()).await;
+    stop.cancel();
+    running.await.expect("no panic").expect("it ends");
+    let known = rows(&place);
+    lose_ledger(&place);
+    assert_eq!(reindex(&place).await["read"], 0);
+    assert_eq!(rows(&place), known);
 }
 
 #[tokio::test(flavor = "multi_thread")]
