@@ -56,6 +56,16 @@ pub enum ReindexError {
     /// The archive's disk failed.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// There is nothing to make one of.
+    #[error(
+        "there is no archive in {}: neither a recording nor a catalog. Name its folder with --root or --config; is its disk \
+         mounted?",
+        .root.display()
+    )]
+    NoArchive {
+        /// The folder.
+        root: PathBuf,
+    },
     /// A newer version of this program has written the catalog.
     #[error(
         "{} was written by a newer version (its format is {found}, this program knows {VERSION}). Use that version; nothing \
@@ -76,6 +86,9 @@ pub fn reindex(vault: &Vault, job: Job, progress: impl FnMut(Progress)) -> Resul
     let mut rebuilding = Rebuilding::begin(&job.ledger, now, job.replace)?;
     // Nobody writes here meanwhile, whatever their ledger.
     let _no_run = [vault.hold(Source::Nvr)?, vault.hold(Source::Live)?];
+    if !Vault::has_catalog_at(vault.root())? && vault.devices(&mut Strangers::default())?.is_empty() {
+        return Err(ReindexError::NoArchive { root: vault.root().to_owned() });
+    }
     let mut reindexer = Reindexer {
         vault,
         new: &mut rebuilding,

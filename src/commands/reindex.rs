@@ -21,9 +21,10 @@ pub(super) async fn run(args: ReindexArgs) -> anyhow::Result<ExitCode> {
     logging::start(&args.common);
     let settings = context::settings(&args.common)?;
     let archive = &settings.archive;
+    // Before anything is made in the wrong place.
     if !archive.root.is_dir() {
-        let root = archive.root.display();
-        return Err(UsageError(format!("there is no archive at {root}: name it with --root or --config")).into());
+        let none = ReindexError::NoArchive { root: archive.root.clone() };
+        return Err(UsageError(none.to_string()).into());
     }
     work::make_folder(&archive.ledger)?;
     let vault = Vault::open(&archive.root)?;
@@ -50,6 +51,7 @@ pub(super) async fn run(args: ReindexArgs) -> anyhow::Result<ExitCode> {
     let done = made.map_err(|error| match error {
         ReindexError::Ledger(error) => anyhow::Error::new(error),
         ReindexError::Vault(error) => anyhow::Error::new(error),
+        ReindexError::NoArchive { .. } => anyhow::Error::new(UsageError(error.to_string())),
         newer @ ReindexError::Newer { .. } => anyhow::Error::new(newer),
     })?;
     print_result(&args.common, &done, || render::reindexed(&done, archive.time_zone))?;

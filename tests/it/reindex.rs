@@ -313,6 +313,11 @@ async fn nothing_is_made_anew_under_a_run_and_nothing_where_no_archive_is() {
     let output = run(place.archive(&["reindex"])).await;
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert!(!place.root().exists());
+    fs::create_dir(place.root()).expect("a folder can be made");
+    let output = run(place.archive(&["reindex", "--replace"])).await;
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("is its disk mounted?"), "{}", stderr(&output));
+    assert!(!place.ledger_path().exists());
     let first = place.fetch("1", range(yesterday(), 600)).spawn().expect("the program starts");
     until("it streams", || !place.platform.media().is_empty()).await;
     for ledger in ["recordings/ledger.db", "other.db"] {
