@@ -117,11 +117,15 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
 
 /// The recording that a file is; why it is none. Blocks on the disk.
 fn examine(found: &Found, path: &Path, check: Check) -> Result<Recording, String> {
-    let examined = match found.named.source {
+    recording_in(found, path, check).unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
+}
+
+/// The same, where a file that cannot be read is an error.
+pub(crate) fn recording_in(found: &Found, path: &Path, check: Check) -> io::Result<Result<Recording, String>> {
+    match found.named.source {
         Source::Nvr => download(found, path, check),
         Source::Live => live::published(found, path, check),
-    };
-    examined.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
+    }
 }
 
 /// The recording that a file is which came from an NVR; why it is none.

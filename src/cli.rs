@@ -129,6 +129,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Delete what is older than the jobs of a file keep it.
     Prune(PruneArgs),
+    /// Make a lost or damaged ledger anew, from the recordings and the archive's catalog.
+    Reindex(ReindexArgs),
     /// Run the main job against the simulated platform: needs no account.
     Rehearse(RehearseArgs),
     /// Serve the simulated platform.
@@ -307,6 +309,17 @@ pub struct PruneArgs {
     /// Refuse when more than this share of the archive's time is due [default: 0.2].
     #[arg(long, value_name = "SHARE")]
     pub max_share: Option<String>,
+    /// How.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `archive reindex`
+#[derive(Debug, Args)]
+pub struct ReindexArgs {
+    /// Also when the ledger is whole, newer, or no ledger: it is moved aside, never deleted.
+    #[arg(long)]
+    pub replace: bool,
     /// How.
     #[command(flatten)]
     pub common: Common,

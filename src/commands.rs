@@ -13,6 +13,7 @@ mod prune;
 mod recorders;
 mod refresh;
 mod rehearse;
+mod reindex;
 mod requests;
 mod run;
 mod simulate;
@@ -67,6 +68,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Live(args)) => live::run(args).await,
             Some(Command::Verify(args)) => verify::run(args).await,
             Some(Command::Prune(args)) => prune::run(args).await,
+            Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
         }

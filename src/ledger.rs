@@ -8,6 +8,7 @@
 //! once that is on disk. Reading goes on beside it, in this process and in others. The ledger never reads a clock.
 
 mod attempts;
+mod catalog;
 mod changes;
 mod devices;
 mod error;
@@ -19,6 +20,7 @@ mod open;
 mod publishing;
 mod queries;
 mod ranges;
+mod rebuild;
 mod upkeep;
 mod writer;
 mod zones;
@@ -39,6 +41,7 @@ use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
 use self::lock::RunLock;
 use self::ranges::Merged;
+pub use self::rebuild::{Rebuilding, Rebuilt};
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
 use crate::failpoint::Failpoint;

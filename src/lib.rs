@@ -16,12 +16,18 @@
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
 //! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`run`], [`live`], [`verify`], [`prune`], [`sim`] | join decisions and adapters |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
+//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 pub mod adopt;
 pub mod backoff;
 pub mod bandwidth;
 pub mod calendar;
+pub mod catalog;
+pub mod catalog_writer;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -51,6 +57,7 @@ pub mod platform;
 pub mod prune;
 pub mod publish;
 pub mod recording;
+pub mod reindex;
 pub mod render;
 pub mod report;
 pub mod retention;

@@ -3,6 +3,7 @@
 mod devices;
 mod outlook;
 mod plan;
+mod reindex;
 mod status;
 mod upkeep;
 
@@ -18,6 +19,7 @@ use crate::wording;
 
 pub use devices::{DeviceLine, devices};
 pub use plan::{PlanReport, plan};
+pub use reindex::reindexed;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
 pub use upkeep::{PruneReport, mismatch, prune, refusal, unreadable, verify};
 

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::calendar;
+use crate::catalog_writer;
 use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::event::{Event, Recovery, Refusing, StopReason, Summary};
@@ -157,6 +158,9 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
         Ok(()) => run.fold_old_attempts().await,
         failed => failed,
     };
+    let (tools, now) = (&run.tools, run.clock.now().to_utc_second());
+    let behind = catalog_writer::bring_up_to_date(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
+    behind.into_iter().for_each(|behind| run.emit(behind));
     let closed = run.close(worked.is_ok()).await;
     drop(hold);
     // What went wrong first is what a person must hear of.

@@ -10,6 +10,7 @@
 //! .live.lock                                held by the one run of live streams that writes here
 //! .upkeep.lock                              held by the one process that takes files out
 //! .aside/                                   files that stood under a final name and were not what it says
+//! .catalog/                                 what the ledger knows and no file tells, for when the ledger is lost
 //! 5/2026-11-20/5_20261120T090000+0800_600s.flv
 //! ```
 //!
@@ -28,6 +29,8 @@
 //! So a row implies a file (invariant 1), and every media file without one is in `.staging`, in `.swept`, or about to be
 //! adopted or, as `leaving.rs` has it, deleted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
 
+mod catalog;
+mod listing;
 pub mod name;
 mod staging;
 mod upkeep;
@@ -45,6 +48,8 @@ use crate::failpoint::{Failpoint, reached};
 use crate::recording::Source;
 use crate::time_range::TimeRange;
 
+pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
+pub use listing::Strangers;
 pub use name::{LivePiece, Named};
 pub use staging::{Published, Staging};
 pub use upkeep::ReadBack;
@@ -53,6 +58,7 @@ const STAGING: &str = ".staging";
 const SWEPT: &str = ".swept";
 const LIVE: &str = ".live";
 const ASIDE: &str = ".aside";
+const CATALOG: &str = ".catalog";
 const LOCK: &str = ".lock";
 const LIVE_LOCK: &str = ".live.lock";
 const UPKEEP_LOCK: &str = ".upkeep.lock";

@@ -32,7 +32,7 @@ pub(super) async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
     let vault = Vault::existing(&root)?;
     let ledger = match args.dry_run {
         true => Ledger::open_read_only(&settings.archive.ledger)?,
-        false => work::existing_ledger(&settings.archive.ledger)?,
+        false => work::existing_ledger(&settings.archive)?,
     };
     let _hold = match args.dry_run {
         true => None,

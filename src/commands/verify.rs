@@ -28,7 +28,7 @@ pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     logging::start(&args.common);
     let settings = context::settings(&args.common)?;
     let budget = budget(&args.budget)?;
-    let ledger = work::existing_ledger(&settings.archive.ledger)?;
+    let ledger = work::existing_ledger(&settings.archive)?;
     let selection = &args.selection;
     let is_part = !selection.devices.is_empty()
         || selection.from.is_some()

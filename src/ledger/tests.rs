@@ -5,6 +5,8 @@ mod narrow;
 mod opening;
 mod publishing;
 mod queries;
+mod rebuilding;
+mod strange;
 mod upkeep;
 
 use std::path::PathBuf;

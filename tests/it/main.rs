@@ -22,6 +22,7 @@ mod outcomes;
 mod play;
 mod prune;
 mod record_live;
+mod reindex;
 mod sim_footage;
 mod sim_server;
 mod slow_disk;

@@ -12,7 +12,7 @@ const SPAN: i64 = 24;
 const CAUSES: [Cause; 4] = [Cause::NvrBusy, Cause::NvrOffline, Cause::NotTried, Cause::Pruned];
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Ask(Vec<(i64, i64)>),
     Archive {
         from: i64,
@@ -47,7 +47,7 @@ enum Step {
     },
 }
 
-fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
     let place = || (0..SPAN, 1..8i64);
     let step = prop_oneof![
         2 => prop::collection::vec((0..SPAN, 1..16i64), 1..3).prop_map(Step::Ask),
@@ -86,12 +86,12 @@ struct Second {
     lack: Option<Lack>,
 }
 
-struct Model {
+pub(super) struct Model {
     devices: [Vec<Second>; 3],
 }
 
 impl Model {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { devices: std::array::from_fn(|_| vec![Second::default(); (SPAN + 20) as usize]) }
     }
 
@@ -154,7 +154,7 @@ impl Model {
 }
 
 /// Makes a step in both; a refusal must be the same in both.
-async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step: &Step, at: i64) {
+pub(super) async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step: &Step, at: i64) {
     match *step {
         Step::Ask(ref ranges) => {
             ranges.iter().for_each(|&(from, len)| model.ask(number, from, len));
