@@ -67,7 +67,7 @@ const UPKEEP_LOCK: &str = ".upkeep.lock";
 #[derive(Debug, Error)]
 pub enum VaultError {
     /// The disk is full, or a quota is.
-    #[error("the disk is full: cannot {doing} {}: {source}; free some space, and the next run goes on", path.display())]
+    #[error("{}: cannot {doing} {}: {source}; {}, and the next run goes on", fullness(source).0, path.display(), fullness(source).1)]
     Full {
         /// What was tried.
         doing: &'static str,
@@ -95,7 +95,7 @@ pub enum VaultError {
         root: PathBuf,
     },
     /// Anything else.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {source}{}", path.display(), advice(source))]
     Io {
         /// What was tried.
         doing: &'static str,
@@ -104,6 +104,31 @@ pub enum VaultError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What is full, and what a person can do about it.
+fn fullness(error: &io::Error) -> (&'static str, &'static str) {
+    match error.kind() {
+        io::ErrorKind::QuotaExceeded => ("this user's quota is used up", "delete something, or have the quota raised"),
+        io::ErrorKind::FileTooLarge => ("a file may not grow so large", "raise the limit (ulimit -f), or that of the disk"),
+        _ => ("the disk is full", "free some space"),
+    }
+}
+
+/// What a person can do about it, behind the system's words; nothing when those say all that is known.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ". It is mounted read-only, as happens after an error of the disk: the system's log (dmesg) says why"
+        }
+        io::ErrorKind::PermissionDenied => ". Give this user the right to write there, in the folder too",
+        io::ErrorKind::StaleNetworkFileHandle => ". The share went away: mount it again",
+        // Rust has no kind of its own for it.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            ". The disk or the way to it fails: the system's log (dmesg) says how"
+        }
+        _ => "",
+    }
 }
 
 /// Puts what was tried, and with what, beside the system's words.
