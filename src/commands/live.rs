@@ -19,10 +19,9 @@ use crate::live::{self, Camera, LiveJob, LiveTools};
 use crate::render;
 use crate::settings::{Credentials, LiveJobSettings, Settings};
 use crate::time_range::UtcSecond;
-use crate::vault::Vault;
 
 use super::zones::Zones;
-use super::{UsageError, context, logging, print_result, requests, work};
+use super::{UsageError, context, logging, print_result, requests, root, work};
 
 pub(super) async fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
     // Each piece is a line, on a terminal too: there is no end that a bar could show the way to.
@@ -140,8 +139,8 @@ async fn record(
     asked: Recorded,
     ledger: Option<Ledger>,
 ) -> anyhow::Result<ExitCode> {
-    let vault = Vault::open(&settings.archive.root)?;
     let ledger = Arc::new(ledger.map_or_else(|| work::open_ledger(&settings.archive), Ok)?);
+    let vault = root::open(&settings.archive, &ledger).await?;
     let client = Arc::new(context::client(settings, credentials)?);
     let media = context::live_media(settings)?;
     let transfers = Arc::new(context::transfers()?);

@@ -7,6 +7,8 @@ mod commands;
 mod container_oracles;
 mod devices;
 mod documents;
+mod fault_matrix;
+mod faults;
 mod flv_oracles;
 mod folding;
 mod forecast;
