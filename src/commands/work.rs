@@ -16,6 +16,7 @@ use crate::ledger::Ledger;
 use crate::render;
 use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
+use crate::scheduler::Policy;
 use crate::settings::Settings;
 use crate::vault::Vault;
 
@@ -80,13 +81,14 @@ pub(super) fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
 }
 
 fn job(settings: &Settings, requests: Requests, nvrs: NvrMap, known: Vec<DeviceRow>) -> Job {
+    let streams = context::streams(settings.archive.streams, "streams");
     Job {
         what: requests.what,
         asked: requests.asked,
         zones: requests.zones,
         default_zone: settings.archive.time_zone,
         platform_zone: settings.platform.time_zone,
-        policy: context::policy(settings, &nvrs),
+        policy: Policy { streams, ..context::policy(settings, &nvrs) },
         nvrs,
         stated_nvrs: settings.nvr_map(),
         known,

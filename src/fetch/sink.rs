@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::flv;
+use crate::platform::media::MediaError;
 use crate::time_range::TimeRange;
 use crate::vault::{Staging, VaultError};
 
@@ -17,6 +18,9 @@ const OVERLONG_MILLISECONDS: i64 = 60_000;
 const MOST_BYTES_A_SECOND: u64 = 12_500_000;
 const MOST_BYTES_BESIDE: u64 = 512 << 20;
 
+/// Of a stream of which so much came behind its last good byte nothing more is kept, whatever follows.
+const MOST_GARBAGE: u64 = 64 << 20;
+
 /// How often progress is told, at the most.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
@@ -24,6 +28,8 @@ pub(super) struct Sink<'a> {
     pub(super) parser: flv::Parser,
     /// Whether the stream went on past its window.
     pub(super) overlong: bool,
+    /// Set when more came than is any camera's.
+    too_much: Option<MediaError>,
     staging: &'a mut Staging,
     window: TimeRange,
     progress: &'a Progress,
@@ -32,7 +38,13 @@ pub(super) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub(super) fn new(staging: &'a mut Staging, window: TimeRange, progress: &'a Progress) -> Self {
-        Self { parser: flv::Parser::new(), overlong: false, staging, window, progress, told: Instant::now() }
+        let parser = flv::Parser::new();
+        Self { parser, overlong: false, too_much: None, staging, window, progress, told: Instant::now() }
+    }
+
+    /// Why the stream is to be ended although it goes on, when it is no camera's. Told once.
+    pub(super) fn too_much(&mut self) -> Option<MediaError> {
+        self.too_much.take()
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -43,9 +55,16 @@ impl<'a> Sink<'a> {
         self.parser.push(bytes);
         self.staging.append(bytes)?;
         let most = self.window.seconds().unsigned_abs().saturating_mul(MOST_BYTES_A_SECOND) + MOST_BYTES_BESIDE;
-        self.overlong |= self.staging.bytes() > most;
+        let too_much = |bytes, good| Some(MediaError::TooMuch { bytes, good });
+        if self.bytes() > most {
+            self.too_much = too_much(self.bytes(), self.parser.report().good_bytes);
+        }
         if self.told.elapsed() >= PROGRESS_PAUSE {
-            let media = self.parser.report().footage_milliseconds();
+            let report = self.parser.report();
+            let media = report.footage_milliseconds();
+            if report.total_bytes.saturating_sub(report.good_bytes) > MOST_GARBAGE {
+                self.too_much = too_much(self.bytes(), report.good_bytes);
+            }
             (self.progress)(Step::Streamed { media_milliseconds: media, bytes: self.staging.bytes() });
             self.overlong |= media > self.window.seconds() * 1000 + OVERLONG_MILLISECONDS;
             self.told = Instant::now();

@@ -1,10 +1,13 @@
 //! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
 mod bandwidth;
+mod broken_platform;
+mod broken_server;
 mod calls;
 mod codes;
 mod commands;
 mod container_oracles;
+mod descriptors;
 mod devices;
 mod documents;
 mod flv_oracles;
@@ -21,6 +24,7 @@ mod live_support;
 mod outcomes;
 mod play;
 mod record_live;
+mod secrets;
 mod sim_footage;
 mod sim_server;
 mod slow_disk;
