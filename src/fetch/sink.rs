@@ -19,7 +19,7 @@ const MOST_BYTES_A_SECOND: u64 = 12_500_000;
 const MOST_BYTES_BESIDE: u64 = 512 << 20;
 
 /// Of a stream of which so much came behind its last good byte nothing more is kept, whatever follows.
-const MOST_GARBAGE: u64 = 64 << 20;
+const MOST_GARBAGE: u64 = 16 << 20;
 
 /// How often progress is told, at the most.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);

@@ -88,8 +88,8 @@ pub struct MediaStream {
     /// Whether the server treats the URL as a file (it sent a length), so that a short answer may be a file that still
     /// grows.
     pub is_file: bool,
-    /// Whether all that has come meanwhile is given at once. Of a chunked answer a chunk is given at a time, and of an
-    /// encrypted one a record, however many have come.
+    /// Whether all that has come meanwhile is given at once. Of a chunked answer a chunk is given at a time, of an encrypted
+    /// one a record, and of one without a length 8 KiB, however much has come.
     pub gathers: bool,
 }
 
@@ -134,8 +134,7 @@ impl MediaClient {
         };
         let is_file = response.content_length().is_some();
         let url = response.url().clone();
-        let chunked = response.headers().contains_key(header::TRANSFER_ENCODING);
-        let gathers = response.version() <= Version::HTTP_11 && !chunked && url.scheme() == "http";
+        let gathers = is_file && response.version() <= Version::HTTP_11 && url.scheme() == "http";
         let body = response.bytes_stream().boxed();
         Ok(Some(MediaStream { body, patience: self.patience, begun: false, url, offset, is_file, gathers }))
     }

@@ -6,7 +6,7 @@ use archive::platform::guard::Guard;
 use archive::platform::media::{MediaClient, Patience};
 
 use crate::broken_server::{
-    Act, FLV_HEADER, Fault, Observed, WINDOW, gateway, head, observe, picture, recording, redirect, url,
+    Act, FLV_HEADER, Fault, Observed, Server, WINDOW, gateway, head, observe, picture, recording, redirect, url,
 };
 use crate::support::{PATIENCE, until};
 
@@ -320,22 +320,20 @@ async fn a_playlist_leads_to_no_address_that_is_not_asked_for_media() {
         gateway(&serde_json::json!({ "stat": { "code": 0 }, "data": { name: url } }).to_string())
     };
     let of_live = |name, given, media| Fault { live: true, media, ..Fault::of_gateway(name, given) };
-    let playlist = |lines: &str| {
-        let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{lines}\n#EXT-X-ENDLIST\n");
-        vec![head("200 OK", &[]), Act::Send(text.into_bytes())]
-    };
+    let text = |text: &str| vec![head("200 OK", &[]), Act::Send(format!("#EXTM3U\n{text}\n").into_bytes())];
+    let segment = |lines: &str| text(&format!("#EXT-X-TARGETDURATION:1\n{lines}\n#EXT-X-ENDLIST"));
     let hls = || given("hls", "http://{here}/index.m3u8");
     let faults = [
-        of_live("a segment is a cloud's metadata", hls(), playlist("#EXTINF:1,\nhttp://169.254.169.254/latest")),
+        of_live("a segment is a cloud's metadata", hls(), segment("#EXTINF:1,\nhttp://169.254.169.254/latest")),
         of_live(
             "an initialization is a cloud's metadata",
             hls(),
-            playlist("#EXT-X-MAP:URI=\"http://169.254.169.254/a\"\n#EXTINF:1,\nb.m4s"),
+            segment("#EXT-X-MAP:URI=\"http://169.254.169.254/a\"\n#EXTINF:1,\nb.m4s"),
         ),
         of_live(
             "a variant is a cloud's metadata",
             hls(),
-            playlist("#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://169.254.169.254/b.m3u8"),
+            text("#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://169.254.169.254/b.m3u8"),
         ),
         of_live("the playlist is sent on to a cloud's metadata", hls(), redirect("http://169.254.169.254/a.m3u8")),
         of_live("the live stream is a cloud's metadata", given("flv", "http://169.254.169.254/a.flv"), Vec::new()),
@@ -350,6 +348,18 @@ async fn a_playlist_leads_to_no_address_that_is_not_asked_for_media() {
             fault.name
         );
     }
+}
+
+/// What ends with its connection is handed on in small pieces, so whoever waits between them would be slower than the footage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_a_length_is_not_taken_for_one_that_gathers() {
+    let endless = vec![head("200 OK", &[]), Act::Send(recording(600))];
+    let server = Server::start(&Fault::of_media("it ends with its connection", endless)).await;
+    let url = format!("http://{}/FLV_a.flv", server.here);
+    let patience = Patience { connect: PATIENCE, first_byte: PATIENCE, stall: PATIENCE };
+    let media = MediaClient::new(patience, Guard::new(&url.parse().expect("a URL"), &[])).expect("a client");
+    let stream = media.open(&url, 0).await.expect("it opens").expect("it has a beginning");
+    assert!(!stream.gathers && !stream.is_file);
 }
 
 /// Each stream has a connection of its own, and leaves none behind, however many hosts there are.
