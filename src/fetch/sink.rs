@@ -21,6 +21,9 @@ const MOST_BYTES_BESIDE: u64 = 512 << 20;
 /// Of a stream of which so much came behind its last good byte nothing more is kept, whatever follows.
 const MOST_GARBAGE: u64 = 16 << 20;
 
+/// How often a stream is looked at, if not by the clock.
+const LOOK_AGAIN: u64 = 1 << 20;
+
 /// How often progress is told, at the most.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,12 +37,14 @@ pub(super) struct Sink<'a> {
     window: TimeRange,
     progress: &'a Progress,
     told: Instant,
+    /// How many bytes there were when it was last looked at.
+    looked: u64,
 }
 
 impl<'a> Sink<'a> {
     pub(super) fn new(staging: &'a mut Staging, window: TimeRange, progress: &'a Progress) -> Self {
         let parser = flv::Parser::new();
-        Self { parser, overlong: false, too_much: None, staging, window, progress, told: Instant::now() }
+        Self { parser, overlong: false, too_much: None, staging, window, progress, told: Instant::now(), looked: 0 }
     }
 
     /// Why the stream is to be ended although it goes on, when it is no camera's. Told once.
@@ -54,22 +59,28 @@ impl<'a> Sink<'a> {
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
         self.parser.push(bytes);
         self.staging.append(bytes)?;
-        let most = self.window.seconds().unsigned_abs().saturating_mul(MOST_BYTES_A_SECOND) + MOST_BYTES_BESIDE;
-        let too_much = |bytes, good| Some(MediaError::TooMuch { bytes, good });
-        if self.bytes() > most {
-            self.too_much = too_much(self.bytes(), self.parser.report().good_bytes);
-        }
-        if self.told.elapsed() >= PROGRESS_PAUSE {
-            let report = self.parser.report();
-            let media = report.footage_milliseconds();
-            if report.total_bytes.saturating_sub(report.good_bytes) > MOST_GARBAGE {
-                self.too_much = too_much(self.bytes(), report.good_bytes);
-            }
-            (self.progress)(Step::Streamed { media_milliseconds: media, bytes: self.staging.bytes() });
-            self.overlong |= media > self.window.seconds() * 1000 + OVERLONG_MILLISECONDS;
-            self.told = Instant::now();
+        let is_time = self.told.elapsed() >= PROGRESS_PAUSE;
+        if is_time || self.bytes() - self.looked >= LOOK_AGAIN {
+            self.look(is_time);
         }
         Ok(())
+    }
+
+    /// Looks whether it has gone on for long enough, and tells how far it has come when it is time to.
+    fn look(&mut self, is_time: bool) {
+        self.looked = self.bytes();
+        let report = self.parser.report();
+        let media = report.footage_milliseconds();
+        self.overlong |= media > self.window.seconds() * 1000 + OVERLONG_MILLISECONDS;
+        let most = self.window.seconds().unsigned_abs().saturating_mul(MOST_BYTES_A_SECOND) + MOST_BYTES_BESIDE;
+        let garbage = report.total_bytes.saturating_sub(report.good_bytes);
+        if self.bytes() > most || garbage > MOST_GARBAGE {
+            self.too_much = Some(MediaError::TooMuch { bytes: self.bytes(), good: report.good_bytes });
+        }
+        if is_time {
+            (self.progress)(Step::Streamed { media_milliseconds: media, bytes: self.bytes() });
+            self.told = Instant::now();
+        }
     }
 
     /// Whether what came covers the window.

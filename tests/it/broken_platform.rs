@@ -283,14 +283,18 @@ async fn every_fault_of_a_broken_platform_ends_soon_costs_little_and_is_said() {
     futures::stream::iter(runs).buffer_unordered(6).collect::<Vec<()>>().await;
 }
 
-/// Two hours of footage for a window of ten minutes, and then on without an end.
+/// Ten hours of footage for a window of ten minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_goes_on_past_its_window_is_ended_and_kept() {
-    let footage = (0..7200).flat_map(|second| picture(second * 1000, 4000)).collect();
-    let endless = vec![head("200 OK", &[]), Act::Send(FLV_HEADER.into()), Act::Send(footage), Act::Silence];
+    const PICTURE: usize = 2000;
+    let footage: Vec<u8> = (0..36_000).flat_map(|second| picture(second * 1000, PICTURE)).collect();
+    let endless = vec![head("200 OK", &[]), Act::Send(FLV_HEADER.into()), Act::Send(footage)];
     let seen = observe(&Fault::of_media("the stream goes on past its window", endless)).await;
     assert_eq!((seen.exit, seen.gaps.len(), seen.opened), (0, 0, 1), "{seen:#?}");
-    assert!(seen.notes[0].contains("more than its time"), "{seen:#?}");
+    let [(bytes, note)] = &seen.recordings[..] else { panic!("{seen:#?}") };
+    // Its window and a minute, and what comes before it is looked at.
+    assert!(*bytes < 660 * PICTURE as u64 + (4 << 20), "{bytes} bytes were kept");
+    assert!(note.contains("more than its time"), "{note}");
 }
 
 /// A name in a URL is looked up, and what it leads to is what counts.
@@ -338,8 +342,8 @@ async fn a_playlist_leads_to_no_address_that_is_not_asked_for_media() {
         of_live("the playlist is sent on to a cloud's metadata", hls(), redirect("http://169.254.169.254/a.m3u8")),
         of_live("the live stream is a cloud's metadata", given("flv", "http://169.254.169.254/a.flv"), Vec::new()),
     ];
-    for fault in faults {
-        let seen = observe(&fault).await;
+    let seen = futures::future::join_all(faults.iter().map(observe)).await;
+    for (fault, seen) in faults.iter().zip(seen) {
         assert_eq!(seen.exit, 3, "{}: {seen:#?}", fault.name);
         let said = seen.stderr.clone() + &seen.details();
         assert!(

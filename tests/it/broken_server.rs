@@ -119,8 +119,8 @@ pub struct Observed {
     pub gaps: Vec<(String, i64, Option<String>)>,
     /// What it says of attempts, each once: outcome and detail.
     pub attempts: Vec<(String, String)>,
-    /// Notes of recordings.
-    pub notes: Vec<String>,
+    /// Of recordings: their bytes and notes.
+    pub recordings: Vec<(u64, String)>,
     /// How often the gateway and the media server were asked.
     pub calls: usize,
     pub opened: usize,
@@ -297,7 +297,10 @@ pub async fn observe(fault: &Fault) -> Observed {
             .into_iter()
             .map(|row| (row[0].clone(), row[2].clone()))
             .collect(),
-        notes: rows("SELECT note, 0, 0 FROM recordings").into_iter().map(|row| row[0].clone()).collect(),
+        recordings: rows("SELECT bytes, note, 0 FROM recordings")
+            .into_iter()
+            .map(|row| (row[0].parse().expect("a number"), row[1].clone()))
+            .collect(),
         calls: server.calls.load(Ordering::SeqCst),
         opened: server.opened.load(Ordering::SeqCst),
         memory,
