@@ -81,16 +81,14 @@ pub(super) fn guard(settings: &Settings) -> Guard {
 /// What a fetcher calls and streams with, once it is made.
 pub(super) struct Clients(JoinHandle<anyhow::Result<(Client, MediaClient)>>);
 
-/// Makes them beside what else a start has to do: each reads all of the machine's TLS certificates, which are many files.
+/// Makes them beside what else a start has to do: reading the machine's TLS certificates takes a while.
 pub(super) fn clients(settings: &Settings, credentials: Credentials) -> Clients {
-    let (calling, streaming) = (settings.clone(), settings.clone());
-    let guard = guard(settings);
-    let guarding = guard.clone();
-    let media = tokio::task::spawn_blocking(move || {
-        media(&streaming, streaming.archive.first_byte_timeout, streaming.archive.stall_timeout, guarding)
-    });
-    let client = tokio::task::spawn_blocking(move || client(&calling, credentials, &guard));
-    Clients(tokio::spawn(async move { Ok((client.await??, media.await??)) }))
+    let settings = settings.clone();
+    Clients(tokio::task::spawn_blocking(move || {
+        let (archive, guard) = (&settings.archive, guard(&settings));
+        let media = media(&settings, archive.first_byte_timeout, archive.stall_timeout, guard.clone())?;
+        Ok((client(&settings, credentials, &guard)?, media))
+    }))
 }
 
 /// What makes attempts.

@@ -19,6 +19,7 @@ use super::guard::Guard;
 use super::live;
 use super::pace::Pace;
 use super::sign::{self, Algorithm};
+use super::tls;
 use super::wire::{self, Answer, Download, method, param};
 use crate::device::DeviceId;
 use crate::outcome::{Class, Code};
@@ -187,7 +188,7 @@ impl Client {
     }
 
     fn build(account: Account, guard: Option<&Guard>) -> Result<Self, reqwest::Error> {
-        let mut http = reqwest::Client::builder();
+        let mut http = tls::builder();
         if let Some(guard) = guard {
             http = http.dns_resolver(guard.for_gateway());
         }

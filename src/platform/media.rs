@@ -15,6 +15,7 @@ use url::Url;
 
 use super::client::chain;
 use super::guard::{Astray, Guard};
+use super::tls;
 use crate::media_rule::Denied;
 use crate::untrusted::Untrusted;
 
@@ -96,7 +97,7 @@ pub struct MediaStream {
 impl MediaClient {
     /// A client with that patience, for addresses that `guard` lets pass. Fails when the machine's TLS roots cannot be read.
     pub fn new(patience: Patience, guard: Guard) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = tls::builder()
             .connect_timeout(patience.connect)
             .dns_resolver(guard.for_media())
             .redirect(guard.redirects())
