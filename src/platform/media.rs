@@ -101,6 +101,8 @@ impl MediaClient {
             .connect_timeout(patience.connect)
             .dns_resolver(guard.for_media())
             .redirect(guard.redirects())
+            // A media URL lets whoever has it watch, so the next server is not told where the client came from.
+            .referer(false)
             .user_agent(concat!("archive/", env!("CARGO_PKG_VERSION")))
             .no_gzip()
             .no_brotli()

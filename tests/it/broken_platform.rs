@@ -45,11 +45,12 @@ fn faults() -> Vec<(Fault, Expected)> {
     vec![
         // The gateway.
         (
-            Fault::of_gateway("the gateway sends its headers slowly", slow(&[b'H'; 100])),
+            Fault::of_gateway("the gateway sends its headers slowly", slow(&[b'H'; 100])).soon_given_up(),
             gap("failed", &["cannot reach the platform", "timed out"]),
         ),
         (
-            Fault::of_gateway("the gateway's body comes slowly", [vec![of_type("x: y")], slow(&[b' '; 100])].concat()),
+            Fault::of_gateway("the gateway's body comes slowly", [vec![of_type("x: y")], slow(&[b' '; 100])].concat())
+                .soon_given_up(),
             gap("failed", &["cannot reach the platform", "timed out"]),
         ),
         (
@@ -115,7 +116,7 @@ fn faults() -> Vec<(Fault, Expected)> {
         ),
         // Media.
         (
-            Fault::of_media("the media server sends its headers slowly", slow(&[b'H'; 100])),
+            Fault::of_media("the media server sends its headers slowly", slow(&[b'H'; 100])).soon_given_up(),
             gap("failed", &["sent nothing for 1 s"]),
         ),
         (
@@ -129,7 +130,8 @@ fn faults() -> Vec<(Fault, Expected)> {
             gap("failed", &["the connection to the media server failed"]),
         ),
         (
-            Fault::of_media("the media server falls silent", vec![flv(), Act::Send(FLV_HEADER.into()), Act::Silence]),
+            Fault::of_media("the media server falls silent", vec![flv(), Act::Send(FLV_HEADER.into()), Act::Silence])
+                .soon_given_up(),
             gap("cut short", &["sent nothing for 1 s"]),
         ),
         (

@@ -83,6 +83,8 @@ pub struct Fault {
     pub media: Vec<Act>,
     /// The gateway's URL.
     pub at: &'static str,
+    /// How long the program waits for anything: short for what never comes, and longer than any machine is slow for the rest.
+    pub patience: &'static str,
     /// More for `[platform]`.
     pub settings: &'static str,
     /// More for the environment.
@@ -95,12 +97,18 @@ impl Fault {
     /// A gateway that does that.
     pub fn of_gateway(name: &'static str, gateway: Vec<Act>) -> Self {
         let media = vec![head("200 OK", &[]), Act::Send(recording(600))];
-        Self { name, gateway, media, at: "http://{here}/m.api", settings: "", environment: Vec::new(), live: false }
+        let at = "http://{here}/m.api";
+        Self { name, gateway, media, at, patience: "30s", settings: "", environment: Vec::new(), live: false }
     }
 
     /// A media server that does that.
     pub fn of_media(name: &'static str, media: Vec<Act>) -> Self {
         Self { media, ..Self::of_gateway(name, url("http://{here}/media/FLV_a.flv")) }
+    }
+
+    /// The same for a program that waits for a second.
+    pub fn soon_given_up(self) -> Self {
+        Self { patience: "1s", ..self }
     }
 
     /// A gateway that gives that URL.
@@ -247,16 +255,17 @@ pub async fn observe(fault: &Fault) -> Observed {
     let server = Server::start(fault).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let settings = format!(
-        "[platform]\ncalls_per_second = 1000\ncall_timeout = \"1s\"\nconnect_timeout = \"1s\"\n{}\n\
-         [archive]\nmin_free = \"1 MiB\"\nfirst_byte_timeout = \"1s\"\nstall_timeout = \"1s\"\n\
+        "[platform]\ncalls_per_second = 1000\ncall_timeout = \"{patience}\"\n{}\n\
+         [archive]\nmin_free = \"1 MiB\"\nfirst_byte_timeout = \"{patience}\"\nstall_timeout = \"{patience}\"\n\
          [retry]\nfirst_delay = \"10ms\"\nmax_delay = \"20ms\"\nrecheck_after = \"10ms\"\nattempts = 2\nbusy_attempts = 2\n",
-        fault.settings
+        fault.settings,
+        patience = fault.patience
     );
     std::fs::write(folder.path().join("settings.toml"), settings).expect("a file can be written");
     let asked = range(yesterday(), WINDOW);
     let (from, to) = (asked.start().to_string(), asked.end().to_string());
     let arguments = if fault.live {
-        vec!["live", "-vv", "--device", "1", "--for", "2s"]
+        vec!["live", "-vv", "--device", "1", "--for", "6s"]
     } else {
         vec!["-vv", "--device", "1", "--from", &from, "--to", &to]
     };
