@@ -19,6 +19,7 @@ mod open;
 mod publishing;
 mod queries;
 mod ranges;
+mod upkeep;
 mod writer;
 mod zones;
 
@@ -40,8 +41,10 @@ use self::lock::RunLock;
 use self::ranges::Merged;
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
+use crate::failpoint::Failpoint;
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
+use crate::plan::Known;
 use crate::recording::{Recording, Source};
 use crate::report::{
     CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, NvrNight, RunEnd, RunId, RunRow,
@@ -107,6 +110,7 @@ impl Ledger {
         };
         let run = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
+        error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.path))?;
         Ok(run)
     }
 
@@ -125,6 +129,7 @@ impl Ledger {
 
     /// Says how the run ended, and lets go of the ledger.
     pub async fn end_run(&self, run: RunId, end: RunEnd) -> Result<(), LedgerError> {
+        error::reached(Failpoint::RunEnd).map_err(|fault| fault.at(&self.path))?;
         self.write(move |connection| changes::end_run(connection, run, &end)).await?;
         *locked(&self.run) = None;
         Ok(())
@@ -312,6 +317,15 @@ impl Ledger {
         self.write(move |connection| changes::add_recording(connection, &recording)).await
     }
 
+    /// What of `within` is archived and what is missing, per device, as of one moment.
+    pub async fn known(
+        &self,
+        devices: Vec<DeviceId>,
+        within: TimeRange,
+    ) -> Result<BTreeMap<DeviceId, Known>, LedgerError> {
+        self.read(move |connection| queries::known(connection, &devices, within)).await
+    }
+
     /// What of `within` was asked for and is missing, per device, in order and cut to it.
     pub async fn missing(
         &self,
@@ -345,7 +359,7 @@ impl Ledger {
         device: DeviceId,
         within: TimeRange,
     ) -> Result<Vec<Recording>, LedgerError> {
-        self.read(move |connection| queries::recordings_overlapping(connection, device, within)).await
+        self.read(move |connection| queries::recordings_overlapping(connection, device, within, u32::MAX)).await
     }
 
     // Answers for people.

@@ -16,6 +16,10 @@
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`display`], [`render`] | one resource each |
 //! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`run`], [`live`], [`sim`] | join decisions and adapters |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
+//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`run`], [`live`], [`verify`], [`prune`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 pub mod adopt;
@@ -32,12 +36,14 @@ pub mod device;
 pub mod display;
 pub mod event;
 pub mod exit_code;
+pub mod failpoint;
 pub mod fetch;
 pub mod flv;
 pub mod forecast;
 pub mod hls;
 pub mod instant;
 pub mod judge;
+pub mod leaving;
 pub mod ledger;
 pub mod live;
 pub mod live_clock;
@@ -48,10 +54,12 @@ pub mod nvrs;
 pub mod outcome;
 pub mod plan;
 pub mod platform;
+pub mod prune;
 pub mod publish;
 pub mod recording;
 pub mod render;
 pub mod report;
+pub mod retention;
 pub mod run;
 pub mod scheduler;
 pub mod settings;
@@ -59,6 +67,8 @@ pub mod sim;
 pub mod time_range;
 pub mod transfers;
 pub mod untrusted;
+pub mod upkeep;
 pub mod vault;
+pub mod verify;
 pub mod window;
 pub mod wording;

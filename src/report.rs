@@ -205,7 +205,7 @@ pub struct CoverageDay {
     pub device: DeviceId,
     /// The day, in the device's local time.
     pub day: NaiveDate,
-    /// Seconds of it that were asked for.
+    /// Seconds of it that were asked for, without what retention has deleted.
     pub asked_seconds: i64,
     /// Those of them that are archived.
     pub archived_seconds: i64,
@@ -216,12 +216,14 @@ pub struct CoverageDay {
 /// Sums over devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Seconds asked for.
+    /// Seconds asked for, without what retention has deleted.
     pub asked_seconds: i64,
     /// Those of them that are archived.
     pub archived_seconds: i64,
     /// The others, by cause.
     pub missing_seconds: BTreeMap<Cause, i64>,
+    /// Seconds that were asked for and archived, and that retention has deleted.
+    pub pruned_seconds: i64,
 }
 
 /// How a device's latest downloads went, to forecast the next ones by.

@@ -39,7 +39,7 @@ use crate::report::{DeviceRow, Learned, RunCounts, RunEnd, RunId, RunStart, Serv
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Vault, VaultError};
-use crate::window::Window;
+use crate::window::{Cause, Window};
 use thiserror::Error;
 
 use attempt::{Attempted, attempt};
@@ -459,7 +459,9 @@ impl Run {
         let coverage = plan.coverage();
         let mut missing: BTreeMap<_, i64> = BTreeMap::new();
         let planned = plan.devices.iter().flat_map(|device| &device.missing).map(|planned| &planned.missing);
-        for stretch in planned.chain(plan.devices.iter().flat_map(|device| &device.settled)) {
+        let settled = plan.devices.iter().flat_map(|device| &device.settled);
+        // What retention has deleted is no gap.
+        for stretch in planned.chain(settled.filter(|stretch| stretch.cause != Cause::Pruned)) {
             *missing.entry(stretch.cause).or_default() += stretch.range.seconds();
         }
         Ok(Summary {

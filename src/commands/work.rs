@@ -12,16 +12,17 @@ use crate::device::NvrMap;
 use crate::display::{self, Style};
 use crate::event::Summary;
 use crate::exit_code::ExitCode;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::render;
 use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
 use crate::scheduler::Policy;
 use crate::settings::Settings;
-use crate::vault::Vault;
+use crate::vault::{self, Vault};
 
 use super::context::Clients;
 use super::requests::Requests;
+use super::zones::Opened;
 use super::{context, print_result, recorders};
 
 /// Runs what is asked and prints the summary.
@@ -31,9 +32,9 @@ pub(super) async fn work(
     settings: &Settings,
     clients: Clients,
     requests: Requests,
-    ledger: Option<Ledger>,
+    opened: Option<Opened>,
 ) -> anyhow::Result<ExitCode> {
-    let summary = execute(style, settings, clients, requests, ledger).await?;
+    let summary = execute(style, settings, clients, requests, opened).await?;
     print_result(common, &summary, || render::summary(&summary))?;
     Ok(ExitCode::of_run(&summary))
 }
@@ -44,14 +45,16 @@ pub(super) async fn execute(
     settings: &Settings,
     clients: Clients,
     requests: Requests,
-    ledger: Option<Ledger>,
+    opened: Option<Opened>,
 ) -> anyhow::Result<Summary> {
     for note in &requests.notes {
         tracing::warn!("{note}");
     }
     let vault = Vault::open(&settings.archive.root)?;
-    let ledger = ledger.map_or_else(|| open_ledger(&settings.archive.ledger), Ok)?;
-    let known = ledger.devices().await?;
+    let Opened { ledger, devices: known } = match opened {
+        Some(opened) => opened,
+        None => Opened::of(open_ledger(&settings.archive.ledger)?).await?,
+    };
     let nvrs = recorders::of(settings, &known).map;
     recorders::warn_of_unknown(&nvrs, requests.asked.keys());
     let fetcher = context::fetcher(settings, clients, vault.clone()).await?;
@@ -74,8 +77,15 @@ pub(super) async fn execute(
 /// The ledger, for a command that writes; made with its folder when there is none.
 pub(super) fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the ledger's folder {}", folder.display()))?;
+        vault::make_folder(folder).context("the ledger has no place")?;
+    }
+    Ok(Ledger::open(path)?)
+}
+
+/// The ledger, for a command that writes and has nothing to do where there is none.
+pub(super) fn existing_ledger(path: &Path) -> anyhow::Result<Ledger> {
+    if !path.try_exists()? {
+        return Err(LedgerError::NotThere { ledger: path.to_path_buf() }.into());
     }
     Ok(Ledger::open(path)?)
 }

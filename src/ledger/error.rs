@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
+use crate::failpoint::{self, Failpoint};
 use crate::recording::Recording;
 use crate::time_range::TimeRange;
 
@@ -158,6 +159,18 @@ pub(super) enum Fault {
     Refused(#[from] LedgerError),
     #[error("{0}")]
     BadValue(String),
+}
+
+/// Says that a step is reached. An error that a test puts there is what SQLite makes of it: of what a write fails with, it knows
+/// only the full disk.
+pub(super) fn reached(step: Failpoint) -> Result<(), Fault> {
+    failpoint::reached(step).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::StorageFull => ffi::SQLITE_FULL,
+            _ => ffi::SQLITE_IOERR_WRITE,
+        };
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into()
+    })
 }
 
 impl Fault {

@@ -102,6 +102,36 @@ pub(super) fn add_untried(connection: &Connection, device: DeviceId, ranges: &Ra
     Ok(())
 }
 
+/// Why what was archived is missing from now on.
+pub(super) struct Loss<'a> {
+    pub(super) cause: Cause,
+    /// A word, and the same in words, where there is more to say than the cause.
+    pub(super) code: Option<&'a str>,
+    pub(super) detail: Option<&'a str>,
+    /// When it was found. Stretches that touch and differ in nothing are one row, so what is of no use is better left out.
+    pub(super) at: Option<UtcSecond>,
+}
+
+/// Adds what was archived until now; nothing of `range` may be in the table yet.
+pub(super) fn add_lost(
+    connection: &Connection,
+    device: DeviceId,
+    range: TimeRange,
+    loss: &Loss<'_>,
+) -> Result<(), Fault> {
+    let lost = Stretch {
+        cause: loss.cause,
+        last_code: loss.code.map(str::to_owned),
+        last_detail: loss.detail.map(str::to_owned),
+        last_try: loss.at,
+        ..Stretch::untried(range)
+    };
+    edit(connection, device, range, |mut held| {
+        held.push(lost);
+        held
+    })
+}
+
 /// Takes out every second of `range`.
 pub(super) fn remove(connection: &Connection, device: DeviceId, range: TimeRange) -> Result<(), Fault> {
     change_within(connection, device, range, false, |_| None)

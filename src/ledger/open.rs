@@ -7,8 +7,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::error::{Fault, LedgerError};
+use super::error::{Fault, LedgerError, reached};
 use super::lock::RunLock;
+use crate::failpoint::Failpoint;
 use crate::recording::Source;
 
 pub(super) mod migrations {
@@ -25,7 +26,8 @@ pub(super) const BUSY_SECONDS: u64 = 5;
 /// A connection that may write, to a ledger that is there and up to date afterwards.
 pub(super) fn for_writing(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = connect(path, flags).map_err(|fault| fault.at(path))?;
+    let opened = reached(Failpoint::LedgerOpen).and_then(|()| connect(path, flags));
+    let mut connection = opened.map_err(|fault| fault.at(path))?;
     // Before anything is changed: a file that is none of ours stays as it is.
     let found = schema_version(&connection, path)?;
     set_up(&connection, path).map_err(|fault| fault.at(path))?;
@@ -36,7 +38,9 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, LedgerError> {
         let _no_live_run = RunLock::take_patiently(path, Source::Live, "just now", patience)?;
         // Again: the other may have done it meanwhile.
         if schema_version(&connection, path)?.is_none_or(|found| found < newest_version()) {
+            reached(Failpoint::LedgerMigrate).map_err(|fault| fault.at(path))?;
             migrate(&mut connection, path)?;
+            reached(Failpoint::LedgerMigrated).map_err(|fault| fault.at(path))?;
         }
     }
     Ok(connection)

@@ -11,26 +11,46 @@ use super::missing::{self, cause, second_of_text};
 use super::ranges::{Merged, range};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
+use crate::plan::Known;
 use crate::recording::{ContentHash, MediaFacts, Recording, Source};
 use crate::report::{CoverageDay, Gap, GapQuery, RunCounts, RunId, RunRow, Totals};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
-use crate::window::Missing;
+use crate::window::{Cause, Missing};
 
 pub(super) fn missing(
     connection: &Connection,
     devices: &[DeviceId],
     within: TimeRange,
 ) -> Result<BTreeMap<DeviceId, Vec<Missing>>, Fault> {
-    let mut found = BTreeMap::new();
-    for &device in devices {
-        let stretches = missing::overlapping(connection, device, within)?;
-        let cut = stretches.iter().filter_map(|stretch| {
-            let range = stretch.range.intersect(&within)?;
-            Some(Missing { range, cause: stretch.cause, attempts: stretch.attempts })
-        });
-        found.insert(device, cut.collect());
-    }
-    Ok(found)
+    devices.iter().map(|&device| Ok((device, missing_of(connection, device, within)?))).collect()
+}
+
+fn missing_of(connection: &Connection, device: DeviceId, within: TimeRange) -> Result<Vec<Missing>, Fault> {
+    let stretches = missing::overlapping(connection, device, within)?;
+    let cut = stretches.iter().filter_map(|stretch| {
+        let range = stretch.range.intersect(&within)?;
+        Some(Missing { range, cause: stretch.cause, attempts: stretch.attempts })
+    });
+    Ok(cut.collect())
+}
+
+pub(super) fn known(
+    connection: &Connection,
+    devices: &[DeviceId],
+    within: TimeRange,
+) -> Result<BTreeMap<DeviceId, Known>, Fault> {
+    let known = |&device: &DeviceId| {
+        let archived = Merged::Archived.within(connection, device, within)?;
+        // The rows of what is missing are long, and lie each device's on other pages. OK not to look at them where all that was
+        // asked for is archived: by the ledger's rule there are none.
+        let asked = Merged::Asked.within(connection, device, within)?;
+        let missing = match asked.subtract(&archived).is_empty() {
+            true => Vec::new(),
+            false => missing_of(connection, device, within)?,
+        };
+        Ok((device, Known { archived, missing }))
+    };
+    devices.iter().map(known).collect()
 }
 
 pub(super) fn being_recorded(connection: &Connection) -> Result<BTreeMap<DeviceId, RangeSet>, Fault> {
@@ -62,11 +82,16 @@ pub(super) fn totals(connection: &Connection, devices: &[DeviceId], within: Time
         totals.asked_seconds += Merged::Asked.within(connection, device, within)?.seconds();
         for stretch in missing::overlapping(connection, device, within)? {
             let seconds = stretch.range.intersect(&within).map_or(0, |range| range.seconds());
+            if stretch.cause == Cause::Pruned {
+                totals.pruned_seconds += seconds;
+                continue;
+            }
             all_missing += seconds;
             *totals.missing_seconds.entry(stretch.cause).or_default() += seconds;
         }
     }
-    // OK because what was asked for and is not missing is archived.
+    totals.asked_seconds -= totals.pruned_seconds;
+    // OK because what was asked for and is neither missing nor pruned is archived.
     totals.archived_seconds = totals.asked_seconds - all_missing;
     Ok(totals)
 }
@@ -181,19 +206,21 @@ fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {
     })
 }
 
+/// The recordings that share a second with `within`, the first `most` of them.
 pub(super) fn recordings_overlapping(
     connection: &Connection,
     device: DeviceId,
     within: TimeRange,
+    most: u32,
 ) -> Result<Vec<Recording>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT r.start, r.end, f.path || r.name, r.bytes, r.blake3, r.media_milliseconds, r.first_timestamp,
              k.video, k.audio, k.width, k.height, r.source, r.clock_offset, r.archived_at, r.note
          FROM recording AS r JOIN folder AS f ON f.folder = r.folder JOIN format AS k ON k.format = r.format
          WHERE r.device = ?1 AND r.start < ?3 AND r.end > ?2 AND r.start >= coalesce(
-             (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY r.start",
+             (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY r.start LIMIT ?4",
     )?;
-    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get()])?;
+    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get(), most])?;
     let mut recordings = Vec::new();
     while let Some(row) = rows.next()? {
         recordings.push(read_recording(device, row)?);

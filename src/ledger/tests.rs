@@ -5,6 +5,7 @@ mod narrow;
 mod opening;
 mod publishing;
 mod queries;
+mod upkeep;
 
 use std::path::PathBuf;
 

@@ -14,12 +14,37 @@ const CAUSES: [Cause; 4] = [Cause::NvrBusy, Cause::NvrOffline, Cause::NotTried, 
 #[derive(Clone, Debug)]
 enum Step {
     Ask(Vec<(i64, i64)>),
-    Archive { from: i64, len: i64, rest: i64 },
-    Miss { from: i64, len: i64, outcome: usize },
-    Mark { from: i64, len: i64, cause: Cause },
-    Adopt { from: i64, len: i64 },
-    Withdraw { from: i64, len: i64 },
-    Fold { younger: i64 },
+    Archive {
+        from: i64,
+        len: i64,
+        rest: i64,
+    },
+    Miss {
+        from: i64,
+        len: i64,
+        outcome: usize,
+    },
+    Mark {
+        from: i64,
+        len: i64,
+        cause: Cause,
+    },
+    Adopt {
+        from: i64,
+        len: i64,
+    },
+    Withdraw {
+        from: i64,
+        len: i64,
+    },
+    Fold {
+        younger: i64,
+    },
+    /// One of its recordings goes.
+    Go {
+        which: usize,
+        corrupt: bool,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
@@ -33,6 +58,7 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
         1 => place().prop_map(|(from, len)| Step::Adopt { from, len }),
         1 => place().prop_map(|(from, len)| Step::Withdraw { from, len }),
         1 => (0..4i64).prop_map(|younger| Step::Fold { younger }),
+        2 => (0..8usize, any::<bool>()).prop_map(|(which, corrupt)| Step::Go { which, corrupt }),
     ];
     prop::collection::vec((prop_oneof![4 => Just(1), 1 => Just(2)], step), 1..32)
 }
@@ -110,6 +136,13 @@ impl Model {
         }
     }
 
+    /// What was archived is asked for from then on, whether or not it was before.
+    fn go(&mut self, device: i64, range: TimeRange, lack: Lack) {
+        for second in self.seconds(device, range.start().get(), range.seconds()) {
+            *second = Second { asked: true, archived: false, lack: Some(lack.clone()) };
+        }
+    }
+
     fn mark(&mut self, device: i64, from: i64, len: i64, cause: Cause, at: i64) {
         for second in self.seconds(device, from, len) {
             if let Some(lack) = &mut second.lack {
@@ -160,6 +193,30 @@ async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step
         // Old attempts say nothing of what is asked for, archived or missing.
         Step::Fold { younger } => {
             ledger.fold_attempts(UtcSecond::new(at - younger)).await.unwrap();
+        }
+        Step::Go { which, corrupt } => {
+            let recordings = ledger.recordings_page(device(number), range(0, SPAN + 20), u32::MAX).await.unwrap();
+            let Some(gone) = recordings.get(which % recordings.len().max(1)).cloned() else { return };
+            let (code, detail) = ("hash".to_owned(), "another".to_owned());
+            if corrupt {
+                model.go(
+                    number,
+                    gone.range,
+                    Lack { cause: Cause::Corrupt, attempts: 0, code: Some(code.clone()), tried: Some(at) },
+                );
+                assert!(ledger.note_aside(gone, code, detail).await.unwrap());
+                let leaving = ledger.leaving().await.unwrap().pop().unwrap();
+                // Once more is fine, as after a crash.
+                for _ in 0..2 {
+                    ledger.lose(leaving.clone(), UtcSecond::new(at)).await.unwrap();
+                }
+            } else {
+                model.go(number, gone.range, Lack { cause: Cause::Pruned, attempts: 0, code: None, tried: None });
+                let path = gone.path.clone();
+                ledger.prune(vec![gone.clone(), gone]).await.unwrap();
+                ledger.forget_leaving(vec![path]).await.unwrap();
+            }
+            assert_eq!(ledger.leaving().await.unwrap(), []);
         }
         Step::Adopt { from, len } => {
             let possible = model.archive(number, from, len);
