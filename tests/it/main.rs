@@ -1,10 +1,13 @@
 //! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
 mod bandwidth;
+mod broken_platform;
+mod broken_server;
 mod calls;
 mod codes;
 mod commands;
 mod container_oracles;
+mod descriptors;
 mod devices;
 mod documents;
 mod flv_oracles;
@@ -23,6 +26,7 @@ mod play;
 mod prune;
 mod record_live;
 mod reindex;
+mod secrets;
 mod sim_footage;
 mod sim_server;
 mod slow_disk;
