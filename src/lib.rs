@@ -18,6 +18,8 @@
 //! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`run`], [`live`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
+#![forbid(unsafe_code)]
+
 pub mod adopt;
 pub mod backoff;
 pub mod bandwidth;
