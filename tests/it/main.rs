@@ -21,6 +21,7 @@ mod live_support;
 mod outcomes;
 mod play;
 mod record_live;
+mod seeds;
 mod sim_footage;
 mod sim_server;
 mod slow_disk;
