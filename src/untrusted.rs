@@ -37,7 +37,7 @@ impl Untrusted {
 
 fn is_dangerous(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 impl fmt::Display for Untrusted {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_terminal_sees_no_control_character() {
-        let nasty = Untrusted::new("a\u{1b}[2Jb\r\n\u{202e}c\u{9b}");
+        let nasty = Untrusted::new("a\u{1b}[2Jb\r\n\u{202e}c\u{9b}\u{61c}");
         let shown = nasty.to_string();
         assert!(shown.chars().all(|c| !is_dangerous(c)), "{shown}");
         assert!(shown.starts_with("a\\u{1b}[2Jb\\r\\n"));
