@@ -356,8 +356,13 @@ fn as_view_row(gap: &Gap) -> Vec<String> {
     ]
 }
 
+/// Fewer than usual, since each has a file of its own and waits for the disk; as many as PROPTEST_CASES says.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn every_second_is_in_the_state_that_a_flag_per_second_says(steps in steps()) {
