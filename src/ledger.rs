@@ -42,6 +42,7 @@ use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
+use crate::plan::Known;
 use crate::recording::{Recording, Source};
 use crate::report::{
     CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, NvrNight, RunEnd, RunId, RunRow,
@@ -60,7 +61,9 @@ pub struct Ledger {
     /// Nothing when it was opened only for reading.
     writer: Option<Writer>,
     readers: Arc<Readers>,
-    /// Declared last, so that it is freed when everything is written.
+    /// A hold whose run is not written down yet.
+    taken: Mutex<Option<RunLock>>,
+    /// The hold of a run. Declared last, so that it is freed when everything is written.
     run: Mutex<Option<RunLock>>,
 }
 
@@ -84,7 +87,13 @@ impl Ledger {
 
     fn around(path: &Path) -> Self {
         let readers = Readers { path: path.to_path_buf(), idle: Mutex::default() };
-        Self { path: path.to_path_buf(), writer: None, readers: Arc::new(readers), run: Mutex::default() }
+        Self {
+            path: path.to_path_buf(),
+            writer: None,
+            readers: Arc::new(readers),
+            taken: Mutex::default(),
+            run: Mutex::default(),
+        }
     }
 
     // Runs.
@@ -92,12 +101,27 @@ impl Ledger {
     /// Takes hold of the ledger for one run; [`LedgerError::Held`] when another one of the same source has it. The hold ends with
     /// [`Self::end_run`], with this value, or with the process.
     pub async fn begin_run(&self, start: RunStart) -> Result<RunId, LedgerError> {
-        let (path, since, source) = (self.path.clone(), start.started.to_string(), start.source);
-        let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
-        let lock = taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
+        let taken = locked(&self.taken).take();
+        let lock = match taken {
+            Some(lock) => lock,
+            None => self.lock(start.source, start.started).await?,
+        };
         let run = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
         Ok(run)
+    }
+
+    /// Takes the hold of [`Self::begin_run`], which then has it already: for who has something to do while the run is written down.
+    pub async fn hold(&self, source: Source, since: UtcSecond) -> Result<(), LedgerError> {
+        let lock = self.lock(source, since).await?;
+        *locked(&self.taken) = Some(lock);
+        Ok(())
+    }
+
+    async fn lock(&self, source: Source, since: UtcSecond) -> Result<RunLock, LedgerError> {
+        let (path, since) = (self.path.clone(), since.to_string());
+        let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
+        taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
     }
 
     /// Says how the run ended, and lets go of the ledger.
@@ -287,6 +311,15 @@ impl Ledger {
     /// without a row when it was cut off. [`LedgerError::Overlap`] as with [`Self::record_archived`].
     pub async fn add_recording(&self, recording: Recording) -> Result<(), LedgerError> {
         self.write(move |connection| changes::add_recording(connection, &recording)).await
+    }
+
+    /// What of `within` is archived and what is missing, per device, as of one moment.
+    pub async fn known(
+        &self,
+        devices: Vec<DeviceId>,
+        within: TimeRange,
+    ) -> Result<BTreeMap<DeviceId, Known>, LedgerError> {
+        self.read(move |connection| queries::known(connection, &devices, within)).await
     }
 
     /// What of `within` was asked for and is missing, per device, in order and cut to it.
