@@ -4,6 +4,7 @@ use archive::outcome::Code;
 use archive::platform::wire::lists::{DeviceList, StorePage};
 use archive::platform::wire::{self, Answer, Download, Login, Play, Stat, method};
 use archive::platform::{answers, client::CallError, live};
+use archive::untrusted::Untrusted;
 
 use super::shown;
 
@@ -16,7 +17,7 @@ pub fn holds(input: &[u8]) {
             assert_eq!(Some(time.timestamp_millis()), answer.stat.systime);
             assert!((2020..=9999).contains(&chrono::Datelike::year(&time)), "{time}");
         }
-        match answers::accepted(answer, method::START_DOWNLOAD, status, input) {
+        match answers::accepted(answer, method::START_DOWNLOAD, status, input, Untrusted::from_bytes) {
             Ok(answer) => {
                 assert_eq!(code, Some(0));
                 is_read(&answer);

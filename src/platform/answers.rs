@@ -13,15 +13,22 @@ pub fn read(body: &[u8]) -> Answer {
     serde_json::from_slice(body).unwrap_or_default()
 }
 
-/// The answer, when its code is 0; else what is said of it. `status` and `body` are what it came with and was read from.
-pub fn accepted(answer: Answer, method: &'static str, status: u16, body: &[u8]) -> Result<Answer, CallError> {
+/// The answer, when its code is 0; else what is said of it. `status` and `body` are what it came with and was read from; `quote`
+/// is how a part of it is shown.
+pub fn accepted(
+    answer: Answer,
+    method: &'static str,
+    status: u16,
+    body: &[u8],
+    quote: impl Fn(&[u8]) -> Untrusted,
+) -> Result<Answer, CallError> {
     match answer.stat.code {
         Some(0) => Ok(answer),
         Some(number) => {
-            let codename = Untrusted::new(&answer.stat.codename);
+            let codename = quote(answer.stat.codename.as_bytes());
             Err(CallError::Refused { method, code: Code::Stat(number), codename })
         }
-        None => Err(CallError::NotThePlatform { method, status, first: Untrusted::from_bytes(body) }),
+        None => Err(CallError::NotThePlatform { method, status, first: quote(body) }),
     }
 }
 

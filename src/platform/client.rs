@@ -410,7 +410,7 @@ impl Client {
             let number = state.measured.map_or(0, |measured| measured.number) + 1;
             state.measured = Some(MeasuredOffset { ahead: offset(systime, sent, took), number });
         }
-        answers::accepted(answer, method, status, &body).map_err(|error| (error, systime))
+        answers::accepted(answer, method, status, &body, Untrusted::from_bytes).map_err(|error| (error, systime))
     }
 
     /// Common and business parameters with their signature. `at` is the platform's time.
