@@ -26,6 +26,8 @@
 //! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
+#![forbid(unsafe_code)]
+
 pub mod adopt;
 pub mod backoff;
 pub mod bandwidth;

@@ -57,6 +57,11 @@ impl Settings {
         validate::load(flags, environment)
     }
 
+    /// Reads the settings that a file of that name with that text says, without flags and environment, and without any secret.
+    pub fn of_text(name: &str, text: &str) -> Result<Self, SettingsErrors> {
+        validate::of_text(name, text)
+    }
+
     /// Reads the settings and the account's secrets: a file is read, or a command is run, for each.
     pub fn load_with_credentials(
         flags: &Flags,

@@ -13,16 +13,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::answers;
 use super::body::{Body, Signed};
 pub use super::call_error::CallError;
 use super::guard::Guard;
-use super::live;
 use super::pace::Pace;
 use super::sign::{self, Algorithm};
 use super::tls;
 use super::wire::{self, Answer, Download, method, param};
 use crate::device::DeviceId;
-use crate::outcome::{Class, Code};
+use crate::outcome::Class;
 use crate::time_range::UtcSecond;
 use crate::untrusted::Untrusted;
 
@@ -233,13 +233,7 @@ impl Client {
         ];
         let method = method::START_DOWNLOAD;
         let download: Download = self.call(method, &business).await?;
-        match download.result {
-            Some(0) if !download.url.is_empty() => Ok(download.url),
-            Some(0) | None => Err(CallError::NoUrl { method }),
-            Some(result) => {
-                Err(CallError::Refused { method, code: Code::Result(result), codename: Untrusted::default() })
-            }
-        }
+        answers::recording_url(method, download)
     }
 
     /// Asks for a live stream's URLs, of which there is at least one. The platform closes the channel when nobody pulls within
@@ -252,7 +246,7 @@ impl Client {
         }
         let method = method::START_PLAY;
         let play: wire::Play = self.call(method, &business).await?;
-        if live::offers(&play).is_empty() { Err(CallError::NoUrl { method }) } else { Ok(play) }
+        answers::live_urls(method, play)
     }
 
     /// One call of a method, with every remedy that the client has.
@@ -364,23 +358,17 @@ impl Client {
             Err(first) if status == 200 => return Err(too_long(most, "bytes", &first)),
             Ok(body) | Err(body) => body,
         };
-        let answer: Answer = serde_json::from_slice(&body).unwrap_or_default();
+        let answer = answers::read(&body);
         let milliseconds = begun.elapsed().as_millis();
         tracing::debug!(method, status, code = answer.stat.code, milliseconds, bytes = body.len(), "called");
-        let systime = answer.stat.systime.and_then(platform_time);
+        let systime = answers::platform_time(&answer);
         if let Some(systime) = systime {
             let mut state = self.state.lock().await;
             let number = state.measured.map_or(0, |measured| measured.number) + 1;
             state.measured = Some(MeasuredOffset { ahead: offset(systime, sent, took), number });
         }
-        match answer.stat.code {
-            Some(0) => Ok(answer),
-            Some(number) => {
-                let codename = self.quoted(answer.stat.codename.as_bytes(), token);
-                Err((CallError::Refused { method, code: Code::Stat(number), codename }, systime))
-            }
-            None => Err((CallError::NotThePlatform { method, status, first: self.quoted(&body, token) }, None)),
-        }
+        let quoted = |came: &[u8]| self.quoted(came, token);
+        answers::accepted(answer, method, status, &body, quoted).map_err(|error| (error, systime))
     }
 
     /// What came, to be quoted: without what was sent, which an error page may hold.
@@ -445,14 +433,6 @@ impl Client {
     }
 }
 
-/// `stat.systime` as a time; nothing beyond the years 2020 to 9999: a clock that has lost the time shows none, and one in seconds
-/// an early one.
-fn platform_time(milliseconds: i64) -> Option<DateTime<Utc>> {
-    const YEAR_2020: i64 = 1_577_836_800_000;
-    const YEAR_10000: i64 = 253_402_300_800_000;
-    (YEAR_2020..YEAR_10000).contains(&milliseconds).then(|| DateTime::from_timestamp_millis(milliseconds)).flatten()
-}
-
 /// What the platform's clock is ahead of ours, when it said `systime` in the answer to what was `sent` and `took` so long:
 /// it is held to have read its clock half way. In whole milliseconds, as its clock is.
 fn offset(systime: DateTime<Utc>, sent: DateTime<Utc>, took: Duration) -> TimeDelta {
@@ -507,14 +487,6 @@ mod tests {
             let systime = sent + TimeDelta::milliseconds(ahead);
             let read = offset(systime, sent, Duration::from_millis(took));
             assert_eq!(read, TimeDelta::milliseconds(measured), "{ahead} ms in {took} ms");
-        }
-    }
-
-    #[test]
-    fn a_time_that_no_clock_shows_is_none() {
-        assert_eq!(platform_time(1_795_176_000_000), DateTime::from_timestamp(1_795_176_000, 0));
-        for milliseconds in [-1, i64::MIN, i64::MAX, 253_402_300_800_000, 8_210_266_876_799_999] {
-            assert_eq!(platform_time(milliseconds), None, "{milliseconds}");
         }
     }
 

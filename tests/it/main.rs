@@ -27,6 +27,7 @@ mod prune;
 mod record_live;
 mod reindex;
 mod secrets;
+mod seeds;
 mod sim_footage;
 mod sim_server;
 mod slow_disk;
