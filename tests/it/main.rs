@@ -20,6 +20,7 @@ mod live_oracles;
 mod live_support;
 mod outcomes;
 mod play;
+mod power_oracles;
 mod record_live;
 mod sim_footage;
 mod sim_server;
