@@ -63,10 +63,9 @@ fn calls(trace: &str) -> Vec<Call> {
             None => (number, rest.to_owned()),
         };
         let Some((name, arguments)) = whole.split_once('(') else { continue };
-        let Some((arguments, result)) = arguments.rsplit_once(") = ").or_else(|| arguments.rsplit_once(")  = ")) else {
-            continue;
-        };
-        if result.trim_start().starts_with('-') {
+        // Behind the arguments comes the result, in a column of its own.
+        let Some((arguments, result)) = arguments.rsplit_once(" = ") else { continue };
+        if result.starts_with('-') {
             continue;
         }
         let opened = arguments.split_once('<').filter(|(number, _)| number.parse::<i64>().is_ok());
