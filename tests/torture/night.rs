@@ -71,7 +71,7 @@ pub struct Night {
 
 /// Whether a step is reached in an archive's first run only.
 pub fn is_early(kill: Kill) -> bool {
-    matches!(kill, Kill::At(Failpoint::LedgerMigrate | Failpoint::LedgerMigrated))
+    matches!(kill, Kill::At(Failpoint::LedgerMigrate | Failpoint::LedgerListed | Failpoint::LedgerMigrated))
 }
 
 fn config(seed: u64) -> Config {
