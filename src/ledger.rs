@@ -61,7 +61,9 @@ pub struct Ledger {
     /// Nothing when it was opened only for reading.
     writer: Option<Writer>,
     readers: Arc<Readers>,
-    /// Declared last, so that it is freed when everything is written.
+    /// A hold whose run is not written down yet.
+    taken: Mutex<Option<RunLock>>,
+    /// The hold of a run. Declared last, so that it is freed when everything is written.
     run: Mutex<Option<RunLock>>,
 }
 
@@ -85,7 +87,13 @@ impl Ledger {
 
     fn around(path: &Path) -> Self {
         let readers = Readers { path: path.to_path_buf(), idle: Mutex::default() };
-        Self { path: path.to_path_buf(), writer: None, readers: Arc::new(readers), run: Mutex::default() }
+        Self {
+            path: path.to_path_buf(),
+            writer: None,
+            readers: Arc::new(readers),
+            taken: Mutex::default(),
+            run: Mutex::default(),
+        }
     }
 
     // Runs.
@@ -93,13 +101,28 @@ impl Ledger {
     /// Takes hold of the ledger for one run; [`LedgerError::Held`] when another one of the same source has it. The hold ends with
     /// [`Self::end_run`], with this value, or with the process.
     pub async fn begin_run(&self, start: RunStart) -> Result<RunId, LedgerError> {
-        let (path, since, source) = (self.path.clone(), start.started.to_string(), start.source);
-        let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
-        let lock = taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
+        let taken = locked(&self.taken).take();
+        let lock = match taken {
+            Some(lock) => lock,
+            None => self.lock(start.source, start.started).await?,
+        };
         let run = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
         error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.path))?;
         Ok(run)
+    }
+
+    /// Takes the hold of [`Self::begin_run`], which then has it already: for who has something to do while the run is written down.
+    pub async fn hold(&self, source: Source, since: UtcSecond) -> Result<(), LedgerError> {
+        let lock = self.lock(source, since).await?;
+        *locked(&self.taken) = Some(lock);
+        Ok(())
+    }
+
+    async fn lock(&self, source: Source, since: UtcSecond) -> Result<RunLock, LedgerError> {
+        let (path, since) = (self.path.clone(), since.to_string());
+        let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
+        taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
     }
 
     /// Says how the run ended, and lets go of the ledger.

@@ -7,6 +7,7 @@
 //! could take back.
 
 mod attempt;
+mod beginning;
 mod grouping;
 pub mod planning;
 
@@ -19,10 +20,9 @@ use chrono_tz::Tz;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Fuse, FusedFuture as _};
 use tokio::sync::mpsc::{self, UnboundedSender};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adopt;
 use crate::calendar;
 use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
@@ -43,6 +43,7 @@ use crate::window::Window;
 use thiserror::Error;
 
 use attempt::{Attempted, attempt};
+use beginning::{Begun, Start};
 use grouping::Grouping;
 
 /// What a run is to do, validated.
@@ -118,14 +119,26 @@ pub struct Tools {
     pub stop: CancellationToken,
 }
 
+impl Tools {
+    fn emit(&self, event: Event) {
+        // OK to ignore a closed channel: whoever displays the run may go before it ends.
+        let _ = self.events.send(event);
+    }
+}
+
 /// Runs `job` to its end: all archived, the rest given up for now, or stopped early.
 pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
     let clock = WallClock::start();
     let begun = clock.now().to_utc_second();
-    let id = tools.ledger.begin_run(RunStart { started: begun, what: job.what.clone(), source: Source::Nvr }).await?;
+    // Until the end, since two runs with two ledgers must not sweep each other's streams.
+    tools.ledger.hold(Source::Nvr, begun).await?;
+    let hold = tools.vault.hold(Source::Nvr)?;
+    let start = RunStart { started: begun, what: job.what.clone(), source: Source::Nvr };
+    // Side by side: that a run has begun is in the ledger when the disk has it, and nothing of a beginning hangs on that.
+    let (id, begun) = tokio::join!(tools.ledger.begin_run(start), beginning::begin(&job, &tools, &clock));
     let cut = tools.stop.child_token();
     let mut run = Run {
-        id,
+        id: id?,
         clock,
         counts: RunCounts::default(),
         refusing: Vec::new(),
@@ -136,15 +149,10 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
         job,
         tools,
     };
-    // Until the end, since two runs with two ledgers must not sweep each other's streams.
-    let hold = match run.tools.vault.hold(Source::Nvr) {
-        Ok(hold) => hold,
-        Err(held) => {
-            run.end(ExitCode::Held, RunCounts::default()).await?;
-            return Err(held.into());
-        }
+    let worked = match begun {
+        Ok(begun) => run.work_and_delete(begun).await,
+        Err(error) => Err(error),
     };
-    let worked = run.sweep_and_work().await;
     let worked = match worked {
         Ok(()) => run.fold_old_attempts().await,
         failed => failed,
@@ -183,16 +191,18 @@ type Ended = (Window, Result<Attempted, RunError>);
 
 impl Run {
     fn emit(&self, event: Event) {
-        // OK to ignore a closed channel: whoever displays the run may go before it ends.
-        let _ = self.tools.events.send(event);
+        self.tools.emit(event);
     }
 
-    async fn sweep_and_work(&mut self) -> Result<(), RunError> {
-        let deleting = self.sweep()?;
-        let worked = self.work().await;
+    async fn work_and_delete(&mut self, begun: Begun) -> Result<(), RunError> {
+        let worked = match begun.start {
+            Ok(start) => self.work(start).await,
+            Err(error) => Err(error),
+        };
         // While nobody else may sweep. Whoever wants the end waits for no disk: the next start deletes the rest.
         if !self.signalled {
-            let deleted = deleting.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
+            let deleted =
+                begun.deleting.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
             if let Err(error) = deleted {
                 self.emit(Event::Recovered(Recovery::Left { why: error.to_string() }));
             }
@@ -200,20 +210,17 @@ impl Run {
         worked
     }
 
-    async fn work(&mut self) -> Result<(), RunError> {
-        self.adopt().await?;
-        self.adopt_live().await?;
+    async fn work(&mut self, start: Start) -> Result<(), RunError> {
+        let Start { plan, learned } = start;
+        self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
+        self.warn_of_ambiguous_labels(&plan);
+        let policy = Policy { learned, ..self.job.policy.clone() };
+        let mut scheduler = Scheduler::new(plan.work(), policy, self.job.seed, self.clock.now());
         let mut asking = self.write_down_what_is_asked().fuse();
         // Begun here, so that the ledger has it in line before whatever an attempt tells it.
         if let Poll::Ready(done) = futures::poll!(&mut asking) {
             done?;
         }
-        let plan = self.plan().await?;
-        self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
-        self.warn_of_ambiguous_labels(&plan);
-        let learned = self.tools.ledger.learned_limits().await?;
-        let policy = Policy { learned, ..self.job.policy.clone() };
-        let mut scheduler = Scheduler::new(plan.work(), policy, self.job.seed, self.clock.now());
         let worked = self.work_through(&mut scheduler, &mut asking).await;
         let asked = if asking.is_terminated() { Ok(()) } else { asking.await };
         let learned = scheduler.learned();
@@ -224,20 +231,6 @@ impl Run {
         worked?;
         asked?;
         Ok(learned?)
-    }
-
-    /// Takes what was left in staging out of the way. To delete it takes longer than all else that a start does, so that goes on
-    /// beside, unless its room is needed.
-    fn sweep(&self) -> Result<JoinHandle<Result<(), VaultError>>, RunError> {
-        let swept = self.tools.vault.sweep()?;
-        if swept.files > 0 {
-            self.emit(Event::Recovered(Recovery::Swept { files: swept.files }));
-        }
-        if check_free_space(&self.tools.vault, self.job.min_free.saturating_add(swept.bytes)).is_err() {
-            self.tools.vault.delete_swept()?;
-        }
-        let vault = self.tools.vault.clone();
-        Ok(tokio::task::spawn_blocking(move || vault.delete_swept()))
     }
 
     /// Tells the ledger what is asked, of whom. For many cameras that takes it longer than all else that comes before the first
@@ -259,42 +252,6 @@ impl Run {
         let wanted = job.asked.iter().map(|(&device, request)| (device, request.ranges())).collect();
         let zones = by_zone.into_values().collect();
         async move { ledger.take_on(zones, served, wanted).await }.boxed()
-    }
-
-    async fn plan(&self) -> Result<Plan, RunError> {
-        Ok(planning::plan(&self.tools.ledger, &self.job.asked, &self.job.nvrs).await?)
-    }
-
-    /// Publishes what a live run that was cut off left behind, unless one goes on at this moment.
-    async fn adopt_live(&self) -> Result<(), RunError> {
-        let (ledger, vault) = (&self.tools.ledger, &self.tools.vault);
-        if !adopt::live::is_needed(ledger, vault).await? {
-            return Ok(());
-        }
-        // OK to leave it when the hold is taken: a live run goes on, and looked after it when it began.
-        let Ok(_hold) = vault.hold(Source::Live) else { return Ok(()) };
-        let check = self.check(Source::Live);
-        for recovery in adopt::live::recover(ledger, vault, check).await? {
-            self.emit(Event::Recovered(recovery));
-        }
-        Ok(())
-    }
-
-    /// Adopts what a run that was cut off published and did not write down, for whatever job it was.
-    async fn adopt(&self) -> Result<(), RunError> {
-        for recovery in adopt::recover(&self.tools.ledger, &self.tools.vault, self.check(Source::Nvr)).await? {
-            self.emit(Event::Recovered(recovery));
-        }
-        Ok(())
-    }
-
-    fn check(&self, source: Source) -> adopt::Check {
-        adopt::Check {
-            source,
-            now: self.clock.now().to_utc_second(),
-            tolerance_seconds: self.job.tolerance_seconds,
-            platform_zone: self.job.platform_zone,
-        }
     }
 
     /// The platform reads local labels; where one names two stretches of time, nobody can say which one comes back.
@@ -498,7 +455,7 @@ impl Run {
     }
 
     async fn summary(&self) -> Result<Summary, RunError> {
-        let plan = self.plan().await?;
+        let plan = planning::plan(&self.tools.ledger, &self.job.asked, &self.job.nvrs).await?;
         let coverage = plan.coverage();
         let mut missing: BTreeMap<_, i64> = BTreeMap::new();
         let planned = plan.devices.iter().flat_map(|device| &device.missing).map(|planned| &planned.missing);

@@ -74,14 +74,13 @@ pub(super) fn client(settings: &Settings, credentials: Credentials) -> anyhow::R
 /// What a fetcher calls and streams with, once it is made.
 pub(super) struct Clients(JoinHandle<anyhow::Result<(Client, MediaClient)>>);
 
-/// Makes them beside what else a start has to do: each reads all of the machine's TLS certificates, which are many files.
+/// Makes them beside what else a start has to do: reading the machine's TLS certificates takes a while.
 pub(super) fn clients(settings: &Settings, credentials: Credentials) -> Clients {
-    let (calling, streaming) = (settings.clone(), settings.clone());
-    let media = tokio::task::spawn_blocking(move || {
-        media(&streaming, streaming.archive.first_byte_timeout, streaming.archive.stall_timeout)
-    });
-    let client = tokio::task::spawn_blocking(move || client(&calling, credentials));
-    Clients(tokio::spawn(async move { Ok((client.await??, media.await??)) }))
+    let settings = settings.clone();
+    Clients(tokio::task::spawn_blocking(move || {
+        let media = media(&settings, settings.archive.first_byte_timeout, settings.archive.stall_timeout)?;
+        Ok((client(&settings, credentials)?, media))
+    }))
 }
 
 /// What makes attempts.

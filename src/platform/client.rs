@@ -18,6 +18,7 @@ use super::body::{Body, Signed};
 use super::live;
 use super::pace::Pace;
 use super::sign::{self, Algorithm};
+use super::tls;
 use super::wire::{self, Answer, Download, method, param};
 use crate::device::DeviceId;
 use crate::outcome::{Class, Code};
@@ -244,7 +245,7 @@ fn remedy(class: Class, done: Remedies, can_log_in: bool) -> Remedy {
 impl Client {
     /// A client for `account`. Fails when the machine's TLS roots cannot be read.
     pub fn new(account: Account) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = tls::builder()
             .connect_timeout(account.connect_timeout)
             .timeout(account.call_timeout)
             .redirect(reqwest::redirect::Policy::none())

@@ -13,6 +13,7 @@ use thiserror::Error;
 use url::Url;
 
 use super::client::chain;
+use super::tls;
 use crate::untrusted::Untrusted;
 
 /// How long to wait for a media server.
@@ -78,7 +79,7 @@ pub struct MediaStream {
 impl MediaClient {
     /// A client with that patience. Fails when the machine's TLS roots cannot be read.
     pub fn new(patience: Patience) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = tls::builder()
             .connect_timeout(patience.connect)
             .user_agent(concat!("archive/", env!("CARGO_PKG_VERSION")))
             .no_gzip()
