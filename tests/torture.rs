@@ -1,5 +1,5 @@
 //! The program is killed, again and again, at seeded moments and at each step between a stream's first byte and its row in the
-//! ledger; and after each kill it is looked whether the archive is still what `docs` and ledger say that it is.
+//! ledger; and after each kill it is looked whether the archive still is what its ledger says.
 //!
 //! The real binary runs against the simulated platform, which is in this process and knows what it served. A failure prints its
 //! seed. `TORTURE_SEED` plays that one again, `TORTURE_KILLS` says how many kills there are, `TORTURE_ARCHIVES` how many
@@ -36,7 +36,7 @@ use rand_chacha::ChaCha8Rng;
 use night::Night;
 use tally::Tally;
 
-/// How many kills one archive is spared after: then its cameras have little left to give.
+/// After so many kills another archive has its turn: by then the cameras of one have little left to give.
 const KILLS_OF_AN_ARCHIVE: u32 = 14;
 
 /// When a run is killed.
@@ -44,7 +44,7 @@ const KILLS_OF_AN_ARCHIVE: u32 = 14;
 enum Kill {
     /// At a moment.
     Moment,
-    /// The same, of a live run.
+    /// The same, of a run that records live.
     LiveMoment,
     /// When it reaches a step.
     At(Failpoint),
@@ -100,8 +100,14 @@ async fn work(waiting: &Mutex<Vec<Kill>>, seed: u64) -> Tally {
     let mut tally = Tally::default();
     let mut current: Option<Night> = None;
     loop {
-        let next = waiting.lock().expect("no worker panics with it").pop();
+        let (next, left) = {
+            let mut waiting = waiting.lock().expect("no worker panics with it");
+            (waiting.pop(), waiting.len())
+        };
         let Some(kill) = next else { break };
+        if left > 0 && left % 100 == 0 {
+            println!("{left} are left");
+        }
         let tired = |night: &Night| night.kills >= KILLS_OF_AN_ARCHIVE || (night::is_early(kill) && night.kills > 0);
         if let Some(night) = current.take_if(|night| tired(night)) {
             night.finish(&mut tally).await;
