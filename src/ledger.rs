@@ -43,6 +43,7 @@ use crate::device::{DeviceId, NvrId};
 use crate::failpoint::Failpoint;
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
+use crate::plan::Known;
 use crate::recording::{Recording, Source};
 use crate::report::{
     CoverageDay, DeviceFacts, DeviceHistory, DeviceRow, Gap, GapQuery, Learned, NvrNight, RunEnd, RunId, RunRow,
@@ -313,6 +314,15 @@ impl Ledger {
     /// without a row when it was cut off. [`LedgerError::Overlap`] as with [`Self::record_archived`].
     pub async fn add_recording(&self, recording: Recording) -> Result<(), LedgerError> {
         self.write(move |connection| changes::add_recording(connection, &recording)).await
+    }
+
+    /// What of `within` is archived and what is missing, per device, as of one moment.
+    pub async fn known(
+        &self,
+        devices: Vec<DeviceId>,
+        within: TimeRange,
+    ) -> Result<BTreeMap<DeviceId, Known>, LedgerError> {
+        self.read(move |connection| queries::known(connection, &devices, within)).await
     }
 
     /// What of `within` was asked for and is missing, per device, in order and cut to it.

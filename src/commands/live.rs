@@ -36,13 +36,13 @@ pub(super) async fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
     };
     // Before any secret is read: a mistake in the line is the likelier one.
     let settings = context::settings(&common)?;
-    let (zones, ledger) = Zones::read_for_a_run(&settings).await?;
+    let (zones, opened) = Zones::read_for_a_run(&settings).await?;
     let asked = match args.file {
         Some(_) => of_jobs(&args, &settings, &zones)?,
         None => of_selection(&args, &zones)?,
     };
     let (settings, credentials) = context::settings_with_credentials(&common)?;
-    record(&common, style, &settings, credentials, asked, ledger).await
+    record(&common, style, &settings, credentials, asked, opened.map(|opened| opened.ledger)).await
 }
 
 /// What is asked, in the words of whoever asked, and the cameras.

@@ -13,9 +13,9 @@ pub(super) async fn run(args: OneOff) -> anyhow::Result<ExitCode> {
     }
     // Before any secret is read: a mistake in the line is the likelier one.
     let settings = context::settings(&args.common)?;
-    let (zones, ledger) = Zones::read_for_a_run(&settings).await?;
+    let (zones, opened) = Zones::read_for_a_run(&settings).await?;
     let requests = requests::of_selection(&args.selection, &zones, requests::now())?;
     let (settings, credentials) = context::settings_with_credentials(&args.common)?;
     let clients = context::clients(&settings, credentials);
-    work::work(&args.common, style, &settings, clients, requests, ledger).await
+    work::work(&args.common, style, &settings, clients, requests, opened).await
 }

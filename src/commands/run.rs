@@ -14,7 +14,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     }
     let (settings, credentials) = context::settings_with_credentials(&common)?;
     let clients = context::clients(&settings, credentials);
-    let (zones, ledger) = Zones::read_for_a_run(&settings).await?;
+    let (zones, opened) = Zones::read_for_a_run(&settings).await?;
     let requests = requests::of_jobs(&settings, &args.jobs, &zones, requests::now())?;
-    work::work(&common, style, &settings, clients, requests, ledger).await
+    work::work(&common, style, &settings, clients, requests, opened).await
 }

@@ -21,6 +21,7 @@ use crate::vault::{self, Vault};
 
 use super::context::Clients;
 use super::requests::Requests;
+use super::zones::Opened;
 use super::{context, print_result, recorders};
 
 /// Runs what is asked and prints the summary.
@@ -30,9 +31,9 @@ pub(super) async fn work(
     settings: &Settings,
     clients: Clients,
     requests: Requests,
-    ledger: Option<Ledger>,
+    opened: Option<Opened>,
 ) -> anyhow::Result<ExitCode> {
-    let summary = execute(style, settings, clients, requests, ledger).await?;
+    let summary = execute(style, settings, clients, requests, opened).await?;
     print_result(common, &summary, || render::summary(&summary))?;
     Ok(ExitCode::of_run(&summary))
 }
@@ -43,14 +44,16 @@ pub(super) async fn execute(
     settings: &Settings,
     clients: Clients,
     requests: Requests,
-    ledger: Option<Ledger>,
+    opened: Option<Opened>,
 ) -> anyhow::Result<Summary> {
     for note in &requests.notes {
         tracing::warn!("{note}");
     }
     let vault = Vault::open(&settings.archive.root)?;
-    let ledger = ledger.map_or_else(|| open_ledger(&settings.archive.ledger), Ok)?;
-    let known = ledger.devices().await?;
+    let Opened { ledger, devices: known } = match opened {
+        Some(opened) => opened,
+        None => Opened::of(open_ledger(&settings.archive.ledger)?).await?,
+    };
     let nvrs = recorders::of(settings, &known).map;
     recorders::warn_of_unknown(&nvrs, requests.asked.keys());
     let fetcher = context::fetcher(settings, clients, vault.clone()).await?;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 
 use crate::device::DeviceId;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
+use crate::report::DeviceRow;
 use crate::settings::Settings;
 
 /// The devices' local time.
@@ -19,36 +20,47 @@ pub(super) struct Zones {
     default: Tz,
 }
 
+/// A ledger that is open for a run, and the devices that it knew then. Handed on, since to open and to ask it a second time costs
+/// a start as much again.
+pub(super) struct Opened {
+    pub(super) ledger: Ledger,
+    pub(super) devices: Vec<DeviceRow>,
+}
+
+impl Opened {
+    /// Asks it for its devices.
+    pub(super) async fn of(ledger: Ledger) -> Result<Self, LedgerError> {
+        let devices = ledger.devices().await?;
+        Ok(Self { ledger, devices })
+    }
+}
+
 impl Zones {
     /// For a command that writes: from the settings, and from the ledger if there is one, which is brought up to date when it is
-    /// of an older version. It is handed on, since opening it a second time costs a start as much again.
-    pub(super) async fn read_for_a_run(settings: &Settings) -> anyhow::Result<(Self, Option<Ledger>)> {
-        let ledger = match settings.archive.ledger.try_exists()? {
-            true => Some(Ledger::open(&settings.archive.ledger)?),
-            false => None,
-        };
-        Ok((Self::of_both(settings, ledger.as_ref()).await?, ledger))
+    /// of an older version.
+    pub(super) async fn read_for_a_run(settings: &Settings) -> anyhow::Result<(Self, Option<Opened>)> {
+        if !settings.archive.ledger.try_exists()? {
+            return Ok((Self::of_both(settings, &[]), None));
+        }
+        let opened = Opened::of(Ledger::open(&settings.archive.ledger)?).await?;
+        Ok((Self::of_both(settings, &opened.devices), Some(opened)))
     }
 
     /// From the settings, and from the ledger if there is one.
     pub(super) async fn read(settings: &Settings) -> anyhow::Result<Self> {
-        let ledger = match settings.archive.ledger.try_exists()? {
-            true => Some(Ledger::open_read_only(&settings.archive.ledger)?),
-            false => None,
+        let devices = match settings.archive.ledger.try_exists()? {
+            true => Ledger::open_read_only(&settings.archive.ledger)?.devices().await?,
+            false => Vec::new(),
         };
-        Self::of_both(settings, ledger.as_ref()).await
+        Ok(Self::of_both(settings, &devices))
     }
 
-    async fn of_both(settings: &Settings, ledger: Option<&Ledger>) -> anyhow::Result<Self> {
+    fn of_both(settings: &Settings, devices: &[DeviceRow]) -> Self {
         let archive = &settings.archive;
-        let devices = match ledger {
-            Some(ledger) => ledger.devices().await?,
-            None => Vec::new(),
-        };
         let zone = |name: &str| name.parse().unwrap_or(archive.time_zone);
-        let known = devices.into_iter().map(|row| (row.facts.device, zone(&row.zone))).collect();
+        let known = devices.iter().map(|row| (row.facts.device, zone(&row.zone))).collect();
         let stated = archive.time_zone_is_stated.then_some(archive.time_zone);
-        Ok(Self { stated, known, default: archive.time_zone })
+        Self { stated, known, default: archive.time_zone }
     }
 
     /// A device's local time.

@@ -11,6 +11,7 @@ use super::missing::{self, cause, second_of_text};
 use super::ranges::{Merged, range};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
+use crate::plan::Known;
 use crate::recording::{ContentHash, MediaFacts, Recording, Source};
 use crate::report::{CoverageDay, Gap, GapQuery, RunCounts, RunId, RunRow, Totals};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
@@ -21,16 +22,35 @@ pub(super) fn missing(
     devices: &[DeviceId],
     within: TimeRange,
 ) -> Result<BTreeMap<DeviceId, Vec<Missing>>, Fault> {
-    let mut found = BTreeMap::new();
-    for &device in devices {
-        let stretches = missing::overlapping(connection, device, within)?;
-        let cut = stretches.iter().filter_map(|stretch| {
-            let range = stretch.range.intersect(&within)?;
-            Some(Missing { range, cause: stretch.cause, attempts: stretch.attempts })
-        });
-        found.insert(device, cut.collect());
-    }
-    Ok(found)
+    devices.iter().map(|&device| Ok((device, missing_of(connection, device, within)?))).collect()
+}
+
+fn missing_of(connection: &Connection, device: DeviceId, within: TimeRange) -> Result<Vec<Missing>, Fault> {
+    let stretches = missing::overlapping(connection, device, within)?;
+    let cut = stretches.iter().filter_map(|stretch| {
+        let range = stretch.range.intersect(&within)?;
+        Some(Missing { range, cause: stretch.cause, attempts: stretch.attempts })
+    });
+    Ok(cut.collect())
+}
+
+pub(super) fn known(
+    connection: &Connection,
+    devices: &[DeviceId],
+    within: TimeRange,
+) -> Result<BTreeMap<DeviceId, Known>, Fault> {
+    let known = |&device: &DeviceId| {
+        let archived = Merged::Archived.within(connection, device, within)?;
+        // The rows of what is missing are long, and lie each device's on other pages. OK not to look at them where all that was
+        // asked for is archived: by the ledger's rule there are none.
+        let asked = Merged::Asked.within(connection, device, within)?;
+        let missing = match asked.subtract(&archived).is_empty() {
+            true => Vec::new(),
+            false => missing_of(connection, device, within)?,
+        };
+        Ok((device, Known { archived, missing }))
+    };
+    devices.iter().map(known).collect()
 }
 
 pub(super) fn being_recorded(connection: &Connection) -> Result<BTreeMap<DeviceId, RangeSet>, Fault> {
