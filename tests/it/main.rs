@@ -23,6 +23,7 @@ mod live_oracles;
 mod live_support;
 mod outcomes;
 mod play;
+mod power_oracles;
 mod prune;
 mod record_live;
 mod reindex;
