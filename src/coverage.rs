@@ -46,6 +46,8 @@ impl std::fmt::Display for Coverage {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::time_range::{TimeRange, UtcSecond};
 
@@ -59,5 +61,33 @@ mod tests {
         assert_eq!(all.to_string(), "99.99 %");
         assert_eq!(Coverage::of(&set(0, 600), &set(-600, 6000)).to_string(), "100.00 %");
         assert_eq!(Coverage::default().to_string(), "100.00 %");
+    }
+
+    /// Some ranges within 64 s, and which of the seconds they hold.
+    fn some_set() -> impl Strategy<Value = (RangeSet, Vec<bool>)> {
+        prop::collection::vec(any::<bool>(), 64).prop_map(|flags| {
+            let held = flags.iter().zip(0..).filter(|(is_held, _)| **is_held);
+            (held.flat_map(|(_, second)| set(second, second + 1).ranges().to_vec()).collect(), flags)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_counts_seconds_and_says_everything_of_everything_alone(
+            (asked, is_asked) in some_set(),
+            (archived, is_archived) in some_set(),
+        ) {
+            let both = is_asked.iter().zip(&is_archived).filter(|(asked, archived)| **asked && **archived).count() as i64;
+            let coverage = Coverage::of(&asked, &archived);
+            let expected = is_asked.iter().filter(|is_asked| **is_asked).count() as i64;
+            prop_assert_eq!((coverage.asked_seconds, coverage.archived_seconds), (expected, both));
+            prop_assert_eq!(coverage.basis_points() == 10_000, asked.subtract(&archived).is_empty());
+            prop_assert!((0..=10_000).contains(&coverage.basis_points()));
+            // Counted in parts, it is the same.
+            let half = set(0, 32);
+            let parts = [asked.intersect(&half), asked.subtract(&half)];
+            let [one, other] = parts.map(|part| Coverage::of(&part, &archived));
+            prop_assert_eq!(one.plus(other), coverage);
+        }
     }
 }

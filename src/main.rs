@@ -1,5 +1,7 @@
 //! The `archive` program: arguments in, exit code out.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use archive::cli::Cli;

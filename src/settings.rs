@@ -26,6 +26,7 @@ pub use remark::{Place, Remark, SettingsErrors};
 use crate::bandwidth::Ceilings;
 use crate::calendar::{Asked, HourSpan};
 use crate::device::{DeviceId, NvrId, NvrMap};
+use crate::media_rule::MediaHost;
 
 /// Everything that can be set, except the account's secrets.
 #[derive(Clone, Debug)]
@@ -54,6 +55,11 @@ impl Settings {
     /// `environment` is asked for variables by name, so that tests need not change the process's own.
     pub fn load(flags: &Flags, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsErrors> {
         validate::load(flags, environment)
+    }
+
+    /// Reads the settings that a file of that name with that text says, without flags and environment, and without any secret.
+    pub fn of_text(name: &str, text: &str) -> Result<Self, SettingsErrors> {
+        validate::of_text(name, text)
     }
 
     /// Reads the settings and the account's secrets: a file is read, or a command is run, for each.
@@ -162,6 +168,8 @@ pub struct PlatformSettings {
     pub versions: BTreeMap<String, String>,
     /// How the parameters of those methods travel for which that is not a form. Default: none.
     pub bodies: BTreeMap<String, Body>,
+    /// Hosts that are asked for media although they are not in the internet, and the gateway is. Default: none.
+    pub media_hosts: Vec<MediaHost>,
 }
 
 /// Where a method's own parameters are when it is called.

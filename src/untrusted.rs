@@ -35,9 +35,22 @@ impl Untrusted {
     }
 }
 
+/// Control characters, and those that show nothing or change the direction of what is around them: marks, embeddings,
+/// isolates, joiners, tags.
 fn is_dangerous(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 impl fmt::Display for Untrusted {
@@ -82,6 +95,24 @@ mod tests {
         assert!(shown.chars().all(|c| !is_dangerous(c)), "{shown}");
         assert!(shown.starts_with("a\\u{1b}[2Jb\\r\\n"));
         assert_eq!(Untrusted::new("门店一号").to_string(), "门店一号");
+    }
+
+    #[test]
+    fn no_character_that_hides_or_turns_text_around_is_shown() {
+        let turning =
+            ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}').chain(['\u{61c}', '\u{200e}', '\u{200f}']);
+        let hiding = ['\u{200b}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{e0041}', '\u{2028}', '\u{2029}'];
+        for c in turning.chain(hiding).chain('\0'..='\u{1f}').chain('\u{7f}'..='\u{9f}') {
+            let sent = Untrusted::new(&format!("a{c}b"));
+            let json = serde_json::to_string(&sent).expect("a text");
+            for shown in [sent.to_string(), format!("{sent:?}"), json] {
+                assert!(
+                    !shown.contains(c) && shown.contains('a') && shown.contains('b'),
+                    "{:x}: {shown:?}",
+                    u32::from(c)
+                );
+            }
+        }
     }
 
     #[test]

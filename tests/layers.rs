@@ -91,6 +91,17 @@ fn files_are_short_and_say_what_they_are_for() {
     assert_none(&mistakes);
 }
 
+/// The attribute is for readers; the package's own setting holds it for tests and benches too.
+#[test]
+fn no_code_is_unsafe() {
+    for root in ["lib.rs", "main.rs"] {
+        let text = fs::read_to_string(source_folder().join(root)).expect("a root can be read");
+        assert!(text.contains("\n#![forbid(unsafe_code)]\n"), "src/{root}");
+    }
+    let package = fs::read_to_string(source_folder().join("../Cargo.toml")).expect("the package can be read");
+    assert!(package.contains("\nunsafe_code = \"forbid\"\n"), "Cargo.toml");
+}
+
 /// The module that a file belongs to: the first part of its name.
 fn module_of(file: &str) -> &str {
     file.split('/').next().unwrap_or(file).trim_end_matches(".rs")

@@ -11,14 +11,13 @@ use chrono::Utc;
 
 use crate::backoff::Delays;
 use crate::cli::Common;
-use crate::device::DeviceId;
 use crate::outcome::Class;
 use crate::platform::client::{CallError, Client};
-use crate::platform::wire::lists::{DeviceList, Store};
+use crate::platform::listing;
+use crate::platform::wire::lists::Store;
 use crate::report::DeviceFacts;
 use crate::settings::{Credentials, Settings};
 use crate::time_range::UtcSecond;
-use crate::untrusted::Untrusted;
 use crate::wording;
 
 use super::{context, work};
@@ -49,7 +48,7 @@ pub(super) async fn refresh(
     credentials: Credentials,
     only: Option<i64>,
 ) -> anyhow::Result<u64> {
-    let client = context::client(settings, credentials)?;
+    let client = context::client(settings, credentials, &context::guard(settings))?;
     let retry = &settings.retry;
     let delays = Delays { first: retry.first_delay.min(FIRST_DELAY), longest: retry.max_delay.min(LONGEST_DELAY) };
     let mut gathered = Gathered::default();
@@ -111,7 +110,7 @@ impl Gathered {
                 Ok(list) => {
                     self.stores += 1;
                     self.unreadable += list.unreadable();
-                    self.devices.extend(facts(store, list, UtcSecond::floor(Utc::now())));
+                    self.devices.extend(listing::facts(store, list, UtcSecond::floor(Utc::now())));
                 }
                 Err(error @ CallError::Refused { .. }) if error.class() != Class::AccountRefused => {
                     self.refused += 1;
@@ -126,72 +125,6 @@ impl Gathered {
 
 /// A store for people.
 fn named(store: &Store) -> String {
-    let name = text(&store.name).map(|name| format!(" ({name})")).unwrap_or_default();
+    let name = listing::text(&store.name).map(|name| format!(" ({name})")).unwrap_or_default();
     format!("store {}{name}", store.id)
-}
-
-/// The cameras of a list. A store without a number of its own is the one that was asked for.
-fn facts(asked: &Store, list: DeviceList, seen: UtcSecond) -> Vec<DeviceFacts> {
-    let mut facts = Vec::new();
-    for store in list.list.read {
-        let number = store.id.filter(|&number| number >= 0).unwrap_or(asked.id);
-        let asked_name = || text(&asked.name).filter(|_| number == asked.id);
-        let name = text(&store.name).or_else(asked_name);
-        for camera in store.devices.read {
-            // OK to pass over what is none: a number below 0 has been counted as unreadable.
-            let Some(device) = DeviceId::new(camera.id) else { continue };
-            facts.push(DeviceFacts {
-                device,
-                name: text(&camera.name),
-                store_number: Some(number),
-                store: name.clone(),
-                puid: text(&camera.puid),
-                channel: camera.channel_id,
-                online: camera.online.map(|online| online != 0),
-                seen: Some(seen),
-            });
-        }
-    }
-    facts
-}
-
-/// What the platform wrote; nothing when that is blank.
-fn text(written: &str) -> Option<Untrusted> {
-    let written = written.trim();
-    (!written.is_empty()).then(|| Untrusted::new(written))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_a_list_leaves_open_is_the_asked_stores_or_open() {
-        let list: DeviceList = serde_json::from_value(json!({ "list": [
-            { "devices": [{ "id": 5, "name": " ", "puid": " P ", "channel_id": "2", "online": true }] },
-            { "id": 8, "devices": [{ "id": 6 }] },
-        ] }))
-        .expect("any list is read");
-        let asked = Store { id: 7, name: "Riverside".to_owned() };
-        let seen = UtcSecond::new(1_795_132_800);
-        let expected = [
-            DeviceFacts {
-                store_number: Some(7),
-                store: Some("Riverside".into()),
-                puid: Some("P".into()),
-                channel: Some(2),
-                online: Some(true),
-                seen: Some(seen),
-                ..DeviceFacts::unknown(DeviceId::new(5).expect("not negative"))
-            },
-            DeviceFacts {
-                store_number: Some(8),
-                seen: Some(seen),
-                ..DeviceFacts::unknown(DeviceId::new(6).expect("not negative"))
-            },
-        ];
-        assert_eq!(facts(&asked, list, seen), expected);
-    }
 }

@@ -10,7 +10,11 @@ use super::client::{CallError, Client};
 use super::wire::lists::{DeviceList, Store, StorePage};
 use super::wire::method;
 use crate::backoff::Delays;
+use crate::device::DeviceId;
 use crate::outcome::Class;
+use crate::report::DeviceFacts;
+use crate::time_range::UtcSecond;
+use crate::untrusted::Untrusted;
 
 /// The most that clients have been seen to ask for. **\[sdk\]**
 const PAGE_SIZE: usize = 100;
@@ -86,6 +90,37 @@ impl Client {
     }
 }
 
+/// The cameras of a list, which was `seen` then. A store without a number of its own is the one that was asked for.
+pub fn facts(asked: &Store, list: DeviceList, seen: UtcSecond) -> Vec<DeviceFacts> {
+    let mut facts = Vec::new();
+    for store in list.list.read {
+        let number = store.id.filter(|&number| number >= 0).unwrap_or(asked.id);
+        let asked_name = || text(&asked.name).filter(|_| number == asked.id);
+        let name = text(&store.name).or_else(asked_name);
+        for camera in store.devices.read {
+            // OK to pass over what is none: a number below 0 has been counted as unreadable.
+            let Some(device) = DeviceId::new(camera.id) else { continue };
+            facts.push(DeviceFacts {
+                device,
+                name: text(&camera.name),
+                store_number: Some(number),
+                store: name.clone(),
+                puid: text(&camera.puid),
+                channel: camera.channel_id,
+                online: camera.online.map(|online| online != 0),
+                seen: Some(seen),
+            });
+        }
+    }
+    facts
+}
+
+/// What the platform wrote; nothing when that is blank.
+pub fn text(written: &str) -> Option<Untrusted> {
+    let written = written.trim();
+    (!written.is_empty()).then(|| Untrusted::new(written))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +166,33 @@ mod tests {
     fn a_page_that_brings_nothing_new_ends_it() {
         let (list, pages) = read(&[page(Some(250), &[1, 2], 0), page(Some(250), &[2, 1], 0), page(Some(250), &[3], 0)]);
         assert_eq!((ids(&list), pages, list.total), (vec![1, 2], 2, Some(250)));
+    }
+
+    #[test]
+    fn what_a_list_leaves_open_is_the_asked_stores_or_open() {
+        let list: DeviceList = serde_json::from_value(json!({ "list": [
+            { "devices": [{ "id": 5, "name": " ", "puid": " P ", "channel_id": "2", "online": true }] },
+            { "id": 8, "devices": [{ "id": 6 }] },
+        ] }))
+        .expect("any list is read");
+        let asked = Store { id: 7, name: "Riverside".to_owned() };
+        let seen = UtcSecond::new(1_795_132_800);
+        let expected = [
+            DeviceFacts {
+                store_number: Some(7),
+                store: Some("Riverside".into()),
+                puid: Some("P".into()),
+                channel: Some(2),
+                online: Some(true),
+                seen: Some(seen),
+                ..DeviceFacts::unknown(DeviceId::new(5).expect("not negative"))
+            },
+            DeviceFacts {
+                store_number: Some(8),
+                seen: Some(seen),
+                ..DeviceFacts::unknown(DeviceId::new(6).expect("not negative"))
+            },
+        ];
+        assert_eq!(facts(&asked, list, seen), expected);
     }
 }

@@ -34,7 +34,19 @@ const fn seconds(seconds: u64) -> Duration {
 
 pub(super) fn load(flags: &Flags, environment: Environment<'_>) -> Result<Settings, SettingsErrors> {
     let mut reader = Reader::default();
-    let (mut settings, _account) = read(&mut reader, flags, environment)?;
+    let file = written(flags, environment)?;
+    let (settings, _account) = read(&mut reader, file, flags, environment);
+    checked(reader, settings)
+}
+
+pub(super) fn of_text(name: &str, text: &str) -> Result<Settings, SettingsErrors> {
+    let mut reader = Reader::default();
+    let file = raw::parse(name, text).map_err(SettingsErrors::new)?;
+    let (settings, _account) = read(&mut reader, file, &Flags::default(), &|_| None);
+    checked(reader, settings)
+}
+
+fn checked(reader: Reader, mut settings: Settings) -> Result<Settings, SettingsErrors> {
     settings.warnings = reader.warnings;
     if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsErrors::new(reader.mistakes)) }
 }
@@ -44,7 +56,8 @@ pub(super) fn load_with_credentials(
     environment: Environment<'_>,
 ) -> Result<(Settings, Credentials), SettingsErrors> {
     let mut reader = Reader::default();
-    let (mut settings, account) = read(&mut reader, flags, environment)?;
+    let file = written(flags, environment)?;
+    let (mut settings, account) = read(&mut reader, file, flags, environment);
     let credentials = credentials(&mut reader, account);
     settings.warnings = reader.warnings;
     match credentials {
@@ -54,14 +67,8 @@ pub(super) fn load_with_credentials(
     }
 }
 
-fn read(
-    reader: &mut Reader,
-    flags: &Flags,
-    environment: Environment<'_>,
-) -> Result<(Settings, Account), SettingsErrors> {
-    // A variable that is empty is one that is not set: it is how a shell unsets it for one command.
-    let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
-    let mut file = written(flags, &environment).map_err(SettingsErrors::new)?;
+fn read(reader: &mut Reader, mut file: Section, flags: &Flags, environment: Environment<'_>) -> (Settings, Account) {
+    let environment = |name: &str| variable(environment, name);
     let mut platform = reader.section(&mut file, "platform", "[platform]");
     let mut archive = reader.section(&mut file, "archive", "[archive]");
     put_over(&mut platform, &mut archive, flags, &environment);
@@ -77,17 +84,25 @@ fn read(
     let nvrs = read_nvrs(reader, &mut file);
     let (jobs, live_jobs) = jobs::read(reader, &mut file, archive.time_zone);
     reader.finish(file);
-    Ok((Settings { archive, platform, retry, prune, nvrs, jobs, live_jobs, warnings: Vec::new() }, account))
+    (Settings { archive, platform, retry, prune, nvrs, jobs, live_jobs, warnings: Vec::new() }, account)
 }
 
-fn written(flags: &Flags, environment: Environment<'_>) -> Result<Section, Vec<Remark>> {
-    let Some(path) = flags.config.clone().or_else(|| environment("ARCHIVE_CONFIG").map(PathBuf::from)) else {
+/// A variable that is empty is one that is not set: it is how a shell unsets it for one command.
+fn variable(environment: Environment<'_>, name: &str) -> Option<String> {
+    environment(name).filter(|value| !value.is_empty())
+}
+
+fn written(flags: &Flags, environment: Environment<'_>) -> Result<Section, SettingsErrors> {
+    let Some(path) = flags.config.clone().or_else(|| variable(environment, "ARCHIVE_CONFIG").map(PathBuf::from)) else {
         return Ok(Section::empty());
     };
     let name = path.display().to_string();
-    let unreadable = |error| vec![Remark { place: Place::Nowhere, text: format!("cannot read {name}: {error}") }];
+    let unreadable = |error| {
+        let remark = Remark { place: Place::Nowhere, text: format!("cannot read {name}: {error}") };
+        SettingsErrors::new(vec![remark])
+    };
     let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-    raw::parse(&name, &text)
+    raw::parse(&name, &text).map_err(SettingsErrors::new)
 }
 
 fn put_over(platform: &mut Section, archive: &mut Section, flags: &Flags, environment: Environment<'_>) {
@@ -153,6 +168,7 @@ fn read_platform(
         calls_per_second: reader.read(here, "calls_per_second", values::rate).unwrap_or(5.0),
         call_timeout: reader.read(here, "call_timeout", values::positive_duration).unwrap_or(seconds(30)),
         connect_timeout: reader.read(here, "connect_timeout", values::positive_duration).unwrap_or(seconds(10)),
+        media_hosts: reader.read_list(here, "media_hosts", values::media_host),
         versions: read_by_method(reader, here, "versions", values::text),
         bodies: read_by_method(reader, here, "bodies", values::choice(&[("form", Body::Form), ("json", Body::Json)])),
     };
@@ -172,7 +188,8 @@ fn read_url(reader: &mut Reader, section: &mut Section) -> Url {
     };
     let url = reader.check(&given, "url", values::url).unwrap_or_else(default);
     if values::travels_in_clear_text(&url) {
-        let warning = "url: what is sent there can be read on the way, tokens included; write https:// if it answers";
+        let warning = "url: is http, so all of it can be read on the way: signed calls, media URLs, and with [platform.login] \
+                       user, password and token; write https:// if it answers";
         reader.warn(&given.place, warning);
     }
     url

@@ -4,7 +4,7 @@
 //! `5_20261120T090000+0800_600s.flv`; what was recorded live says so, `5_20261120T090000+0800_600s_live.ts`. The local time
 //! is what people look for; the offset keeps the hour that a clock change repeats apart from its first showing.
 
-use chrono::{DateTime, NaiveDate, Offset as _, TimeZone as _};
+use chrono::{DateTime, FixedOffset, NaiveDate, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 
 use crate::device::DeviceId;
@@ -53,14 +53,18 @@ pub fn folder(device: DeviceId, day: NaiveDate) -> String {
 
 /// The final name of a recording, below the root, for a device whose local time is `zone`.
 pub fn recording(named: &Named, zone: Tz) -> String {
+    let start = local_start(named.range, zone);
+    format!("{}/{}", folder(named.device, start.date_naive()), file(named, start))
+}
+
+/// A recording's file name, for a start with its offset.
+fn file(named: &Named, start: DateTime<FixedOffset>) -> String {
     let Named { device, range, source, container } = *named;
-    let start = local_start(range, zone);
-    let folder = folder(device, start.date_naive());
     let live = match source {
         Source::Nvr => "",
         Source::Live => "_live",
     };
-    format!("{folder}/{device}_{}_{}s{live}.{}", start.format(LABEL), range.seconds(), container.extension())
+    format!("{device}_{}_{}s{live}.{}", start.format(LABEL), range.seconds(), container.extension())
 }
 
 /// The local day in whose folder a recording that starts at `start` stands.
@@ -68,15 +72,15 @@ pub fn day_of(start: UtcSecond, zone: Tz) -> NaiveDate {
     whole_minutes(start.to_datetime().with_timezone(&zone)).date_naive()
 }
 
-fn local_start(range: TimeRange, zone: Tz) -> DateTime<chrono::FixedOffset> {
+fn local_start(range: TimeRange, zone: Tz) -> DateTime<FixedOffset> {
     whole_minutes(range.start().to_datetime().with_timezone(&zone))
 }
 
 /// The same moment under an offset of whole minutes: `%z` shows no seconds, which only offsets before 1972 have.
-fn whole_minutes(time: DateTime<Tz>) -> DateTime<chrono::FixedOffset> {
+fn whole_minutes(time: DateTime<Tz>) -> DateTime<FixedOffset> {
     let seconds = time.offset().fix().local_minus_utc();
     let minutes = seconds.div_euclid(60) * 60;
-    let offset = chrono::FixedOffset::east_opt(minutes).unwrap_or(time.offset().fix());
+    let offset = FixedOffset::east_opt(minutes).unwrap_or(time.offset().fix());
     offset.from_utc_datetime(&time.naive_utc())
 }
 
@@ -118,9 +122,10 @@ pub(super) fn parse_path(path: &str) -> Option<Named> {
     (folder(named.device, day) == in_folder).then_some(named)
 }
 
-/// What a file name (without its folder) says; nothing when it is no recording's.
-pub fn parse(file: &str) -> Option<Named> {
-    let (stem, extension) = file.rsplit_once('.')?;
+/// What a file name (without its folder) says; nothing when it is no recording's, or says it otherwise than names are made:
+/// numbers can be read in more ways than they are written.
+pub fn parse(text: &str) -> Option<Named> {
+    let (stem, extension) = text.rsplit_once('.')?;
     let mut parts = stem.split('_');
     let (device, start, seconds) = (parts.next()?, parts.next()?, parts.next()?);
     let source = match parts.next() {
@@ -132,10 +137,12 @@ pub fn parse(file: &str) -> Option<Named> {
         return None;
     }
     let device = device.parse().ok()?;
-    let start = UtcSecond::floor(DateTime::parse_from_str(start, LABEL).ok()?.to_utc());
+    let label = DateTime::parse_from_str(start, LABEL).ok()?;
+    let start = UtcSecond::floor(label.to_utc());
     let seconds: i64 = seconds.strip_suffix('s')?.parse().ok()?;
     let range = TimeRange::new(start, UtcSecond::new(start.get().checked_add(seconds)?))?;
-    Some(Named { device, range, source, container: Container::from_extension(extension)? })
+    let named = Named { device, range, source, container: Container::from_extension(extension)? };
+    (file(&named, label) == text).then_some(named)
 }
 
 #[cfg(test)]
@@ -189,6 +196,12 @@ mod tests {
             "5_20261120T090000+0800_600s.mkv",
             "5_20261120T090000+0800_600.flv",
             "5_20261120T090000+0800_99999999999999999999s.flv",
+            " 5_20261120T090000+0800_600s.flv",
+            "+5_20261120T090000+0800_600s.flv",
+            "05_20261120T090000+0800_600s.flv",
+            "5_20261120T090000+08:00_600s.flv",
+            "5_20261120T090000+0800_0600s.flv",
+            "5_20261120T090000+0800_+600s.flv",
         ] {
             assert_eq!(parse(name), None, "{name}");
         }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use archive::recording::Source;
 use archive::sim::{Config, Speed};
 use archive::time_range::TimeRange;
+use archive::vault::Vault;
 
 use crate::support::{Place, fleet, range, yesterday};
 
@@ -40,9 +42,10 @@ pub fn asked() -> TimeRange {
 /// What may be archived already.
 pub const BEFORE: fn() -> TimeRange = || range(yesterday() - 600, 600);
 
-/// One camera.
+/// One camera, which is free again soon after a URL was not used.
 fn camera() -> Config {
-    fleet(&[(4, &[1])])
+    let length = |text: &str| text.parse().expect("a length");
+    Config { url_life: length("2s"), busy_after_drop: Some(length("0s")), ..fleet(&[(4, &[1])]) }
 }
 
 /// One camera, whose ten minutes take three seconds: something can happen meanwhile.
@@ -173,12 +176,13 @@ fn full() -> Vec<Fault> {
             }),
             ..Fault::new(CHAPTER, "a file may not be larger than 2 MiB (`ulimit -f`)", 7)
         },
-        at("its folder is made", "folder-make:2+=ENOSPC"),
+        at("its folder is made", "folder-make:3+=ENOSPC"),
         at("the file gets its name", "rename=ENOSPC"),
         at("the quota is used up as the file gets its name", "rename=EDQUOT"),
-        at("the folder is synced", "folder-sync:5+=ENOSPC"),
+        at("a new folder is synced", "folder-sync:5+=ENOSPC"),
         at("the ledger begins to write", "ledger-begin=ENOSPC"),
-        at("the ledger notes the file's name", "ledger-commit:4+=ENOSPC").later(),
+        at("the ledger notes the file's name", "ledger-commit:4+=ENOSPC"),
+        at("the ledger writes the file's row", "ledger-commit:4+=ENOSPC").later(),
     ]
 }
 
@@ -191,12 +195,12 @@ fn failing() -> Vec<Fault> {
         at("the ledger is opened", "ledger-open=EIO"),
         at("the staging file is made", "staging-create=EIO"),
         at("the stream is written", "staging-write:2+=EIO"),
-        at("the good part is cut from the rest", "staging-cut=EIO"),
         at("the file is synced", "file-sync=EIO"),
         at("the file gets its name", "rename=EIO"),
-        at("the folder is synced", "folder-sync:5+=EIO"),
+        at("a new folder is synced", "folder-sync:5+=EIO"),
+        at("the file's folder is synced", "folder-sync:6+=EIO"),
         at("the file gets its row", "row-write=EIO"),
-        at("the ledger writes", "ledger-commit:4+=EIO"),
+        at("the ledger notes the file's name", "ledger-commit:4+=EIO"),
         at("the ledger's quota is used up", "ledger-commit:4+=EDQUOT"),
     ]
 }
@@ -212,7 +216,7 @@ fn refused() -> Vec<Fault> {
         at("it becomes read-only: the ledger", "ledger-commit:4+=EROFS"),
         at("this user may not make the archive's folders", "archive-open=EACCES"),
         at("this user may not make the staging file", "staging-create=EACCES"),
-        at("this user may not make the camera's folder", "folder-make:2+=EACCES"),
+        at("this user may not make the camera's folder", "folder-make:3+=EACCES"),
         at("this user may not rename", "rename=EACCES"),
         Fault::new(CHAPTER, "a file stands where the archive should", 1)
             .with(|place| fs::write(place.root(), "").expect("a file can be written"))
@@ -281,6 +285,16 @@ fn ledger() -> Vec<Fault> {
         new("it is gone, and the archive is there").with(|place| {
             keep_ledger(place);
             fs::remove_file(place.ledger_path()).expect("it can be deleted");
+        }),
+        Fault { mend: None, ..new("another program has it locked") }.with(|place| {
+            let ledger = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
+            ledger.execute_batch("BEGIN IMMEDIATE").expect("nobody else has it");
+            // Until the tests end.
+            Box::leak(Box::new(ledger));
+        }),
+        Fault { mend: None, exit: 6, ..new("another run writes to the archive, with another ledger") }.with(|place| {
+            let vault = Vault::existing(&place.root()).expect("it is there");
+            Box::leak(Box::new(vault.hold(Source::Nvr).expect("nobody else has it")));
         }),
         Fault::new(CHAPTER, "a folder stands in its place", 1)
             .with(|place| fs::create_dir_all(place.ledger_path()).expect("a folder can be made"))

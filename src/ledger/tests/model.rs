@@ -4,12 +4,33 @@ use proptest::prelude::*;
 
 use super::super::{Gap, GapQuery, Ledger, RunId};
 use super::*;
+use crate::report::{CoverageDay, Totals};
 use crate::time_range::RangeSet;
 use crate::window::Cause;
 
 /// Short, so that what steps do meets; few causes, so that neighbours are often one gap.
 const SPAN: i64 = 24;
-const CAUSES: [Cause; 4] = [Cause::NvrBusy, Cause::NvrOffline, Cause::NotTried, Cause::Pruned];
+const CAUSES: [Cause; 5] = [Cause::NvrBusy, Cause::NvrOffline, Cause::NotTried, Cause::Pruned, Cause::BeingRecorded];
+/// How many seconds the model has: no step reaches further.
+const SECONDS: usize = SPAN as usize + 20;
+/// Its first one. Where the devices are, the clock shows midnight 15 seconds later.
+const FIRST: i64 = DAY + 57_600 - 15;
+const MIDNIGHT: usize = 15;
+
+/// A stretch of the model's seconds.
+fn stretch(from: i64, len: i64) -> TimeRange {
+    range(FIRST + from, FIRST + from + len)
+}
+
+/// All of them.
+fn all() -> TimeRange {
+    stretch(0, SECONDS as i64)
+}
+
+/// The places of a stretch in the model.
+fn places(range: TimeRange) -> std::ops::Range<usize> {
+    (range.start().get() - FIRST) as usize..(range.end().get() - FIRST) as usize
+}
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
@@ -40,6 +61,7 @@ pub(super) enum Step {
     Fold {
         younger: i64,
     },
+    Reopen,
     /// One of its recordings goes.
     Go {
         which: usize,
@@ -59,6 +81,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
         1 => place().prop_map(|(from, len)| Step::Withdraw { from, len }),
         1 => (0..4i64).prop_map(|younger| Step::Fold { younger }),
         2 => (0..8usize, any::<bool>()).prop_map(|(which, corrupt)| Step::Go { which, corrupt }),
+        1 => Just(Step::Reopen),
     ];
     prop::collection::vec((prop_oneof![4 => Just(1), 1 => Just(2)], step), 1..32)
 }
@@ -92,7 +115,7 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new() -> Self {
-        Self { devices: std::array::from_fn(|_| vec![Second::default(); (SPAN + 20) as usize]) }
+        Self { devices: std::array::from_fn(|_| vec![Second::default(); SECONDS]) }
     }
 
     fn seconds(&mut self, device: i64, from: i64, len: i64) -> &mut [Second] {
@@ -153,41 +176,44 @@ impl Model {
     }
 }
 
+fn file(number: i64, range: TimeRange) -> Recording {
+    recording(number, range.start().get(), range.end().get())
+}
+
 /// Makes a step in both; a refusal must be the same in both.
 pub(super) async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step: &Step, at: i64) {
     match *step {
         Step::Ask(ref ranges) => {
             ranges.iter().for_each(|&(from, len)| model.ask(number, from, len));
-            let set: RangeSet = ranges.iter().map(|&(from, len)| range(from, from + len)).collect();
+            let set: RangeSet = ranges.iter().map(|&(from, len)| stretch(from, len)).collect();
             ledger.ask(vec![(device(number), set)]).await.unwrap();
         }
         Step::Archive { from, len, rest } => {
             let possible = model.archive(number, from, len);
-            let (end, code) = (from + len, Some(Code::Http(200)));
-            let outcome = Outcome::Prefix { until: UtcSecond::new(end) };
-            let left = (rest > 0).then(|| (range(end, end + rest), Cause::CutShort));
+            let (whole, code) = (stretch(from, len), Some(Code::Http(200)));
+            let outcome = Outcome::Prefix { until: whole.end() };
+            let left = (rest > 0).then(|| (stretch(from + len, rest), Cause::CutShort));
             if possible && rest > 0 {
-                model.miss(number, end, rest, Cause::CutShort, code, at);
+                model.miss(number, from + len, rest, Cause::CutShort, code, at);
             }
-            let done =
-                ledger.record_archived(run, attempt(at, outcome, code), recording(number, from, end), left).await;
+            let done = ledger.record_archived(run, attempt(at, outcome, code), file(number, whole), left).await;
             assert_eq!(done.is_ok(), possible, "{done:?}");
         }
         Step::Withdraw { from, len } => {
             model.withdraw(number, from, len);
-            ledger.withdraw(device(number), range(from, from + len)).await.unwrap();
+            ledger.withdraw(device(number), stretch(from, len)).await.unwrap();
         }
         Step::Miss { from, len, outcome } => {
             let (outcome, code) = OUTCOMES[outcome].clone();
             if let Some(cause) = outcome.cause() {
                 model.miss(number, from, len, cause, code, at);
             }
-            let window = window(number, from, from + len);
+            let window = Window { device: device(number), range: stretch(from, len) };
             ledger.record_missed(run, window, attempt(at, outcome, code)).await.unwrap();
         }
         Step::Mark { from, len, cause } => {
             model.mark(number, from, len, cause, at);
-            let set = RangeSet::from(range(from, from + len));
+            let set = RangeSet::from(stretch(from, len));
             ledger.mark_missing(device(number), set, cause, UtcSecond::new(at)).await.unwrap();
         }
         // Old attempts say nothing of what is asked for, archived or missing.
@@ -195,7 +221,7 @@ pub(super) async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number
             ledger.fold_attempts(UtcSecond::new(at - younger)).await.unwrap();
         }
         Step::Go { which, corrupt } => {
-            let recordings = ledger.recordings_page(device(number), range(0, SPAN + 20), u32::MAX).await.unwrap();
+            let recordings = ledger.recordings_page(device(number), all(), u32::MAX).await.unwrap();
             let Some(gone) = recordings.get(which % recordings.len().max(1)).cloned() else { return };
             let (code, detail) = ("hash".to_owned(), "another".to_owned());
             if corrupt {
@@ -220,29 +246,30 @@ pub(super) async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number
         }
         Step::Adopt { from, len } => {
             let possible = model.archive(number, from, len);
-            assert_eq!(ledger.add_recording(recording(number, from, from + len)).await.is_ok(), possible);
+            assert_eq!(ledger.add_recording(file(number, stretch(from, len))).await.is_ok(), possible);
         }
+        // For who holds the ledger.
+        Step::Reopen => {}
     }
 }
 
 fn flags(set: &RangeSet) -> Vec<bool> {
-    let mut flags = vec![false; (SPAN + 20) as usize];
+    let mut flags = vec![false; SECONDS];
     for range in set {
-        flags[range.start().get() as usize..range.end().get() as usize].fill(true);
+        flags[places(*range)].fill(true);
     }
     flags
 }
 
 /// The rule, and agreement with the model second by second. Returns the missing rows for the gaps' check.
 async fn check_seconds(ledger: &Ledger, model: &Model, number: i64) {
-    let all = range(0, SPAN + 20);
     let only = device(number);
-    let asked = flags(&ledger.asked(vec![only], all).await.unwrap()[&only]);
-    let archived = flags(&ledger.archived(vec![only], all).await.unwrap()[&only]);
+    let asked = flags(&ledger.asked(vec![only], all()).await.unwrap()[&only]);
+    let archived = flags(&ledger.archived(vec![only], all()).await.unwrap()[&only]);
     let mut lacks: Vec<Option<(Cause, u32)>> = vec![None; asked.len()];
-    for row in &ledger.missing(vec![only], all).await.unwrap()[&only] {
-        for second in row.range.start().get()..row.range.end().get() {
-            let twice = lacks[second as usize].replace((row.cause, row.attempts));
+    for row in &ledger.missing(vec![only], all()).await.unwrap()[&only] {
+        for second in places(row.range) {
+            let twice = lacks[second].replace((row.cause, row.attempts));
             assert_eq!(twice, None, "second {second} is missing twice");
         }
     }
@@ -257,12 +284,13 @@ async fn check_seconds(ledger: &Ledger, model: &Model, number: i64) {
 /// The gaps of a device as the model and the rows' attempts give them.
 async fn expected_gaps(ledger: &Ledger, model: &Model, number: i64) -> Vec<(TimeRange, Cause, u32, Option<i64>)> {
     let only = device(number);
-    let rows = ledger.missing(vec![only], range(0, SPAN + 20)).await.unwrap().remove(&only).unwrap();
+    let rows = ledger.missing(vec![only], all()).await.unwrap().remove(&only).unwrap();
     let mut gaps: Vec<(TimeRange, Cause, u32, Option<i64>)> = Vec::new();
     for row in rows.iter().filter(|row| row.cause != Cause::Pruned) {
-        let seconds = row.range.start().get() as usize..row.range.end().get() as usize;
-        let tried =
-            model.devices[number as usize][seconds].iter().filter_map(|second| second.lack.as_ref()?.tried).max();
+        let tried = model.devices[number as usize][places(row.range)]
+            .iter()
+            .filter_map(|second| second.lack.as_ref()?.tried)
+            .max();
         match gaps.last_mut() {
             Some((held, cause, attempts, latest)) if held.end() == row.range.start() && *cause == row.cause => {
                 *held = range(held.start().get(), row.range.end().get());
@@ -277,8 +305,8 @@ async fn expected_gaps(ledger: &Ledger, model: &Model, number: i64) -> Vec<(Time
 
 /// The latest code in a gap: every second's code counts that was tried last.
 fn check_code(model: &Model, gap: &Gap) {
-    let seconds = gap.range.start().get() as usize..gap.range.end().get() as usize;
-    let lacks = model.devices[gap.device.get() as usize][seconds].iter().filter_map(|second| second.lack.as_ref());
+    let lacks =
+        model.devices[gap.device.get() as usize][places(gap.range)].iter().filter_map(|second| second.lack.as_ref());
     let latest = gap.last_try.map(UtcSecond::get);
     let codes: Vec<_> = lacks.filter(|lack| lack.tried == latest).map(|lack| lack.code.clone()).collect();
     assert!(codes.contains(&gap.last_code), "{gap:?}: {codes:?}");
@@ -304,6 +332,48 @@ async fn check_gaps(ledger: &Ledger, model: &Model) {
         let local = (gap.range.start() + 8 * 3600).to_string().replace('T', " ").replace('Z', "+08:00");
         assert_eq!(gap.from_local, local);
     }
+}
+
+/// What is counted, against the model: a camera's days, the sums over cameras, and the files.
+async fn check_counts(ledger: &Ledger, model: &Model, numbers: &[i64]) {
+    let (mut days, mut totals) = (Vec::new(), Totals::default());
+    for &number in numbers {
+        let seconds = &model.devices[number as usize];
+        for (day, part) in [("2026-11-20", &seconds[..MIDNIGHT]), ("2026-11-21", &seconds[MIDNIGHT..])] {
+            let asked_seconds = part.iter().filter(|second| second.asked).count() as i64;
+            let archived_seconds = part.iter().filter(|second| second.asked && second.archived).count() as i64;
+            if asked_seconds > 0 {
+                let percent = (archived_seconds * 10_000 / asked_seconds) as f64 / 100.0;
+                let day = day.parse().expect("a date");
+                days.push(CoverageDay { device: device(number), day, asked_seconds, archived_seconds, percent });
+            }
+            totals.asked_seconds += asked_seconds;
+            totals.archived_seconds += archived_seconds;
+        }
+        for lack in seconds.iter().filter_map(|second| second.lack.as_ref()) {
+            *totals.missing_seconds.entry(lack.cause).or_default() += 1;
+        }
+        let files = ledger.recordings_overlapping(device(number), all()).await.unwrap();
+        let flags: Vec<bool> = seconds.iter().map(|second| second.archived).collect();
+        assert_eq!(self::flags(&files.iter().map(|file| file.range).collect()), flags, "files");
+        assert_eq!(
+            files.iter().map(|file| file.range.seconds()).sum::<i64>(),
+            flags.iter().filter(|&&is| is).count() as i64
+        );
+    }
+    let devices: Vec<DeviceId> = numbers.iter().map(|&number| device(number)).collect();
+    let (first, last) = ("2026-11-19".parse().expect("a date"), "2026-11-22".parse().expect("a date"));
+    assert_eq!(ledger.coverage(Some(devices.clone()), first, last).await.unwrap(), days);
+    assert_eq!(ledger.totals(devices, all()).await.unwrap(), totals);
+    let live = |number: &i64| {
+        let seconds = model.devices[*number as usize].iter();
+        let is_live = |second: &Second| second.lack.as_ref().is_some_and(|lack| lack.cause == Cause::BeingRecorded);
+        (device(*number), seconds.map(is_live).collect::<Vec<bool>>())
+    };
+    let recorded = ledger.being_recorded().await.unwrap();
+    let recorded: Vec<_> = recorded.iter().map(|(&device, set)| (device, flags(set))).collect();
+    let expected: Vec<_> = numbers.iter().map(live).filter(|(_, flags)| flags.contains(&true)).collect();
+    assert_eq!(recorded, expected);
 }
 
 fn view_rows(scratch: &Scratch) -> Vec<Vec<String>> {
@@ -343,21 +413,31 @@ fn as_view_row(gap: &Gap) -> Vec<String> {
     ]
 }
 
+/// Fewer than usual, since each has a file of its own and waits for the disk; as many as PROPTEST_CASES says.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn every_second_is_in_the_state_that_a_flag_per_second_says(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let scratch = Scratch::new();
-            let ledger = scratch.open();
+            let mut ledger = scratch.open();
             let run = ledger.begin_run(start(0)).await.unwrap();
             let mut model = Model::new();
             for (at, (number, step)) in steps.iter().enumerate() {
+                if matches!(step, Step::Reopen) {
+                    drop(ledger);
+                    ledger = scratch.open();
+                }
                 apply(&ledger, &mut model, run, *number, step, 1_000 + at as i64).await;
                 check_seconds(&ledger, &model, *number).await;
                 check_gaps(&ledger, &model).await;
+                check_counts(&ledger, &model, &[1, 2]).await;
             }
 
             let gaps = ledger.gaps(GapQuery::default()).await.unwrap();
