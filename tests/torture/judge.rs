@@ -186,6 +186,18 @@ fn named(name: &str) -> Option<(DeviceId, TimeRange, bool)> {
     Some((DeviceId::new(device.parse().ok()?)?, range, live.is_some()))
 }
 
+/// Whether the footage begins with these bytes.
+fn is_begun_by(footage: &Footage, mut bytes: &[u8]) -> bool {
+    for piece in (0..footage.pieces()).map(|index| footage.piece(index)) {
+        let length = piece.len().min(bytes.len());
+        if piece[..length] != bytes[..length] {
+            return false;
+        }
+        bytes = &bytes[length..];
+    }
+    bytes.is_empty()
+}
+
 /// By how much a stream may be shorter than its window, in seconds; the setting's default.
 const TOLERANCE: i64 = 5;
 
@@ -212,8 +224,7 @@ fn is_whole(name: &str, bytes: &[u8], place: &Place) -> Result<(), String> {
     for asked in asked {
         let truth = place.platform.truth(device, asked);
         let footage = Footage::new(device, asked, &truth, Hole::Squeeze, 0);
-        let sent: Vec<u8> = (0..footage.pieces()).flat_map(|piece| footage.piece(piece)).collect();
-        if sent.starts_with(bytes) {
+        if is_begun_by(&footage, bytes) {
             return Ok(());
         }
     }

@@ -74,6 +74,33 @@ pub fn is_early(kill: Kill) -> bool {
     matches!(kill, Kill::At(Failpoint::LedgerMigrate | Failpoint::LedgerListed | Failpoint::LedgerMigrated))
 }
 
+/// Whether a run reaches a step with each of its windows, or nearly so.
+fn is_of_each_window(step: Failpoint) -> bool {
+    use Failpoint as F;
+    matches!(
+        step,
+        F::LedgerBegin
+            | F::LedgerCommit
+            | F::LedgerCommitted
+            | F::FreeSpace
+            | F::StagingCreate
+            | F::StagingCreated
+            | F::StagingWrite
+            | F::StagingWritten
+            | F::PublishingNote
+            | F::PublishingNoted
+            | F::FileSync
+            | F::FileSynced
+            | F::FolderMake
+            | F::Rename
+            | F::Renamed
+            | F::FolderSync
+            | F::FolderSynced
+            | F::RowWrite
+            | F::RowWritten
+    )
+}
+
 fn config(seed: u64) -> Config {
     let url_life = "500ms".parse().expect("a length");
     // A run takes most of a second, and most of that streams are under way.
@@ -119,18 +146,18 @@ impl Night {
                     tally.of_live_runs += 1;
                 }
             }
-            Kill::At(step) => self.suffer_at(step, tally).await,
+            Kill::At(step) => {
+                // A recorder that is busy for good keeps a run from most steps for a minute.
+                self.no_trouble();
+                self.suffer_at(step, tally).await;
+            }
         }
     }
 
     async fn suffer_at(&mut self, step: Failpoint, tally: &mut Tally) {
         use Failpoint as F;
-        // Three tries: what is left to do, or the trouble that the platform has, may keep a run from the step, or from reaching it
-        // so often.
+        // Three tries: what is left to do may keep a run from the step, or from reaching it so often.
         for try_number in 0..3 {
-            if try_number > 0 {
-                self.no_trouble();
-            }
             let run = match step {
                 F::LiveCreate | F::LiveCreated | F::LiveRename | F::LiveRenamed => Run::Live,
                 F::LiveDiscard => {
@@ -162,8 +189,9 @@ impl Night {
                 F::StagingWritten | F::RowWritten | F::LedgerCommitted if self.random.random_ratio(1, 3) => Run::Live,
                 _ => self.main_or_new(),
             };
-            let rare = !matches!(run, Run::Job(ref job) if job.cameras.len() > 1) || is_early(Kill::At(step));
-            let time = if try_number > 0 || rare { 1 } else { self.random.random_range(1..=5) };
+            let is_large = matches!(&run, Run::Job(job) if job.cameras.len() > 1);
+            let is_often = try_number == 0 && is_large && is_of_each_window(step);
+            let time = if is_often { self.random.random_range(1..=5) } else { 1 };
             if self.kill_at(run, step, time, tally).await {
                 return;
             }

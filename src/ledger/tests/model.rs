@@ -161,7 +161,7 @@ impl Model {
 
     /// What was archived is asked for from then on, whether or not it was before.
     fn go(&mut self, device: i64, range: TimeRange, lack: Lack) {
-        for second in self.seconds(device, range.start().get(), range.seconds()) {
+        for second in &mut self.devices[device as usize][places(range)] {
             *second = Second { asked: true, archived: false, lack: Some(lack.clone()) };
         }
     }
@@ -340,7 +340,10 @@ async fn check_counts(ledger: &Ledger, model: &Model, numbers: &[i64]) {
     for &number in numbers {
         let seconds = &model.devices[number as usize];
         for (day, part) in [("2026-11-20", &seconds[..MIDNIGHT]), ("2026-11-21", &seconds[MIDNIGHT..])] {
-            let asked_seconds = part.iter().filter(|second| second.asked).count() as i64;
+            let is_pruned = |second: &&Second| second.lack.as_ref().is_some_and(|lack| lack.cause == Cause::Pruned);
+            let pruned_seconds = part.iter().filter(is_pruned).count() as i64;
+            // What was pruned counts neither as asked for nor as missing.
+            let asked_seconds = part.iter().filter(|second| second.asked).count() as i64 - pruned_seconds;
             let archived_seconds = part.iter().filter(|second| second.asked && second.archived).count() as i64;
             if asked_seconds > 0 {
                 let percent = (archived_seconds * 10_000 / asked_seconds) as f64 / 100.0;
@@ -349,9 +352,12 @@ async fn check_counts(ledger: &Ledger, model: &Model, numbers: &[i64]) {
             }
             totals.asked_seconds += asked_seconds;
             totals.archived_seconds += archived_seconds;
+            totals.pruned_seconds += pruned_seconds;
         }
         for lack in seconds.iter().filter_map(|second| second.lack.as_ref()) {
-            *totals.missing_seconds.entry(lack.cause).or_default() += 1;
+            if lack.cause != Cause::Pruned {
+                *totals.missing_seconds.entry(lack.cause).or_default() += 1;
+            }
         }
         let files = ledger.recordings_overlapping(device(number), all()).await.unwrap();
         let flags: Vec<bool> = seconds.iter().map(|second| second.archived).collect();
