@@ -162,7 +162,7 @@ fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::ReadOnlyFilesystem => {
             ". It is mounted read-only, as happens after an error of the disk: the system's log (dmesg) says why"
         }
-        io::ErrorKind::PermissionDenied => ". Give this user the right to write there, in the folder too",
+        io::ErrorKind::PermissionDenied => ". Give this user the rights to it, and to the folder that it is in",
         io::ErrorKind::StaleNetworkFileHandle => ". The share went away: mount it again",
         // Rust has no kind of its own for it.
         _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {

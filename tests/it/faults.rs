@@ -45,7 +45,7 @@ pub const BEFORE: fn() -> TimeRange = || range(yesterday() - 600, 600);
 /// One camera, which is free again soon after a URL was not used.
 fn camera() -> Config {
     let length = |text: &str| text.parse().expect("a length");
-    Config { url_life: length("2s"), busy_after_drop: Some(length("0s")), ..fleet(&[(4, &[1])]) }
+    Config { url_life: length("1s"), busy_after_drop: Some(length("0s")), ..fleet(&[(4, &[1])]) }
 }
 
 /// One camera, whose ten minutes take three seconds: something can happen meanwhile.
@@ -240,6 +240,15 @@ fn unmounted() -> Vec<Fault> {
         }
         .with(|place| fs::rename(place.root(), away(place)).expect("it can be moved"))
         .mended(|place| fs::rename(away(place), place.root()).expect("nothing was made there")),
+        Fault {
+            settings: "min_free = \"1 MiB\"\nledger = \"elsewhere.db\"",
+            ..new("an empty folder, and a ledger of an older version elsewhere")
+        }
+        .with(|place| {
+            change_ledger(place, "DELETE FROM archive_mark");
+            unmount(place);
+        })
+        .mended(mount),
         new("an empty folder, the ledger gone with the disk, and `must_exist`")
             .with(|place| {
                 add_setting(place, "must_exist = true");

@@ -194,7 +194,12 @@ impl Place {
                     && !name.ends_with(".lock")
                     && !name.starts_with(".archive-root")
                 {
-                    let bytes = std::fs::read(&path).expect("a file can be read");
+                    let bytes = match std::fs::read(&path) {
+                        Ok(bytes) => bytes,
+                        // A run that goes on has renamed it meanwhile.
+                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                        Err(error) => panic!("{name}: {error}"),
+                    };
                     files.insert(name, ContentHash(*blake3::hash(&bytes).as_bytes()));
                 }
             }
