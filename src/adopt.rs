@@ -15,9 +15,11 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use chrono_tz::Tz;
+use futures::stream::{self, StreamExt as _};
 
 use crate::container::{Examined, Examiner};
 use crate::event::Recovery;
+use crate::failpoint::{Failpoint, reached};
 use crate::fetch;
 use crate::flv;
 use crate::judge::{self, Ending, Judgement};
@@ -25,8 +27,11 @@ use crate::ledger::Ledger;
 use crate::publish::{self, ArchiveError, blocking};
 use crate::recording::{Container, ContentHash, Recording, Source};
 use crate::time_range::{GRID_SECONDS, UtcSecond};
-use crate::vault::{Found, Named, Vault, VaultError};
+use crate::vault::{self, Found, Named, Vault, VaultError};
 use crate::window::Window;
+
+/// How many files are looked at at once.
+const AT_ONCE: usize = 8;
 
 /// How files are examined.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +50,11 @@ pub struct Check {
 /// on.
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
     let mut recovered = Vec::new();
-    for path in ledger.publishing(check.source).await? {
-        match put_right(ledger, vault, path, check).await {
+    // Some at once, so that the ledger writes them down together: a start waits for all of them.
+    let noted = ledger.publishing(check.source).await?;
+    let mut done = stream::iter(noted).map(|path| put_right(ledger, vault, path, check)).buffered(AT_ONCE);
+    while let Some(done) = done.next().await {
+        match done {
             Ok(done) => recovered.extend(done),
             // A file that cannot be looked at keeps no night from beginning; its note stays.
             Err(ArchiveError::Vault(error @ VaultError::Io { .. })) => {
@@ -71,6 +79,7 @@ async fn put_right(
     path: String,
     check: Check,
 ) -> Result<Option<Recovery>, ArchiveError> {
+    reached(Failpoint::AdoptLook).map_err(vault::failed("look for", &vault.path_of(&path)))?;
     let (on, name) = (vault.clone(), path.clone());
     let Some(found) = blocking(move || on.recording_at(&name)).await? else {
         // It never got that name, or was moved aside.
@@ -95,21 +104,28 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
     }
     let (file, path) = (vault.path_of(&found.path), found.path.clone());
     match blocking(move || examine(&found, &file, check)).await {
-        Ok(recording) => match publish::record(ledger, vault, &recording, None).await? {
-            None => Ok(Recovery::Adopted { window: Window { device, range } }),
-            Some(overtaken) => Ok(overtaken),
-        },
+        Ok(recording) => {
+            reached(Failpoint::AdoptJudged).map_err(vault::failed("adopt", &vault.path_of(&path)))?;
+            match publish::record(ledger, vault, &recording, None).await? {
+                None => Ok(Recovery::Adopted { window: Window { device, range } }),
+                Some(overtaken) => Ok(overtaken),
+            }
+        }
         Err(why) => publish::set_aside(ledger, vault, &path, why).await,
     }
 }
 
 /// The recording that a file is; why it is none. Blocks on the disk.
 fn examine(found: &Found, path: &Path, check: Check) -> Result<Recording, String> {
-    let examined = match found.named.source {
+    recording_in(found, path, check).unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
+}
+
+/// The same, where a file that cannot be read is an error.
+pub(crate) fn recording_in(found: &Found, path: &Path, check: Check) -> io::Result<Result<Recording, String>> {
+    match found.named.source {
         Source::Nvr => download(found, path, check),
         Source::Live => live::published(found, path, check),
-    };
-    examined.unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
+    }
 }
 
 /// The recording that a file is which came from an NVR; why it is none.

@@ -125,6 +125,12 @@ pub enum Command {
     Play(PlayArgs),
     /// Record live streams, as they come, into the archive; what is interrupted stays a gap that a run from the NVRs fetches.
     Live(LiveArgs),
+    /// Look whether the files are there and are what they were; what is not becomes a gap, and its file is moved aside.
+    Verify(VerifyArgs),
+    /// Delete what is older than the jobs of a file keep it.
+    Prune(PruneArgs),
+    /// Make a lost or damaged ledger anew, from the recordings and the archive's catalog.
+    Reindex(ReindexArgs),
     /// Run the main job against the simulated platform: needs no account.
     Rehearse(RehearseArgs),
     /// Serve the simulated platform.
@@ -262,6 +268,61 @@ pub enum Protocol {
     Rtsp,
     /// RTMP; only for H.264.
     Rtmp,
+}
+
+/// `archive verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Read every file and compare its hash, instead of looking at sizes only.
+    #[arg(long)]
+    pub hash: bool,
+    /// With --hash: end after so much time or so many bytes, `1h` or `500GiB`; may be given again for one of each. The next one
+    /// goes on behind it, and so round the whole archive.
+    #[arg(long, value_name = "AMOUNT", requires = "hash")]
+    pub budget: Vec<String>,
+    /// Of a camera without one folder, believe that they are gone for good, and make gaps of all its recordings.
+    #[arg(long)]
+    pub folders_are_gone: bool,
+    /// Which devices and what time; all when left out.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `archive prune`
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// The file of jobs: what is older than `keep` goes, where no job of the file keeps it longer.
+    #[arg(value_name = "JOBS.TOML")]
+    pub file: PathBuf,
+    /// Only the cameras of the job of this name; may be given again.
+    #[arg(long = "job", value_name = "NAME")]
+    pub jobs: Vec<String>,
+    /// Print what would go, and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete no more than this, the oldest first: `100GiB` [default: as the file says, else all that is due].
+    #[arg(long, value_name = "SIZE")]
+    pub most: Option<String>,
+    /// Refuse when more than this share of the archive's time is due [default: 0.2].
+    #[arg(long, value_name = "SHARE")]
+    pub max_share: Option<String>,
+    /// How.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `archive reindex`
+#[derive(Debug, Args)]
+pub struct ReindexArgs {
+    /// Also when the ledger is whole, newer, or no ledger: it is moved aside, never deleted.
+    #[arg(long)]
+    pub replace: bool,
+    /// How.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// `archive rehearse`

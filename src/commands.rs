@@ -9,13 +9,16 @@ mod one_off;
 mod past;
 mod plan;
 mod play;
+mod prune;
 mod recorders;
 mod refresh;
 mod rehearse;
+mod reindex;
 mod requests;
 mod run;
 mod simulate;
 mod status;
+mod verify;
 mod work;
 mod zones;
 
@@ -63,6 +66,9 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Devices(args)) => devices::run(args).await,
             Some(Command::Play(args)) => play::run(args).await,
             Some(Command::Live(args)) => live::run(args).await,
+            Some(Command::Verify(args)) => verify::run(args).await,
+            Some(Command::Prune(args)) => prune::run(args).await,
+            Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
         }
@@ -110,7 +116,8 @@ fn exit_code_of(error: &anyhow::Error) -> ExitCode {
             _ => cause.downcast_ref(),
         };
         match (ledger, vault) {
-            (Some(LedgerError::Held { .. }), _) | (_, Some(VaultError::Held { .. })) => return ExitCode::Held,
+            (Some(LedgerError::Held { .. }), _)
+            | (_, Some(VaultError::Held { .. } | VaultError::UpkeepHeld { .. })) => return ExitCode::Held,
             (Some(LedgerError::DiskFull { .. }), _) | (_, Some(VaultError::Full { .. })) => return ExitCode::DiskFull,
             _ => {}
         }

@@ -107,6 +107,11 @@ pub enum Event {
         /// After how long it is asked for again.
         retry: Duration,
     },
+    /// The archive's catalog could not be brought up to date. The ledger has it all, and the next run's end tries again.
+    CatalogNotWritten {
+        /// What happened.
+        why: String,
+    },
     /// Nothing more starts; what streams is ended.
     Stopping(StopReason),
     /// Work has ended.

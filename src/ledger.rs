@@ -8,6 +8,7 @@
 //! once that is on disk. Reading goes on beside it, in this process and in others. The ledger never reads a clock.
 
 mod attempts;
+mod catalog;
 mod changes;
 mod devices;
 mod error;
@@ -19,6 +20,8 @@ mod open;
 mod publishing;
 mod queries;
 mod ranges;
+mod rebuild;
+mod upkeep;
 mod writer;
 mod zones;
 
@@ -38,8 +41,10 @@ use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
 use self::lock::RunLock;
 use self::ranges::Merged;
+pub use self::rebuild::{Rebuilding, Rebuilt};
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
+use crate::failpoint::Failpoint;
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
 use crate::plan::Known;
@@ -108,6 +113,7 @@ impl Ledger {
         };
         let run = self.write(move |connection| changes::begin_run(connection, &start)).await?;
         *locked(&self.run) = Some(lock);
+        error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.path))?;
         Ok(run)
     }
 
@@ -126,6 +132,7 @@ impl Ledger {
 
     /// Says how the run ended, and lets go of the ledger.
     pub async fn end_run(&self, run: RunId, end: RunEnd) -> Result<(), LedgerError> {
+        error::reached(Failpoint::RunEnd).map_err(|fault| fault.at(&self.path))?;
         self.write(move |connection| changes::end_run(connection, run, &end)).await?;
         *locked(&self.run) = None;
         Ok(())
@@ -355,7 +362,7 @@ impl Ledger {
         device: DeviceId,
         within: TimeRange,
     ) -> Result<Vec<Recording>, LedgerError> {
-        self.read(move |connection| queries::recordings_overlapping(connection, device, within)).await
+        self.read(move |connection| queries::recordings_overlapping(connection, device, within, u32::MAX)).await
     }
 
     // Answers for people.

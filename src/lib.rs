@@ -12,10 +12,14 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
+//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`run`], [`live`], [`verify`], [`prune`], [`sim`] | join decisions and adapters |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
-//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`run`], [`live`], [`sim`] | join decisions and adapters |
+//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 #![forbid(unsafe_code)]
@@ -24,6 +28,8 @@ pub mod adopt;
 pub mod backoff;
 pub mod bandwidth;
 pub mod calendar;
+pub mod catalog;
+pub mod catalog_writer;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -33,12 +39,14 @@ pub mod device;
 pub mod display;
 pub mod event;
 pub mod exit_code;
+pub mod failpoint;
 pub mod fetch;
 pub mod flv;
 pub mod forecast;
 pub mod hls;
 pub mod instant;
 pub mod judge;
+pub mod leaving;
 pub mod ledger;
 pub mod live;
 pub mod live_clock;
@@ -48,10 +56,13 @@ pub mod nvrs;
 pub mod outcome;
 pub mod plan;
 pub mod platform;
+pub mod prune;
 pub mod publish;
 pub mod recording;
+pub mod reindex;
 pub mod render;
 pub mod report;
+pub mod retention;
 pub mod run;
 pub mod scheduler;
 pub mod settings;
@@ -59,6 +70,8 @@ pub mod sim;
 pub mod time_range;
 pub mod transfers;
 pub mod untrusted;
+pub mod upkeep;
 pub mod vault;
+pub mod verify;
 pub mod window;
 pub mod wording;

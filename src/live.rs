@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::adopt;
+use crate::catalog_writer;
 use crate::clock::WallClock;
 use crate::device::DeviceId;
 use crate::event::{Event, StopReason, Summary};
@@ -42,6 +43,9 @@ use pieces::Pieces;
 
 /// How long a live stream may bring nothing before it is asked for again.
 pub const STALL: Duration = Duration::from_secs(10);
+
+/// How often a live run, which may go on for months, brings the archive's catalog up to date.
+pub const CATALOG_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How long another's hold on the archive is waited for: a run from NVRs has it while it publishes what a live run left.
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
@@ -67,6 +71,8 @@ pub struct LiveJob {
     pub min_free: u64,
     /// How long the ledger keeps attempts one by one.
     pub keep_attempts: Duration,
+    /// How often the archive's catalog is brought up to date meanwhile; [`CATALOG_EVERY`], except in tests.
+    pub catalog_every: Duration,
     /// What the delays' randomness starts from.
     pub seed: u64,
 }
@@ -160,7 +166,12 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
             return Err(held.into());
         }
     };
+    let over = CancellationToken::new();
+    let keeping = tokio::spawn(keep_catalog(Arc::clone(&context), over.clone()));
     let worked = work(&context).await;
+    over.cancel();
+    // Not aborted, since two must not write at once.
+    keeping.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
     // However it ended: nothing is being recorded any longer.
     let cleared = adopt::live::clear(&context.tools.ledger, context.now()).await;
     drop(hold);
@@ -170,12 +181,20 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     };
     let (ledger, keep) = (&context.tools.ledger, context.job.keep_attempts);
     let folded = crate::run::fold_old_attempts(ledger, context.now(), keep, stopped.as_ref()).await;
+    context.bring_catalog_up_to_date(stopped.as_ref()).await;
     let closed = context.close(begun, stopped, worked.is_ok() && folded.is_ok()).await;
     // What went wrong first is what a person must hear of.
     worked?;
     cleared?;
     folded?;
     closed
+}
+
+/// Brings the archive's catalog up to date again and again, until the run is over.
+async fn keep_catalog(context: Arc<Context>, over: CancellationToken) {
+    while over.run_until_cancelled(tokio::time::sleep(context.job.catalog_every)).await.is_some() {
+        context.bring_catalog_up_to_date(None).await;
+    }
 }
 
 /// Keeps other live runs out of the archive.
@@ -322,6 +341,12 @@ impl Context {
             }
             Err(why) => Some(Ended::interrupted(why)),
         }
+    }
+
+    async fn bring_catalog_up_to_date(&self, stopped: Option<&StopReason>) {
+        let LiveTools { ledger, vault, .. } = &self.tools;
+        let behind = catalog_writer::bring_up_to_date(ledger, vault, self.now(), stopped).await;
+        behind.into_iter().for_each(|behind| self.emit(behind));
     }
 
     fn count(&self, range: TimeRange, bytes: u64) {

@@ -76,7 +76,7 @@ pub struct DevicePlan {
     pub device: DeviceId,
     /// The NVR that it hangs off.
     pub nvr: NvrId,
-    /// How much of what is asked for is there already.
+    /// How much of what is asked for is there already; what retention has deleted is not asked for again.
     pub coverage: Coverage,
     /// What is to be fetched, earliest first.
     pub missing: Vec<Planned>,
@@ -111,10 +111,12 @@ impl Plan {
                     }
                 }
                 planned.sort_by_key(|stretch| stretch.missing.range);
+                let pruned = settled.iter().filter(|stretch| stretch.cause == Cause::Pruned);
+                let pruned: RangeSet = pruned.map(|stretch| stretch.range).collect();
                 DevicePlan {
                     device,
                     nvr: nvrs.nvr_of(device),
-                    coverage: Coverage::of(&asked.ranges(), &known.archived),
+                    coverage: Coverage::of(&asked.ranges().subtract(&pruned), &known.archived),
                     missing: planned,
                     settled,
                 }
@@ -296,6 +298,8 @@ mod tests {
         let plan = plan_of(range(0, 1200).into(), known);
         assert_eq!((plan.windows(), plan.devices[0].settled.len()), (0, 2));
         assert!(plan.work().is_empty());
+        // What is lost is a gap; what was pruned is none.
+        assert_eq!(plan.coverage(), Coverage { asked_seconds: 600, archived_seconds: 0 });
     }
 
     #[test]

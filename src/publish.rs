@@ -20,12 +20,13 @@ use chrono_tz::Tz;
 use thiserror::Error;
 
 use crate::event::Recovery;
+use crate::failpoint::{Failpoint, reached};
 use crate::ledger::{Ledger, LedgerError};
 use crate::outcome::Attempt;
 use crate::recording::{MediaFacts, Recording};
 use crate::report::RunId;
 use crate::time_range::{TimeRange, UtcSecond};
-use crate::vault::{Named, Staging, Vault, VaultError, name};
+use crate::vault::{self, Named, Staging, Vault, VaultError, name};
 use crate::window::Window;
 
 /// The archive itself fails.
@@ -97,7 +98,10 @@ pub async fn publish(
     let begun = Instant::now();
     let Ready { mut staging, good_bytes, named, zone, media, clock_offset, now, note } = ready;
     let path = name::recording(&named, zone);
+    let at = |step| reached(step).map_err(vault::failed("publish", &vault.path_of(&path)));
+    at(Failpoint::PublishingNote)?;
     ledger.note_publishing(named.source, path.clone()).await?;
+    at(Failpoint::PublishingNoted)?;
     let below = path.clone();
     let published = blocking(move || {
         staging.truncate(good_bytes)?;
@@ -136,6 +140,8 @@ pub(crate) async fn record(
     recording: &Recording,
     brought: Option<Brought>,
 ) -> Result<Option<Recovery>, ArchiveError> {
+    let file = vault.path_of(&recording.path);
+    reached(Failpoint::RowWrite).map_err(vault::failed("publish", &file))?;
     let recorded = match brought {
         None => ledger.add_recording(recording.clone()).await,
         Some(Brought { run, window, attempt }) => {
@@ -149,7 +155,11 @@ pub(crate) async fn record(
             let why = format!("some of its time was archived meanwhile, as {held_path}");
             set_aside(ledger, vault, &recording.path, why).await.map(Some)
         }
-        recorded => Ok(recorded.map(|()| None)?),
+        recorded => {
+            recorded?;
+            reached(Failpoint::RowWritten).map_err(vault::failed("publish", &file))?;
+            Ok(None)
+        }
     }
 }
 

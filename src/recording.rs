@@ -1,8 +1,10 @@
 //! An archived window's file, as the ledger knows it.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
+use thiserror::Error;
 
 use crate::device::DeviceId;
 use crate::time_range::{TimeRange, UtcSecond};
@@ -31,6 +33,44 @@ impl fmt::Display for VideoCodec {
     }
 }
 
+impl VideoCodec {
+    /// The text that is stored, and read back. A FourCC is written in hexadecimal: its bytes are the camera's, and could spell
+    /// another codec's name.
+    pub fn stored(self) -> String {
+        match self {
+            Self::FourCc(name) => format!("fourcc-{}", hex::encode(name)),
+            codec => codec.to_string(),
+        }
+    }
+}
+
+/// A text that names no codec that this version knows.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is no codec")]
+pub struct UnknownCodec(String);
+
+impl FromStr for VideoCodec {
+    type Err = UnknownCodec;
+
+    /// Reads what [`Self::stored`] wrote.
+    fn from_str(text: &str) -> Result<Self, UnknownCodec> {
+        let four_cc = |digits: &str| {
+            let mut name = [0; 4];
+            hex::decode_to_slice(digits, &mut name).ok()?;
+            Some(Self::FourCc(name))
+        };
+        match text {
+            "H264" => Some(Self::H264),
+            "H265" => Some(Self::H265),
+            text => text
+                .strip_prefix("flv-")
+                .and_then(|id| id.parse().ok().map(Self::Other))
+                .or_else(|| text.strip_prefix("fourcc-").and_then(four_cc)),
+        }
+        .ok_or_else(|| UnknownCodec(text.to_owned()))
+    }
+}
+
 /// How the sound is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AudioCodec {
@@ -52,6 +92,21 @@ impl fmt::Display for AudioCodec {
             Self::G711U => f.write_str("G711U"),
             Self::Other(format) => write!(f, "flv-{format}"),
         }
+    }
+}
+
+impl FromStr for AudioCodec {
+    type Err = UnknownCodec;
+
+    /// Reads what `Display` wrote.
+    fn from_str(text: &str) -> Result<Self, UnknownCodec> {
+        match text {
+            "AAC" => Some(Self::Aac),
+            "G711A" => Some(Self::G711A),
+            "G711U" => Some(Self::G711U),
+            text => text.strip_prefix("flv-").and_then(|id| id.parse().ok().map(Self::Other)),
+        }
+        .ok_or_else(|| UnknownCodec(text.to_owned()))
     }
 }
 
@@ -169,4 +224,21 @@ pub struct Recording {
     /// What a person should know before trusting it: that a local label was ambiguous, that frames and timestamps
     /// disagree. Empty for nearly all.
     pub note: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_are_read_back_as_they_were_written() {
+        for codec in [VideoCodec::H264, VideoCodec::H265, VideoCodec::Other(2), VideoCodec::FourCc(*b"H264")] {
+            assert_eq!(codec.stored().parse(), Ok(codec));
+        }
+        for codec in [AudioCodec::Aac, AudioCodec::G711A, AudioCodec::G711U, AudioCodec::Other(2)] {
+            assert_eq!(codec.to_string().parse(), Ok(codec));
+        }
+        assert!("fourcc-zz".parse::<VideoCodec>().is_err());
+        assert!("flv-900".parse::<AudioCodec>().is_err());
+    }
 }

@@ -3,7 +3,9 @@
 mod devices;
 mod outlook;
 mod plan;
+mod reindex;
 mod status;
+mod upkeep;
 
 use std::fmt::Write as _;
 
@@ -17,7 +19,9 @@ use crate::wording;
 
 pub use devices::{DeviceLine, devices};
 pub use plan::{PlanReport, plan};
+pub use reindex::reindexed;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
+pub use upkeep::{PruneReport, mismatch, prune, refusal, unreadable, verify};
 
 /// How many NVRs or devices a table shows: more than a screen is for `--json`.
 const MOST_ROWS: usize = 20;
@@ -65,8 +69,14 @@ fn causes(missing: impl Iterator<Item = (Cause, i64)>) -> String {
     missing.map(|(cause, seconds)| format!("  missing: {:<12} {}\n", cause, wording::seconds(seconds))).collect()
 }
 
-/// The gaps, a line each, of `asked_seconds` that were asked for.
-pub fn gaps(gaps: &[Gap], asked_seconds: i64) -> String {
+/// The gaps, a line each, of what was asked for.
+pub fn gaps(gaps: &[Gap], asked_seconds: i64, pruned_seconds: i64) -> String {
+    if gaps.is_empty() && asked_seconds == 0 && pruned_seconds > 0 {
+        return format!(
+            "no gaps: all that was asked for here, {}, has been pruned\n",
+            wording::seconds(pruned_seconds)
+        );
+    }
     if gaps.is_empty() && asked_seconds == 0 {
         return "nothing was ever asked for here\n".to_owned();
     }

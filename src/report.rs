@@ -1,6 +1,7 @@
 //! What goes into the ledger and what is read from it, as plain values. Times are UTC unless a field says otherwise.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -205,7 +206,7 @@ pub struct CoverageDay {
     pub device: DeviceId,
     /// The day, in the device's local time.
     pub day: NaiveDate,
-    /// Seconds of it that were asked for.
+    /// Seconds of it that were asked for, without what retention has deleted.
     pub asked_seconds: i64,
     /// Those of them that are archived.
     pub archived_seconds: i64,
@@ -216,12 +217,14 @@ pub struct CoverageDay {
 /// Sums over devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Seconds asked for.
+    /// Seconds asked for, without what retention has deleted.
     pub asked_seconds: i64,
     /// Those of them that are archived.
     pub archived_seconds: i64,
     /// The others, by cause.
     pub missing_seconds: BTreeMap<Cause, i64>,
+    /// Seconds that were asked for and archived, and that retention has deleted.
+    pub pruned_seconds: i64,
 }
 
 /// How a device's latest downloads went, to forecast the next ones by.
@@ -272,4 +275,46 @@ pub struct NvrNight {
     pub refused: u64,
     /// How often it was left alone because it refused too many.
     pub left_alone: u64,
+}
+
+/// What a ledger was made anew of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reindexed {
+    /// Recordings in the new ledger.
+    pub recordings: u64,
+    /// Those of them of which the catalog knew nothing: by their names and bytes alone, with their hashes as they are now.
+    pub read: u64,
+    /// Seconds of recordings.
+    pub archived_seconds: i64,
+    /// Seconds that were asked for.
+    pub asked_seconds: i64,
+    /// What of that is missing, by cause, in seconds.
+    pub missing: Vec<(Cause, i64)>,
+    /// Seconds of it that were archived, and whose files are gone: the next run fetches them.
+    pub without_file_seconds: i64,
+    /// When the catalog's state was written; nothing when there is none, and nobody knows what was asked for.
+    pub catalog_written: Option<UtcSecond>,
+    /// Files under a recording's name that are none, or hold time that another one holds.
+    pub set_aside: Vec<Misplaced>,
+    /// Files under a recording's name that could not be read; they stay where they are, and their time is missing.
+    pub left: Vec<Misplaced>,
+    /// Files and folders among the recordings that are none of theirs; they stay where they are.
+    pub strangers: u64,
+    /// The names of the first ones, below the root.
+    pub first_strangers: Vec<String>,
+    /// Lines of the catalog that could not be read.
+    pub unreadable_lines: u64,
+    /// Where the first ones are, and what is wrong with them.
+    pub first_unreadable: Vec<String>,
+    /// Where the old ledger went, and its log.
+    pub moved_aside: Vec<PathBuf>,
+}
+
+/// A file that did not become a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Misplaced {
+    /// Where it is now.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
 }

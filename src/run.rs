@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::calendar;
+use crate::catalog_writer;
 use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::event::{Event, Recovery, Refusing, StopReason, Summary};
@@ -39,7 +40,7 @@ use crate::report::{DeviceRow, Learned, RunCounts, RunEnd, RunId, RunStart, Serv
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Vault, VaultError};
-use crate::window::Window;
+use crate::window::{Cause, Window};
 use thiserror::Error;
 
 use attempt::{Attempted, attempt};
@@ -157,6 +158,9 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
         Ok(()) => run.fold_old_attempts().await,
         failed => failed,
     };
+    let (tools, now) = (&run.tools, run.clock.now().to_utc_second());
+    let behind = catalog_writer::bring_up_to_date(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
+    behind.into_iter().for_each(|behind| run.emit(behind));
     let closed = run.close(worked.is_ok()).await;
     drop(hold);
     // What went wrong first is what a person must hear of.
@@ -459,7 +463,9 @@ impl Run {
         let coverage = plan.coverage();
         let mut missing: BTreeMap<_, i64> = BTreeMap::new();
         let planned = plan.devices.iter().flat_map(|device| &device.missing).map(|planned| &planned.missing);
-        for stretch in planned.chain(plan.devices.iter().flat_map(|device| &device.settled)) {
+        let settled = plan.devices.iter().flat_map(|device| &device.settled);
+        // What retention has deleted is no gap.
+        for stretch in planned.chain(settled.filter(|stretch| stretch.cause != Cause::Pruned)) {
             *missing.entry(stretch.cause).or_default() += stretch.range.seconds();
         }
         Ok(Summary {

@@ -36,6 +36,8 @@ pub struct Settings {
     pub platform: PlatformSettings,
     /// What follows a failed attempt.
     pub retry: RetrySettings,
+    /// How much may be deleted at once.
+    pub prune: PruneSettings,
     /// The recorders that the file names, in its order.
     pub nvrs: Vec<NvrSettings>,
     /// The jobs of the file that fetch from NVRs, in its order.
@@ -103,6 +105,10 @@ pub struct Flags {
     pub streams: Option<String>,
     /// `--per-nvr`
     pub per_nvr: Option<String>,
+    /// `--most`
+    pub most: Option<String>,
+    /// `--max-share`
+    pub max_share: Option<String>,
 }
 
 /// `[archive]`
@@ -229,6 +235,15 @@ pub struct RetrySettings {
     pub recheck_after: Duration,
 }
 
+/// `[prune]`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PruneSettings {
+    /// The most bytes that one run deletes, the oldest first. Default: no cap.
+    pub most: Option<u64>,
+    /// When more than this share of the archive's time is due (above 0, up to 1), nothing is deleted. Default: 0.2.
+    pub max_share: f64,
+}
+
 /// One `[[nvr]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NvrSettings {
@@ -257,6 +272,8 @@ pub struct LiveJobSettings {
     pub secondary: bool,
     /// The zone in which its hours are read. Default: the devices' local time.
     pub time_zone: Option<Tz>,
+    /// How old what is recorded of its cameras may get, a day at least. Default: it is kept for ever.
+    pub keep: Option<Duration>,
 }
 
 /// One `[[job]]`, of kind `download` unless it says otherwise
@@ -274,6 +291,8 @@ pub struct JobSettings {
     pub stop_at: Option<NaiveTime>,
     /// The zone in which the job's times are read. Default: the devices' local time.
     pub time_zone: Option<Tz>,
+    /// How old what is recorded of its cameras may get, a day at least. Default: it is kept for ever.
+    pub keep: Option<Duration>,
 }
 
 #[cfg(test)]

@@ -83,6 +83,9 @@ pub struct TimeRange {
 pub const ALL_TIME: TimeRange = TimeRange { start: UtcSecond::new(0), end: UtcSecond::new(253_402_300_800) };
 
 impl TimeRange {
+    /// Every second that there is a number for.
+    pub const WIDEST: Self = Self { start: UtcSecond::new(i64::MIN), end: UtcSecond::new(i64::MAX) };
+
     /// `[start, end)`, or nothing when that holds no second.
     pub fn new(start: UtcSecond, end: UtcSecond) -> Option<Self> {
         (start < end).then_some(Self { start, end })

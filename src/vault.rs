@@ -8,7 +8,9 @@
 //! .live/                                    what streams in live; whatever a crash leaves there is published later
 //! .lock                                     held by the one run from NVRs that writes here
 //! .live.lock                                held by the one run of live streams that writes here
+//! .upkeep.lock                              held by the one process that takes files out
 //! .aside/                                   files that stood under a final name and were not what it says
+//! .catalog/                                 what the ledger knows and no file tells, for when the ledger is lost
 //! 5/2026-11-20/5_20261120T090000+0800_600s.flv
 //! ```
 //!
@@ -25,10 +27,13 @@
 //! [`Staging::publish`] has returned: so the files that a crash leaves without a row are known by their names.
 //!
 //! So a row implies a file (invariant 1), and every media file without one is in `.staging`, in `.swept`, or about to be
-//! adopted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
+//! adopted or, as `leaving.rs` has it, deleted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
 
+mod catalog;
+mod listing;
 pub mod name;
 mod staging;
+mod upkeep;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -39,18 +44,24 @@ use rustix::fs::RenameFlags;
 use thiserror::Error;
 
 use crate::device::DeviceId;
+use crate::failpoint::{Failpoint, reached};
 use crate::recording::Source;
 use crate::time_range::TimeRange;
 
+pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
+pub use listing::Strangers;
 pub use name::{LivePiece, Named};
 pub use staging::{Published, Staging};
+pub use upkeep::ReadBack;
 
 const STAGING: &str = ".staging";
 const SWEPT: &str = ".swept";
 const LIVE: &str = ".live";
 const ASIDE: &str = ".aside";
+const CATALOG: &str = ".catalog";
 const LOCK: &str = ".lock";
 const LIVE_LOCK: &str = ".live.lock";
+const UPKEEP_LOCK: &str = ".upkeep.lock";
 
 /// Why the archive's disk could not do something.
 #[derive(Debug, Error)]
@@ -71,6 +82,18 @@ pub enum VaultError {
         /// The archive's folder.
         root: PathBuf,
     },
+    /// Nothing is where recordings should be.
+    #[error("there is nothing in {}, where the ledger has recordings: is the disk mounted?", folder.display())]
+    FolderGone {
+        /// A camera's folder.
+        folder: PathBuf,
+    },
+    /// Somebody else takes files out of this archive.
+    #[error("another verify or prune works on {}; wait for it to end, or stop it", root.display())]
+    UpkeepHeld {
+        /// The archive's folder.
+        root: PathBuf,
+    },
     /// Anything else.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
@@ -84,7 +107,7 @@ pub enum VaultError {
 }
 
 /// Puts what was tried, and with what, beside the system's words.
-fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> VaultError + 'a {
+pub(crate) fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> VaultError + 'a {
     move |source| {
         let path = path.to_owned();
         match source.kind() {
@@ -130,7 +153,8 @@ impl Vault {
     /// The archive at `root`, which is made if it is not there.
     pub fn open(root: &Path) -> Result<Self, VaultError> {
         let staging = root.join(STAGING);
-        fs::create_dir_all(&staging).map_err(failed("make the folder", &staging))?;
+        reached(Failpoint::ArchiveOpen).map_err(failed("make the folder", &staging))?;
+        make_folder(&staging)?;
         Ok(Self { root: root.to_owned() })
     }
 
@@ -172,7 +196,8 @@ impl Vault {
         }
         for number in 0.. {
             fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
-            match rename_without_replacing(&staging, &folder.join(number.to_string())) {
+            let to = folder.join(number.to_string());
+            match reached(Failpoint::SweepMove).and_then(|()| rename_without_replacing(&staging, &to)) {
                 // What an earlier start swept and did not come to delete.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 // A run that is just ending deletes what it swept.
@@ -181,6 +206,7 @@ impl Vault {
                 Ok(()) => break,
             }
         }
+        reached(Failpoint::SweepMoved).map_err(failed("sweep", &staging))?;
         // OK when it is there by now: whoever opens the archive makes it.
         fs::create_dir_all(&staging).map_err(failed("make the folder", &staging))?;
         Ok(swept)
@@ -189,9 +215,9 @@ impl Vault {
     /// Deletes what was swept. Blocks on the disk, which takes some hundredths of a second for a file of 100 MB.
     pub fn delete_swept(&self) -> Result<(), VaultError> {
         let swept = self.root.join(SWEPT);
-        match fs::remove_dir_all(&swept) {
+        match reached(Failpoint::SweepDelete).and_then(|()| fs::remove_dir_all(&swept)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", &swept)(error)),
-            _ => Ok(()),
+            _ => reached(Failpoint::SweepDeleted).map_err(failed("delete", &swept)),
         }
     }
 
@@ -276,18 +302,21 @@ impl Vault {
 
     fn set_aside_file(&self, from: &Path) -> Result<PathBuf, VaultError> {
         let folder = self.root.join(ASIDE);
-        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+        // Durably: it holds what must not get lost.
+        staging::make_durable_folder(&self.root, &folder)?;
         let below = from.strip_prefix(&self.root).unwrap_or(from);
         let name = below.to_string_lossy().replace('/', "_");
         for number in 0.. {
             let to = folder.join(if number == 0 { name.clone() } else { format!("{name}.{number}") });
-            match rename_without_replacing(from, &to) {
+            match reached(Failpoint::AsideMove).and_then(|()| rename_without_replacing(from, &to)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed("set aside", from)(error)),
                 Ok(()) => {
+                    reached(Failpoint::AsideMoved).map_err(failed("set aside", from))?;
                     sync_folder(&folder)?;
                     // Else a power cut could bring it back under its old name.
                     from.parent().map_or(Ok(()), sync_folder)?;
+                    reached(Failpoint::AsideSynced).map_err(failed("set aside", from))?;
                     return Ok(to);
                 }
             }
@@ -297,6 +326,10 @@ impl Vault {
 }
 
 fn free_bytes_of(folder: &Path) -> Result<u64, VaultError> {
+    match reached(Failpoint::FreeSpace) {
+        Err(full) if full.kind() == io::ErrorKind::StorageFull => return Ok(0),
+        other => other.map_err(failed("ask for the free space of", folder))?,
+    }
     let stat =
         rustix::fs::statvfs(folder).map_err(|errno| failed("ask for the free space of", folder)(errno.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
@@ -329,9 +362,18 @@ fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a folder, and those above it that are not there, each durable in the one above: what is synced in a folder that a power
+/// cut takes away is lost as well.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), VaultError> {
+    staging::make_durable_folder(Path::new(""), folder)
+}
+
 /// Makes the folder's entries durable.
 fn sync_folder(path: &Path) -> Result<(), VaultError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder", path))
+    // What stands above a relative path.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let synced = reached(Failpoint::FolderSync).and_then(|()| File::open(path)?.sync_all());
+    synced.and_then(|()| reached(Failpoint::FolderSynced)).map_err(failed("sync the folder", path))
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub enum Cause {
     BeingRecorded,
     /// It was to be recorded live, and no stream came.
     LiveInterrupted,
+    /// It was archived once, and its file is gone, or is not what it was.
+    Corrupt,
     /// It was archived once, and its retention has ended.
     Pruned,
     /// It is older than what the NVR keeps.
@@ -53,7 +55,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NotTried,
         Self::NvrOffline,
         Self::NvrBusy,
@@ -63,6 +65,7 @@ impl Cause {
         Self::Failed,
         Self::BeingRecorded,
         Self::LiveInterrupted,
+        Self::Corrupt,
         Self::Pruned,
         Self::Lost,
     ];
@@ -79,6 +82,7 @@ impl Cause {
             Self::Failed => "failed",
             Self::BeingRecorded => "being recorded",
             Self::LiveInterrupted => "live interrupted",
+            Self::Corrupt => "corrupt",
             Self::Pruned => "pruned",
             Self::Lost => "lost",
         }

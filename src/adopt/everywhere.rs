@@ -11,12 +11,17 @@ use crate::publish::{ArchiveError, blocking};
 use crate::recording::Source;
 use crate::time_range::{ALL_TIME, RangeSet, TimeRange, UtcSecond};
 use crate::vault::{Found, Vault, VaultError};
+use crate::window::{Cause, Missing};
 
 /// The published files of that source of whose time something is missing: no row has it, and so no row has them.
 pub(super) async fn without_a_row(ledger: &Ledger, vault: &Vault, source: Source) -> Result<Vec<Found>, ArchiveError> {
     let devices = ledger.devices().await?.into_iter().map(|row| row.facts.device).collect();
     let missing = ledger.missing(devices, ALL_TIME).await?.into_iter();
-    let missing = missing.map(|(device, stretches)| (device, stretches.iter().map(|stretch| stretch.range).collect()));
+    // What retention has deleted must not come back.
+    let open = |stretches: Vec<Missing>| {
+        stretches.iter().filter(|one| one.cause != Cause::Pruned).map(|one| one.range).collect()
+    };
+    let missing = missing.map(|(device, stretches)| (device, open(stretches)));
     let (vault, missing) = (vault.clone(), missing.collect());
     Ok(blocking(move || find(&vault, &missing, source)).await?)
 }

@@ -38,6 +38,7 @@ pub(super) fn flags(common: &Common) -> Flags {
         time_zone: common.time_zone.clone(),
         streams: common.streams.clone(),
         per_nvr: common.per_nvr.clone(),
+        ..Flags::default()
     }
 }
 
@@ -48,7 +49,12 @@ pub(super) fn environment(name: &str) -> Option<String> {
 
 /// Settings for a command that asks the ledger only.
 pub(super) fn settings(common: &Common) -> anyhow::Result<Settings> {
-    let settings = Settings::load(&flags(common), &environment)?;
+    settings_of(&flags(common))
+}
+
+/// The same for one that has flags of its own.
+pub(super) fn settings_of(flags: &Flags) -> anyhow::Result<Settings> {
+    let settings = Settings::load(flags, &environment)?;
     warn(&settings);
     Ok(settings)
 }

@@ -141,7 +141,7 @@ async fn record(
     ledger: Option<Ledger>,
 ) -> anyhow::Result<ExitCode> {
     let vault = Vault::open(&settings.archive.root)?;
-    let ledger = Arc::new(ledger.map_or_else(|| work::open_ledger(&settings.archive.ledger), Ok)?);
+    let ledger = Arc::new(ledger.map_or_else(|| work::open_ledger(&settings.archive), Ok)?);
     let client = Arc::new(context::client(settings, credentials)?);
     let media = context::live_media(settings)?;
     let transfers = Arc::new(context::transfers()?);
@@ -157,6 +157,7 @@ async fn record(
         stall: live::STALL,
         min_free: settings.archive.min_free,
         keep_attempts: settings.archive.keep_attempts,
+        catalog_every: live::CATALOG_EVERY,
         seed: work::seed(),
     };
     let clock = WallClock::start();

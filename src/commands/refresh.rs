@@ -69,7 +69,7 @@ pub(super) async fn refresh(
     let Gathered { devices, stores: answered, refused, .. } = gathered;
     let nothing = devices.is_empty();
     if !nothing {
-        let ledger = work::open_ledger(&settings.archive.ledger)?;
+        let ledger = work::open_ledger(&settings.archive)?;
         for batch in devices.chunks(BATCH) {
             ledger.know_devices(batch.to_vec()).await?;
         }

@@ -75,7 +75,7 @@ async fn rehearse(
              On a real account: copy jobs.example.toml to jobs.toml, fill it in, and\n\
              \x20   ARCHIVE_SECRET=… archive plan jobs.toml && ARCHIVE_SECRET=… archive run jobs.toml\n",
             render::summary(&summary),
-            render::gaps(&gaps, summary.asked_seconds),
+            render::gaps(&gaps, summary.asked_seconds, 0),
         )
     })?;
     Ok(ExitCode::of_run(&summary))

@@ -12,12 +12,12 @@ use crate::device::NvrMap;
 use crate::display::{self, Style};
 use crate::event::Summary;
 use crate::exit_code::ExitCode;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::render;
 use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
-use crate::settings::Settings;
-use crate::vault::Vault;
+use crate::settings::{ArchiveSettings, Settings};
+use crate::vault::{self, Vault};
 
 use super::context::Clients;
 use super::requests::Requests;
@@ -52,7 +52,7 @@ pub(super) async fn execute(
     let vault = Vault::open(&settings.archive.root)?;
     let Opened { ledger, devices: known } = match opened {
         Some(opened) => opened,
-        None => Opened::of(open_ledger(&settings.archive.ledger)?).await?,
+        None => Opened::of(open_ledger(&settings.archive)?).await?,
     };
     let nvrs = recorders::of(settings, &known).map;
     recorders::warn_of_unknown(&nvrs, requests.asked.keys());
@@ -73,13 +73,38 @@ pub(super) async fn execute(
     Ok(ran?)
 }
 
-/// The ledger, for a command that writes; made with its folder when there is none.
-pub(super) fn open_ledger(path: &Path) -> anyhow::Result<Ledger> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the ledger's folder {}", folder.display()))?;
+/// The ledger, for a command that writes; made with its folder when there is none and has been none.
+pub(super) fn open_ledger(archive: &ArchiveSettings) -> anyhow::Result<Ledger> {
+    refuse_a_lost_one(archive)?;
+    make_folder(&archive.ledger)?;
+    Ok(Ledger::open(&archive.ledger)?)
+}
+
+/// The ledger, for a command that writes and has nothing to do where there is none.
+pub(super) fn existing_ledger(archive: &ArchiveSettings) -> anyhow::Result<Ledger> {
+    refuse_a_lost_one(archive)?;
+    if !archive.ledger.try_exists()? {
+        return Err(LedgerError::NotThere { ledger: archive.ledger.clone() }.into());
     }
-    Ok(Ledger::open(path)?)
+    Ok(Ledger::open(&archive.ledger)?)
+}
+
+/// Refuses to begin an archive anew that has lost its ledger, or whose ledger lies elsewhere.
+pub(super) fn refuse_a_lost_one(archive: &ArchiveSettings) -> anyhow::Result<()> {
+    // An empty file is what a crash of the file system may leave of one.
+    let is_there = std::fs::metadata(&archive.ledger).is_ok_and(|file| file.len() > 0);
+    if is_there || !Vault::has_catalog_at(&archive.root)? {
+        return Ok(());
+    }
+    Err(LedgerError::Lost { ledger: archive.ledger.clone(), root: archive.root.clone() }.into())
+}
+
+/// Makes the folder of a ledger.
+pub(super) fn make_folder(ledger: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = ledger.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        vault::make_folder(folder).context("the ledger has no place")?;
+    }
+    Ok(())
 }
 
 fn job(settings: &Settings, requests: Requests, nvrs: NvrMap, known: Vec<DeviceRow>) -> Job {

@@ -12,6 +12,8 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::report::DeviceRow;
 use crate::settings::Settings;
 
+use super::work;
+
 /// The devices' local time.
 #[derive(Clone, Debug)]
 pub(super) struct Zones {
@@ -39,6 +41,7 @@ impl Zones {
     /// For a command that writes: from the settings, and from the ledger if there is one, which is brought up to date when it is
     /// of an older version.
     pub(super) async fn read_for_a_run(settings: &Settings) -> anyhow::Result<(Self, Option<Opened>)> {
+        work::refuse_a_lost_one(&settings.archive)?;
         if !settings.archive.ledger.try_exists()? {
             return Ok((Self::of_both(settings, &[]), None));
         }

@@ -50,6 +50,9 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
             "{}  this local time exists twice: the platform may answer with the other hour",
             named(window, zone)
         )),
+        Event::CatalogNotWritten { why } => important(format!(
+            "the archive's catalog was not brought up to date, and will be at the end of the next run: {why}"
+        )),
         Event::Stopping(reason) => important(stopping(reason)),
     }
 }

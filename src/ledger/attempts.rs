@@ -7,8 +7,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::changes::stored;
 use super::devices;
-use super::error::Fault;
+use super::error::{Fault, reached};
 use super::queries::{device, nvr, unsigned};
+use crate::failpoint::Failpoint;
 use crate::outcome::Attempt;
 use crate::report::{DeviceHistory, RunId};
 use crate::time_range::UtcSecond;
@@ -67,6 +68,7 @@ pub(super) struct Folded {
 
 /// Folds away those of the next [`FOLD_ROWS`] attempts after `after` that began before `before`.
 pub(super) fn fold(connection: &Connection, after: i64, before: UtcSecond) -> Result<Folded, Fault> {
+    reached(Failpoint::FoldStep)?;
     let last: Option<i64> = connection
         .prepare_cached(
             "SELECT max(attempt) FROM (SELECT attempt FROM attempt WHERE attempt > ?1 ORDER BY attempt LIMIT ?2)",

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::error::{Fault, LedgerError};
 use super::lock::host_name;
 use super::ranges::{Merged, range};
-use super::{attempts, devices, media, missing, publishing};
+use super::{attempts, catalog, devices, media, missing, publishing};
 use crate::device::DeviceId;
 use crate::outcome::Attempt;
 use crate::recording::{Recording, Source};
@@ -149,6 +149,7 @@ pub(super) fn add_recording(connection: &Connection, recording: &Recording) -> R
         ])?;
     Merged::Archived.add(connection, device, range)?;
     missing::remove(connection, device, range)?;
+    catalog::note(connection, recording)?;
     publishing::forget(connection, &recording.path)
 }
 

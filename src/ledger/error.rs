@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
+use crate::failpoint::{self, Failpoint};
 use crate::recording::Recording;
 use crate::time_range::TimeRange;
 
@@ -24,15 +25,32 @@ pub enum LedgerError {
     },
     /// There is none.
     #[error(
-        "there is no ledger at {}: either nothing has run yet, or it lies elsewhere; see --ledger, --root and --config",
+        "there is no ledger at {}: either nothing has run yet, or it lies elsewhere (see --ledger, --root and --config), or \
+         it was lost: `archive reindex` makes it anew from the recordings",
         .ledger.display()
     )]
     NotThere {
         /// Where it would be.
         ledger: PathBuf,
     },
+    /// There is none any more.
+    #[error(
+        "there is no ledger at {}, but the archive in {} had one. With a new one everything would be fetched again: name \
+         the right one with --ledger, or let `archive reindex` make it anew from the recordings",
+        .ledger.display(), .root.display()
+    )]
+    Lost {
+        /// Where it would be.
+        ledger: PathBuf,
+        /// The archive's folder.
+        root: PathBuf,
+    },
     /// The file is something else.
-    #[error("{} is not a ledger: {why}. It was left as it is; name another file", .ledger.display())]
+    #[error(
+        "{} is not a ledger: {why}. It was left as it is; name another file, or, if it was a ledger once, let \
+         `archive reindex --replace` move it aside and make a new one from the recordings",
+        .ledger.display()
+    )]
     NotALedger {
         /// The file.
         ledger: PathBuf,
@@ -69,7 +87,8 @@ pub enum LedgerError {
     },
     /// The file's bytes do not fit together.
     #[error(
-        "{} is damaged: {why}. Keep a copy of it and of its -wal file, and rebuild the ledger from the recordings",
+        "{} is damaged: {why}. It was left as it is: `archive reindex` moves it aside and makes a new one from the \
+         recordings",
         .ledger.display()
     )]
     Damaged {
@@ -77,6 +96,16 @@ pub enum LedgerError {
         ledger: PathBuf,
         /// What was found.
         why: String,
+    },
+    /// There is no need to make it anew.
+    #[error(
+        "{} is a whole ledger: there is nothing to rebuild. With --replace it is moved aside all the same, and with it what \
+         only it knows: attempts and runs",
+        .ledger.display()
+    )]
+    Whole {
+        /// The ledger.
+        ledger: PathBuf,
     },
     /// Somebody else keeps it locked.
     #[error(
@@ -160,6 +189,18 @@ pub(super) enum Fault {
     BadValue(String),
 }
 
+/// Says that a step is reached. An error that a test puts there is what SQLite makes of it: of what a write fails with, it knows
+/// only the full disk.
+pub(super) fn reached(step: Failpoint) -> Result<(), Fault> {
+    failpoint::reached(step).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::StorageFull => ffi::SQLITE_FULL,
+            _ => ffi::SQLITE_IOERR_WRITE,
+        };
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into()
+    })
+}
+
 impl Fault {
     /// The same for people: with the file's name, and what to do.
     pub(super) fn at(self, ledger: &Path) -> LedgerError {
@@ -167,6 +208,14 @@ impl Fault {
         match self {
             Self::Refused(error) => error,
             Self::BadValue(why) => LedgerError::Damaged { ledger, why },
+            Self::Sqlite(error) if is_of_no_ledger(&error) => {
+                let why = match error {
+                    // The statement would say nothing to a person.
+                    rusqlite::Error::SqlInputError { msg, .. } => msg,
+                    error => error.to_string(),
+                };
+                LedgerError::Damaged { ledger, why }
+            }
             Self::Sqlite(error) => {
                 let why = error.to_string();
                 match error.sqlite_error_code() {
@@ -185,6 +234,21 @@ impl Fault {
                     _ => LedgerError::Engine { ledger, why },
                 }
             }
+        }
+    }
+}
+
+/// Whether the file has other tables or values than every ledger that this program writes.
+fn is_of_no_ledger(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::Utf8Error(..) => true,
+        // SQLite has no code of its own for these.
+        error => {
+            let why = error.to_string();
+            why.starts_with("no such table") || why.starts_with("no such column")
         }
     }
 }

@@ -8,8 +8,9 @@ use chrono::DateTime;
 use rusqlite::{Connection, Row, params};
 
 use super::error::Fault;
-use super::ranges::range;
+use super::ranges::{ALWAYS, range};
 use super::zones::local_text;
+use crate::catalog::{MissingLine, UtcText};
 use crate::device::DeviceId;
 use crate::outcome::Attempt;
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
@@ -102,6 +103,36 @@ pub(super) fn add_untried(connection: &Connection, device: DeviceId, ranges: &Ra
     Ok(())
 }
 
+/// Why what was archived is missing from now on.
+pub(super) struct Loss<'a> {
+    pub(super) cause: Cause,
+    /// A word, and the same in words, where there is more to say than the cause.
+    pub(super) code: Option<&'a str>,
+    pub(super) detail: Option<&'a str>,
+    /// When it was found. Stretches that touch and differ in nothing are one row, so what is of no use is better left out.
+    pub(super) at: Option<UtcSecond>,
+}
+
+/// Adds what was archived until now; nothing of `range` may be in the table yet.
+pub(super) fn add_lost(
+    connection: &Connection,
+    device: DeviceId,
+    range: TimeRange,
+    loss: &Loss<'_>,
+) -> Result<(), Fault> {
+    let lost = Stretch {
+        cause: loss.cause,
+        last_code: loss.code.map(str::to_owned),
+        last_detail: loss.detail.map(str::to_owned),
+        last_try: loss.at,
+        ..Stretch::untried(range)
+    };
+    edit(connection, device, range, |mut held| {
+        held.push(lost);
+        held
+    })
+}
+
 /// Takes out every second of `range`.
 pub(super) fn remove(connection: &Connection, device: DeviceId, range: TimeRange) -> Result<(), Fault> {
     change_within(connection, device, range, false, |_| None)
@@ -140,10 +171,48 @@ pub(super) fn note_cause(
     change_within(connection, device, range, false, |held| Some(Stretch { cause, last_try: Some(at), ..held }))
 }
 
+/// All stretches of a device, for the catalog.
+pub(super) fn lines(connection: &Connection, device: DeviceId) -> Result<Vec<MissingLine>, Fault> {
+    let stretches = overlapping(connection, device, ALWAYS)?.into_iter();
+    let line = |stretch: Stretch| MissingLine {
+        from: UtcText(stretch.range.start()),
+        to: UtcText(stretch.range.end()),
+        cause: stretch.cause.to_string(),
+        attempts: stretch.attempts,
+        last_code: stretch.last_code,
+        last_detail: stretch.last_detail,
+        last_try: stretch.last_try.map(UtcText),
+    };
+    Ok(stretches.map(line).collect())
+}
+
+/// Puts back the stretches of a device that has none, as [`lines`] gave them. What overlaps an earlier one is left out.
+pub(super) fn restore(connection: &Connection, device: DeviceId, lines: &[MissingLine]) -> Result<(), Fault> {
+    let mut stretches: Vec<Stretch> = Vec::with_capacity(lines.len());
+    for line in lines {
+        let Some(range) = TimeRange::new(line.from.0, line.to.0) else { continue };
+        if stretches.last().is_some_and(|last| last.range.end() > range.start()) {
+            continue;
+        }
+        stretches.push(Stretch {
+            // A cause that a newer version wrote: the time is asked for again, and then has one of this version's.
+            cause: line.cause.parse().unwrap_or(Cause::NotTried),
+            attempts: line.attempts,
+            last_code: line.last_code.clone(),
+            last_detail: line.last_detail.clone(),
+            last_try: line.last_try.map(|at| at.0),
+            ..Stretch::untried(range)
+        });
+    }
+    for stretch in arrange(stretches, ALWAYS, None, None) {
+        put(connection, device, &stretch)?;
+    }
+    Ok(())
+}
+
 /// Writes the texts of every row again, as the device's zone now has it.
 pub(super) fn rewrite_texts(connection: &Connection, device: DeviceId) -> Result<(), Fault> {
-    let Some(always) = TimeRange::new(UtcSecond::new(i64::MIN), UtcSecond::new(i64::MAX)) else { return Ok(()) };
-    for stretch in overlapping(connection, device, always)? {
+    for stretch in overlapping(connection, device, ALWAYS)? {
         put(connection, device, &stretch)?;
     }
     Ok(())

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 
-use super::error::{Fault, LedgerError};
+use super::error::{Fault, LedgerError, reached};
 use super::lock::RunLock;
+use crate::failpoint::Failpoint;
 use crate::recording::Source;
 
 pub(super) mod migrations {
@@ -25,7 +26,8 @@ pub(super) const BUSY_SECONDS: u64 = 5;
 /// A connection that may write, to a ledger that is there and up to date afterwards.
 pub(super) fn for_writing(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = connect(path, flags).map_err(|fault| fault.at(path))?;
+    let opened = reached(Failpoint::LedgerOpen).and_then(|()| connect(path, flags));
+    let mut connection = opened.map_err(|fault| fault.at(path))?;
     // Before anything is changed: a file that is none of ours stays as it is.
     let found = schema_version(&connection, path)?;
     set_up(&connection, path).map_err(|fault| fault.at(path))?;
@@ -36,7 +38,9 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, LedgerError> {
         let _no_live_run = RunLock::take_patiently(path, Source::Live, "just now", patience)?;
         // Again: the other may have done it meanwhile.
         if schema_version(&connection, path)?.is_none_or(|found| found < newest_version()) {
+            reached(Failpoint::LedgerMigrate).map_err(|fault| fault.at(path))?;
             migrate(&mut connection, path)?;
+            reached(Failpoint::LedgerMigrated).map_err(|fault| fault.at(path))?;
         }
     }
     Ok(connection)
@@ -57,7 +61,26 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, LedgerError> {
     }
 }
 
+/// A connection to a new ledger that nobody else knows of yet. A crash may leave anything in it, and it is as fast as can be.
+pub(super) fn for_rebuilding(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = connect(path, flags).map_err(|fault| fault.at(path))?;
+    migrate(&mut connection, path)?;
+    // Recordings come by nights and are kept by devices, so all of the tables' ends are in use at once: 256 MiB of them.
+    let fast = "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON; PRAGMA cache_size = -262144;";
+    let set_up = || -> Result<(), Fault> {
+        let _mode: String = connection.query_row("PRAGMA journal_mode = MEMORY", [], |row| row.get(0))?;
+        Ok(connection.execute_batch(fast)?)
+    };
+    set_up().map_err(|fault| fault.at(path))?;
+    Ok(connection)
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
+    if path.is_dir() {
+        let why = "it is a folder: name a file in it".to_owned();
+        return Err(LedgerError::CannotOpen { ledger: path.to_path_buf(), why }.into());
+    }
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -96,9 +119,10 @@ fn read_version(connection: &Connection) -> Result<Stamp, Fault> {
     if id != APPLICATION_ID {
         return Ok(Stamp::Foreign);
     }
-    let version =
-        connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0)).optional()?;
-    Ok(version.map_or(Stamp::Foreign, Stamp::Version))
+    let version: Option<u32> =
+        connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))?;
+    let nothing = || Fault::BadValue("it does not say of which version it is".to_owned());
+    Ok(Stamp::Version(version.ok_or_else(nothing)?))
 }
 
 fn set_up(connection: &Connection, path: &Path) -> Result<(), Fault> {

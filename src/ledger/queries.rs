@@ -1,21 +1,21 @@
 //! Every question to the ledger. Each function reads one snapshot.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use chrono::NaiveDate;
 use rusqlite::{Connection, Row, params};
 
 use super::error::Fault;
-use super::media;
 use super::missing::{self, cause, second_of_text};
 use super::ranges::{Merged, range};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
 use crate::plan::Known;
-use crate::recording::{ContentHash, MediaFacts, Recording, Source};
+use crate::recording::{ContentHash, MediaFacts, Recording, Source, UnknownCodec};
 use crate::report::{CoverageDay, Gap, GapQuery, RunCounts, RunId, RunRow, Totals};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
-use crate::window::Missing;
+use crate::window::{Cause, Missing};
 
 pub(super) fn missing(
     connection: &Connection,
@@ -82,11 +82,16 @@ pub(super) fn totals(connection: &Connection, devices: &[DeviceId], within: Time
         totals.asked_seconds += Merged::Asked.within(connection, device, within)?.seconds();
         for stretch in missing::overlapping(connection, device, within)? {
             let seconds = stretch.range.intersect(&within).map_or(0, |range| range.seconds());
+            if stretch.cause == Cause::Pruned {
+                totals.pruned_seconds += seconds;
+                continue;
+            }
             all_missing += seconds;
             *totals.missing_seconds.entry(stretch.cause).or_default() += seconds;
         }
     }
-    // OK because what was asked for and is not missing is archived.
+    totals.asked_seconds -= totals.pruned_seconds;
+    // OK because what was asked for and is neither missing nor pruned is archived.
     totals.archived_seconds = totals.asked_seconds - all_missing;
     Ok(totals)
 }
@@ -201,19 +206,19 @@ fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {
     })
 }
 
+/// The recordings that share a second with `within`, the first `most` of them.
 pub(super) fn recordings_overlapping(
     connection: &Connection,
     device: DeviceId,
     within: TimeRange,
+    most: u32,
 ) -> Result<Vec<Recording>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT r.start, r.end, f.path || r.name, r.bytes, r.blake3, r.media_milliseconds, r.first_timestamp,
-             k.video, k.audio, k.width, k.height, r.source, r.clock_offset, r.archived_at, r.note
-         FROM recording AS r JOIN folder AS f ON f.folder = r.folder JOIN format AS k ON k.format = r.format
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {RECORDING_COLUMNS} FROM recording AS r {RECORDING_JOINS}
          WHERE r.device = ?1 AND r.start < ?3 AND r.end > ?2 AND r.start >= coalesce(
-             (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY r.start",
-    )?;
-    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get()])?;
+             (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY r.start LIMIT ?4"
+    ))?;
+    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get(), most])?;
     let mut recordings = Vec::new();
     while let Some(row) = rows.next()? {
         recordings.push(read_recording(device, row)?);
@@ -221,7 +226,13 @@ pub(super) fn recordings_overlapping(
     Ok(recordings)
 }
 
-fn read_recording(device: DeviceId, row: &Row<'_>) -> Result<Recording, Fault> {
+/// What [`read_recording`] reads, of `recording AS r` and what [`RECORDING_JOINS`] joins to it.
+pub(super) const RECORDING_COLUMNS: &str = "r.start, r.end, f.path || r.name, r.bytes, r.blake3, r.media_milliseconds,
+    r.first_timestamp, k.video, k.audio, k.width, k.height, r.source, r.clock_offset, r.archived_at, r.note";
+pub(super) const RECORDING_JOINS: &str =
+    "JOIN folder AS f ON f.folder = r.folder JOIN format AS k ON k.format = r.format";
+
+pub(super) fn read_recording(device: DeviceId, row: &Row<'_>) -> Result<Recording, Fault> {
     let video: Option<String> = row.get(7)?;
     let audio: Option<String> = row.get(8)?;
     let source: String = row.get(11)?;
@@ -235,8 +246,8 @@ fn read_recording(device: DeviceId, row: &Row<'_>) -> Result<Recording, Fault> {
         media: MediaFacts {
             media_milliseconds: row.get(5)?,
             first_timestamp: row.get(6)?,
-            video_codec: video.as_deref().map(media::video_codec).transpose()?,
-            audio_codec: audio.as_deref().map(media::audio_codec).transpose()?,
+            video_codec: video.as_deref().map(codec).transpose()?,
+            audio_codec: audio.as_deref().map(codec).transpose()?,
             picture_size: width_and_height,
         },
         source: read_source(&source)?,
@@ -244,6 +255,10 @@ fn read_recording(device: DeviceId, row: &Row<'_>) -> Result<Recording, Fault> {
         archived_at: UtcSecond::new(row.get(13)?),
         note: row.get::<_, Option<String>>(14)?.unwrap_or_default(),
     })
+}
+
+fn codec<T: FromStr<Err = UnknownCodec>>(text: &str) -> Result<T, Fault> {
+    text.parse().map_err(|error: UnknownCodec| Fault::BadValue(error.to_string()))
 }
 
 fn read_source(text: &str) -> Result<Source, Fault> {

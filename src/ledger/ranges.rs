@@ -6,6 +6,9 @@ use super::error::Fault;
 use crate::device::DeviceId;
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 
+/// Every second that a row can have.
+pub(super) const ALWAYS: TimeRange = TimeRange::WIDEST;
+
 /// Which of the two tables.
 #[derive(Clone, Copy)]
 pub(super) enum Merged {

@@ -5,6 +5,9 @@ mod narrow;
 mod opening;
 mod publishing;
 mod queries;
+mod rebuilding;
+mod strange;
+mod upkeep;
 
 use std::path::PathBuf;
 

@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::error::{Fault, LedgerError};
+use super::error::{Fault, LedgerError, reached};
+use crate::failpoint::Failpoint;
 
 /// How many requests one transaction takes at most, so that the first one's caller does not wait for ever.
 const LARGEST_BATCH: usize = 1_000;
@@ -89,7 +90,8 @@ fn commit(
     answers: &mut Vec<Answer>,
     ledger: &Path,
 ) -> Result<(), LedgerError> {
-    let mut usable = execute(connection, "BEGIN IMMEDIATE", ledger);
+    let at = |step| reached(step).map_err(|fault| fault.at(ledger));
+    let mut usable = at(Failpoint::LedgerBegin).and_then(|()| execute(connection, "BEGIN IMMEDIATE", ledger));
     for request in requests {
         let (answer, still_usable) = match usable {
             Ok(()) => run_one(connection, request, ledger),
@@ -98,11 +100,12 @@ fn commit(
         answers.push(answer);
         usable = still_usable;
     }
-    let committed = usable.and_then(|()| execute(connection, "COMMIT", ledger));
+    let ready = usable.and_then(|()| at(Failpoint::LedgerCommit));
+    let committed = ready.and_then(|()| execute(connection, "COMMIT", ledger));
     if committed.is_err() && !connection.is_autocommit() {
         execute(connection, "ROLLBACK", ledger)?;
     }
-    committed
+    committed.and_then(|()| at(Failpoint::LedgerCommitted))
 }
 
 /// Runs one request in a savepoint, so that its failure is its own. Says also whether the transaction still stands:

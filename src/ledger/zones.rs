@@ -26,6 +26,12 @@ pub(super) fn add(connection: &Connection, zone: Tz) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Writes the zone's rows when there are none: making them takes a while, and many devices are in one zone.
+pub(super) fn add_if_unknown(connection: &Connection, zone: Tz) -> Result<(), Fault> {
+    let mut known = connection.prepare_cached("SELECT 1 FROM utc_offset WHERE zone = ?1")?;
+    if known.exists([zone.name()])? { Ok(()) } else { add(connection, zone) }
+}
+
 /// From `start` on the zone is `offset` seconds east of UTC; until then it was `before`.
 #[derive(Debug, PartialEq, Eq)]
 struct Step {

@@ -98,6 +98,9 @@ pub fn status(report: &StatusReport, zone: Tz) -> String {
         wording::seconds(totals.asked_seconds),
     );
     text.push_str(&causes(totals.missing_seconds.iter().map(|(&cause, &seconds)| (cause, seconds))));
+    if totals.pruned_seconds > 0 {
+        text.push_str(&format!("  pruned: {}, which is not counted\n", wording::seconds(totals.pruned_seconds)));
+    }
     text.push_str(&backlog(&report.backlog, report.now, zone));
     if !report.nvrs.is_empty() {
         text.push_str(&nvrs(report, zone));

@@ -9,6 +9,7 @@ use crate::adopt;
 use crate::clock::WallClock;
 use crate::device::NvrId;
 use crate::event::{Event, Recovery};
+use crate::leaving;
 use crate::plan::Plan;
 use crate::recording::Source;
 use crate::report::Learned;
@@ -52,10 +53,20 @@ fn sweep(job: &Job, tools: &Tools) -> Result<JoinHandle<Result<(), VaultError>>,
 
 async fn put_right_and_plan(job: &Job, tools: &Tools, clock: &WallClock) -> Result<Start, RunError> {
     let ledger = &tools.ledger;
+    finish_what_was_leaving(tools, clock).await?;
     adopt(job, tools, clock).await?;
     adopt_live(job, tools, clock).await?;
     let (plan, learned) = futures::try_join!(planning::plan(ledger, &job.asked, &job.nvrs), ledger.learned_limits())?;
     Ok(Start { plan, learned })
+}
+
+/// Finishes what a verify or a prune that was cut off had begun.
+async fn finish_what_was_leaving(tools: &Tools, clock: &WallClock) -> Result<(), RunError> {
+    let now = clock.now().to_utc_second();
+    for recovery in leaving::finish_at_start(&tools.ledger, &tools.vault, now).await? {
+        tools.emit(Event::Recovered(recovery));
+    }
+    Ok(())
 }
 
 /// Adopts what a run that was cut off published and did not write down, for whatever job it was.

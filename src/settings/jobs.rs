@@ -1,6 +1,7 @@
 //! The `[[job]]` sections: what is fetched from NVRs, and what is recorded live.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
@@ -36,13 +37,15 @@ pub(super) fn read(reader: &mut Reader, file: &mut Section, zone: Tz) -> (Vec<Jo
         let devices = required(reader, here, "devices", values::devices);
         let time_zone = reader.read(here, "time_zone", values::zone);
         let hours = reader.read_list(here, "hours", values::hours);
+        let keep = reader.read(here, "keep", values::a_day_at_least);
         // OK to leave a job out below: a mistake was reported for it.
         match kind {
             Kind::Download => {
                 let asked = read_asked(reader, here, time_zone.unwrap_or(zone));
                 let stop_at = reader.read(here, "stop_at", values::clock);
+                warn_of_what_is_not_kept(reader, here, asked.as_ref(), keep);
                 if let (Some(devices), Some(asked)) = (devices, asked) {
-                    jobs.push(JobSettings { name, devices, asked, hours, stop_at, time_zone });
+                    jobs.push(JobSettings { name, devices, asked, hours, stop_at, time_zone, keep });
                 }
             }
             Kind::Live => {
@@ -51,7 +54,7 @@ pub(super) fn read(reader: &mut Reader, file: &mut Section, zone: Tz) -> (Vec<Jo
                 if let Some(devices) = devices {
                     refuse_second_stream(reader, here, &devices, &recorded);
                     recorded.extend(devices.iter().map(|&device| (device, name.clone())));
-                    live_jobs.push(LiveJobSettings { name, devices, hours, secondary, time_zone });
+                    live_jobs.push(LiveJobSettings { name, devices, hours, secondary, time_zone, keep });
                 }
             }
         }
@@ -66,6 +69,19 @@ fn refuse_what_only_downloads_have(reader: &mut Reader, section: &mut Section) {
             let text = format!("{}: a live job has no {key}: it records in its hours", section.name);
             reader.mistake(&given.place, text);
         }
+    }
+}
+
+/// What is fetched late and is too old by then goes with the next pruning.
+fn warn_of_what_is_not_kept(reader: &mut Reader, section: &Section, asked: Option<&Asked>, keep: Option<Duration>) {
+    if let (Some(Asked::Last(last)), Some(keep)) = (asked, keep)
+        && keep < *last
+    {
+        let text = format!(
+            "{}: its last is longer than its keep; what is older than that is fetched and pruned",
+            section.name
+        );
+        reader.warn(&section.place, text);
     }
 }
 

@@ -90,7 +90,7 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
         (Bench::with_file(EXAMPLE).load().unwrap(), Bench::with_file(&example_in_full()).load().unwrap());
     assert!(example_in_full().contains("\nstreams = 16"));
     assert_eq!(ArchiveSettings { time_zone_is_stated: false, ..full.archive }, short.archive);
-    assert_eq!(full.retry, short.retry);
+    assert_eq!((full.retry, full.prune), (short.retry, short.prune));
     assert_eq!((full.platform.versions.len(), full.platform.bodies.len()), (1, 1));
     let none = PlatformSettings { versions: BTreeMap::new(), bodies: BTreeMap::new(), ..full.platform };
     assert_eq!(none, short.platform);
@@ -103,7 +103,7 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
 fn the_example_names_every_key_there_is() {
     let full = EXAMPLE.replace("# [platform.login]", "[platform.login]");
     let live = ("[[job]]", "name = 'x'\nkind = 'live'\n");
-    let headers = ["[platform]", "[platform.login]", "[archive]", "[retry]", "[[nvr]]", "[[job]]"];
+    let headers = ["[platform]", "[platform.login]", "[archive]", "[retry]", "[prune]", "[[nvr]]", "[[job]]"];
     let named = |header: &'static str| (header, if header.starts_with("[[") { "name = 'x'\n" } else { "" });
     for (header, name) in headers.into_iter().map(named).chain([live]) {
         let said = Bench::with_file(&format!("{header}\n{name}0 = 1\n")).mistakes();
@@ -139,8 +139,23 @@ fn a_live_job_has_hours_and_no_range_and_a_camera_is_recorded_live_once() {
     jobs.toml:8:1: [[job]] "a": device 3 is also in "a"; a camera is recorded live once
     jobs.toml:12:1: [[job]] "d": it must have one range of time; write one of range = "yesterday", last = "26h", or from and to
     jobs.toml:14:8: kind: "lives" is not known; write "download" or "live"
-    jobs.toml:16:13: [[job]] "d": there is no setting "secondary"; the keys here are name, kind, devices, time_zone, hours, range, last, from, to, stop_at
+    jobs.toml:16:13: [[job]] "d": there is no setting "secondary"; the keys here are name, kind, devices, time_zone, hours, keep, range, last, from, to, stop_at
     "#);
+}
+
+#[test]
+fn a_job_says_for_how_long_it_keeps_and_a_day_is_the_least() {
+    let file = "[prune]\nmost = '10 GiB'\n[[job]]\nname = 'a'\ndevices = 1\nlast = '30 days'\nkeep = '7 days'\n\
+                [[job]]\nname = 'b'\nkind = 'live'\ndevices = 1\nkeep = '1 day'\n[[job]]\nname = 'c'\ndevices = 1\nlast = '1h'\n";
+    let settings = Bench::with_file(file).load().unwrap();
+    let keeps = (settings.jobs[0].keep, settings.live_jobs[0].keep, settings.jobs[1].keep);
+    let days = |count: u64| Some(Duration::from_secs(count * 86_400));
+    assert_eq!(keeps, (days(7), days(1), None));
+    assert_eq!((settings.prune.most, settings.prune.max_share), (Some(10 << 30), 0.2));
+    let [warning] = &settings.warnings[..] else { panic!("{:?}", settings.warnings) };
+    assert!(warning.to_string().contains("longer than its keep"), "{warning}");
+    let said = Bench::with_file("[[job]]\nname = 'a'\ndevices = 1\nlast = '1h'\nkeep = '23h'\n").mistakes();
+    assert!(said.contains("less than a day"), "{said}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use super::raw::{self, Reader, Section, Value};
 use super::remark::{Place, Remark, SettingsErrors};
 use super::secret::{self, Origin};
 use super::{
-    ArchiveSettings, Body, Credentials, Flags, Login, LoginKind, NvrSettings, PlatformSettings, RetrySettings,
-    Settings, Signature, jobs, values,
+    ArchiveSettings, Body, Credentials, Flags, Login, LoginKind, NvrSettings, PlatformSettings, PruneSettings,
+    RetrySettings, Settings, Signature, jobs, values,
 };
 use crate::bandwidth::{Ceiling, Ceilings};
 use crate::calendar::HourSpan;
@@ -72,15 +72,19 @@ fn read(reader: &mut Reader, mut file: Section, flags: &Flags, environment: Envi
     let mut platform = reader.section(&mut file, "platform", "[platform]");
     let mut archive = reader.section(&mut file, "archive", "[archive]");
     put_over(&mut platform, &mut archive, flags, &environment);
+    let mut prune = reader.section(&mut file, "prune", "[prune]");
+    prune.put("most", flags.most.clone(), Place::Flag("--most"));
+    prune.put("max_share", flags.max_share.clone(), Place::Flag("--max-share"));
 
     let (platform, account) = read_platform(reader, platform, &environment);
     let archive = read_archive(reader, archive);
     let retry = reader.section(&mut file, "retry", "[retry]");
     let retry = read_retry(reader, retry);
+    let prune = read_prune(reader, prune);
     let nvrs = read_nvrs(reader, &mut file);
     let (jobs, live_jobs) = jobs::read(reader, &mut file, archive.time_zone);
     reader.finish(file);
-    (Settings { archive, platform, retry, nvrs, jobs, live_jobs, warnings: Vec::new() }, account)
+    (Settings { archive, platform, retry, prune, nvrs, jobs, live_jobs, warnings: Vec::new() }, account)
 }
 
 /// A variable that is empty is one that is not set: it is how a shell unsets it for one command.
@@ -287,6 +291,16 @@ fn read_retry(reader: &mut Reader, mut section: Section) -> RetrySettings {
     }
     reader.finish(section);
     retry
+}
+
+fn read_prune(reader: &mut Reader, mut section: Section) -> PruneSettings {
+    let here = &mut section;
+    let prune = PruneSettings {
+        most: reader.read(here, "most", values::size),
+        max_share: reader.read(here, "max_share", values::share).unwrap_or(0.2),
+    };
+    reader.finish(section);
+    prune
 }
 
 fn read_nvrs(reader: &mut Reader, file: &mut Section) -> Vec<NvrSettings> {

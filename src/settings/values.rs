@@ -51,6 +51,14 @@ pub(super) fn positive_duration(value: &Value) -> Read<Duration> {
     }
 }
 
+/// For how long recordings are kept: what is less than a day is a slip of the pen that would cost the night.
+pub(super) fn a_day_at_least(value: &Value) -> Read<Duration> {
+    match duration(value)? {
+        length if length >= Duration::from_secs(86_400) => Ok(length),
+        _ => Err("is less than a day; write for example \"90 days\"".to_owned()),
+    }
+}
+
 pub(super) fn below_a_minute(value: &Value) -> Read<Duration> {
     match duration(value)? {
         length if length < Duration::from_secs(60) => Ok(length),

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::failpoint::{Failpoint, reached};
 use crate::recording::ContentHash;
 
 use super::{LivePiece, Vault, VaultError, failed, rename_without_replacing, sync_folder};
@@ -30,14 +31,20 @@ pub struct Staging {
 
 impl Staging {
     pub(super) fn create(vault: Vault, path: PathBuf) -> Result<Self, VaultError> {
-        let anew = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
-        Ok(Self::of(vault, anew.map_err(failed("create", &path))?, path, false))
+        let anew = || OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
+        let file = reached(Failpoint::StagingCreate).and_then(|()| anew()).map_err(failed("create", &path))?;
+        // From here on it is deleted when something fails.
+        let staging = Self::of(vault, file, path, false);
+        reached(Failpoint::StagingCreated).map_err(failed("create", &staging.path))?;
+        Ok(staging)
     }
 
     /// A live stream's, which must not be there yet and stays when it is dropped: what came live cannot be asked for again.
     pub(super) fn create_live(vault: Vault, path: PathBuf) -> Result<Self, VaultError> {
-        let new = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
-        Ok(Self::of(vault, new.map_err(failed("create", &path))?, path, true))
+        let new = || OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+        let created = reached(Failpoint::LiveCreate).and_then(|()| new());
+        let file = created.and_then(|file| reached(Failpoint::LiveCreated).map(|()| file));
+        Ok(Self::of(vault, file.map_err(failed("create", &path))?, path, true))
     }
 
     /// A live stream's that is there already, to be published or discarded.
@@ -68,15 +75,18 @@ impl Staging {
     pub fn rename_live(&mut self, piece: &LivePiece) -> Result<(), VaultError> {
         let to = self.vault.live_path(piece);
         if to != self.path {
-            rename_without_replacing(&self.path, &to).map_err(failed("rename", &self.path))?;
+            let renamed = reached(Failpoint::LiveRename).and_then(|()| rename_without_replacing(&self.path, &to));
+            renamed.map_err(failed("rename", &self.path))?;
             self.path = to;
+            reached(Failpoint::LiveRenamed).map_err(failed("rename", &self.path))?;
         }
         Ok(())
     }
 
     /// Deletes it.
     pub fn discard(self) -> Result<(), VaultError> {
-        fs::remove_file(&self.path).map_err(failed("delete", &self.path))
+        let deleted = reached(Failpoint::LiveDiscard).and_then(|()| fs::remove_file(&self.path));
+        deleted.map_err(failed("delete", &self.path))
     }
 
     /// How many bytes were appended.
@@ -118,7 +128,11 @@ impl Staging {
         if cfg!(not(unhashed)) {
             self.hasher.update(bytes);
         }
-        self.file.write_all(bytes).map_err(failed("write to", &self.path))
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let written = reached(Failpoint::StagingWrite).and_then(|()| self.file.write_all(bytes));
+        written.and_then(|()| reached(Failpoint::StagingWritten)).map_err(failed("write to", &self.path))
     }
 
     /// Keeps only the first `bytes`: the good part of a stream that was cut.
@@ -127,7 +141,8 @@ impl Staging {
         if bytes >= self.bytes {
             return Ok(());
         }
-        self.file.set_len(bytes).map_err(failed("cut", &self.path))?;
+        let cut = reached(Failpoint::StagingCut).and_then(|()| self.file.set_len(bytes));
+        cut.and_then(|()| reached(Failpoint::StagingWasCut)).map_err(failed("cut", &self.path))?;
         self.bytes = bytes;
         // A hash cannot be taken back, so what is left is read once more; cut streams are rare.
         self.hasher = blake3::Hasher::new();
@@ -140,20 +155,27 @@ impl Staging {
     /// window would not have been fetched: it is set aside, and its new place is told.
     pub fn publish(mut self, relative: &str) -> Result<Published, VaultError> {
         self.flush()?;
-        self.file.sync_all().map_err(failed("sync", &self.path))?;
+        let synced = reached(Failpoint::FileSync).and_then(|()| self.file.sync_all());
+        synced.and_then(|()| reached(Failpoint::FileSynced)).map_err(failed("sync", &self.path))?;
         let to = self.vault.path_of(relative);
         let folder = to.parent().unwrap_or(self.vault.root());
         make_durable_folder(self.vault.root(), folder)?;
         let mut set_aside = None;
-        match rename_without_replacing(&self.path, &to) {
+        match reached(Failpoint::Rename).and_then(|()| rename_without_replacing(&self.path, &to)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 set_aside = Some(self.vault.set_aside(relative)?);
+                rename_without_replacing(&self.path, &to)
+            }
+            // Whoever prunes removes folders that are empty, as this one was a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_durable_folder(self.vault.root(), folder)?;
                 rename_without_replacing(&self.path, &to)
             }
             other => other,
         }
         .map_err(failed("publish", &to))?;
         self.stays = true;
+        reached(Failpoint::Renamed).map_err(failed("publish", &to))?;
         sync_folder(folder)?;
         Ok(Published { bytes: self.bytes, blake3: ContentHash(*self.hasher.finalize().as_bytes()), set_aside })
     }
@@ -203,27 +225,27 @@ fn read_all(file: &mut File, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
 
 /// Makes `folder` and every folder between it and `root`, each made durable in its parent: a synced file in a folder
 /// that a power loss takes away is lost as well.
-fn make_durable_folder(root: &Path, folder: &Path) -> Result<(), VaultError> {
+pub(super) fn make_durable_folder(root: &Path, folder: &Path) -> Result<(), VaultError> {
     if folder == root {
         return Ok(());
     }
+    reached(Failpoint::FolderMake).map_err(failed("make the folder", folder))?;
     match fs::create_dir(folder) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(_) if folder.is_dir() => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Some(parent) = folder.parent() {
                 make_durable_folder(root, parent)?;
             }
             match fs::create_dir(folder) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(failed("make the folder", folder)(error));
-                }
                 // OK when it is there by now: another download of the same device and day made it.
+                Err(error) if !folder.is_dir() => return Err(failed("make the folder", folder)(error)),
                 _ => {}
             }
         }
         Err(error) => return Err(failed("make the folder", folder)(error)),
     }
+    reached(Failpoint::FolderMade).map_err(failed("make the folder", folder))?;
     match folder.parent() {
         Some(parent) => sync_folder(parent),
         None => Ok(()),

@@ -301,6 +301,8 @@ async fn an_older_ledger_is_brought_up_to_date_by_a_run() {
              CREATE VIEW attempts AS SELECT * FROM attempt;
              CREATE VIEW recordings AS SELECT * FROM recording;
              DROP TABLE publishing;
+             DROP TABLE uncatalogued;
+             DROP TABLE catalog;
              DROP INDEX being_recorded;
              ALTER TABLE run DROP COLUMN notes_publishing;
              ALTER TABLE nvr_limit DROP COLUMN left_alone;

@@ -96,3 +96,18 @@ fn it_lists_every_command() {
     let cli = Cli::command();
     assert_eq!(listed, cli.get_subcommands().map(|command| command.get_name()).collect());
 }
+
+/// Steps at which the program can be killed are for tests alone: a build that is not theirs has none of them.
+#[test]
+fn only_tests_have_failpoints() {
+    let features = |edges: &str| {
+        let mut tree = std::process::Command::new(env!("CARGO"));
+        tree.args(["tree", "--offline", "--locked", "--depth", "0", "--format", "{p} {f}", "--edges", edges]);
+        let output = tree.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let (built, tested) = (features("no-dev"), features("all"));
+    assert!(built.starts_with("archive ") && !built.contains("failpoints"), "{built:?}");
+    assert!(tested.contains("failpoints"), "{tested:?}");
+}

@@ -203,7 +203,12 @@ fn assert_cause_is_true(gap: &Gap, truth: &RangeSet, calls: &[CallRecord], media
         // It was tried as often as the settings say.
         Cause::Failed => gap.attempts >= ATTEMPTS && (failed() || broke()),
         Cause::CutShort => gap.attempts >= ATTEMPTS && broke(),
-        Cause::NotTried | Cause::Pruned | Cause::Lost | Cause::BeingRecorded | Cause::LiveInterrupted => false,
+        Cause::NotTried
+        | Cause::Corrupt
+        | Cause::Pruned
+        | Cause::Lost
+        | Cause::BeingRecorded
+        | Cause::LiveInterrupted => false,
     };
     assert!(is_true, "{gap:?} is not true; of {nvr:?}: {:?}", of_device().collect::<Vec<_>>());
 }

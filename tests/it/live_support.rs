@@ -62,6 +62,7 @@ pub fn job(cameras: &[i64], end: Option<UtcSecond>) -> LiveJob {
         stall: std::time::Duration::from_secs(1),
         min_free: 0,
         keep_attempts: std::time::Duration::from_secs(90 * 86_400),
+        catalog_every: std::time::Duration::from_secs(3_600),
         seed: 1,
     }
 }

@@ -175,8 +175,9 @@ impl Place {
                 let path = entry.expect("a folder can be read").path();
                 let name = path.strip_prefix(self.root()).expect("below the root").display().to_string();
                 if path.is_dir() {
-                    folders.push(path);
-                } else if !name.starts_with("ledger.db") && name != ".lock" && name != ".live.lock" {
+                    // What stands there is no media.
+                    folders.extend((name != ".catalog").then_some(path));
+                } else if !name.starts_with("ledger.db") && !name.ends_with(".lock") {
                     let bytes = std::fs::read(&path).expect("a file can be read");
                     files.insert(name, ContentHash(*blake3::hash(&bytes).as_bytes()));
                 }

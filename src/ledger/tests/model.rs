@@ -33,18 +33,43 @@ fn places(range: TimeRange) -> std::ops::Range<usize> {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Ask(Vec<(i64, i64)>),
-    Archive { from: i64, len: i64, rest: i64 },
-    Miss { from: i64, len: i64, outcome: usize },
-    Mark { from: i64, len: i64, cause: Cause },
-    Adopt { from: i64, len: i64 },
-    Withdraw { from: i64, len: i64 },
-    Fold { younger: i64 },
+    Archive {
+        from: i64,
+        len: i64,
+        rest: i64,
+    },
+    Miss {
+        from: i64,
+        len: i64,
+        outcome: usize,
+    },
+    Mark {
+        from: i64,
+        len: i64,
+        cause: Cause,
+    },
+    Adopt {
+        from: i64,
+        len: i64,
+    },
+    Withdraw {
+        from: i64,
+        len: i64,
+    },
+    Fold {
+        younger: i64,
+    },
+    /// One of its recordings goes.
+    Go {
+        which: usize,
+        corrupt: bool,
+    },
     Reopen,
 }
 
-fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
     let place = || (0..SPAN, 1..8i64);
     let step = prop_oneof![
         2 => prop::collection::vec((0..SPAN, 1..16i64), 1..3).prop_map(Step::Ask),
@@ -56,6 +81,7 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
         1 => place().prop_map(|(from, len)| Step::Withdraw { from, len }),
         1 => (0..4i64).prop_map(|younger| Step::Fold { younger }),
         1 => Just(Step::Reopen),
+        2 => (0..8usize, any::<bool>()).prop_map(|(which, corrupt)| Step::Go { which, corrupt }),
     ];
     prop::collection::vec((prop_oneof![4 => Just(1), 1 => Just(2)], step), 1..32)
 }
@@ -83,12 +109,19 @@ struct Second {
     lack: Option<Lack>,
 }
 
-struct Model {
+impl Second {
+    /// What retention has deleted is asked for no more.
+    fn is_pruned(&self) -> bool {
+        self.lack.as_ref().is_some_and(|lack| lack.cause == Cause::Pruned)
+    }
+}
+
+pub(super) struct Model {
     devices: [Vec<Second>; 3],
 }
 
 impl Model {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { devices: std::array::from_fn(|_| vec![Second::default(); SECONDS]) }
     }
 
@@ -133,6 +166,13 @@ impl Model {
         }
     }
 
+    /// What was archived is asked for from then on, whether or not it was before.
+    fn go(&mut self, device: i64, range: TimeRange, lack: Lack) {
+        for second in self.seconds(device, range.start().get() - FIRST, range.seconds()) {
+            *second = Second { asked: true, archived: false, lack: Some(lack.clone()) };
+        }
+    }
+
     fn mark(&mut self, device: i64, from: i64, len: i64, cause: Cause, at: i64) {
         for second in self.seconds(device, from, len) {
             if let Some(lack) = &mut second.lack {
@@ -148,7 +188,7 @@ fn file(number: i64, range: TimeRange) -> Recording {
 }
 
 /// Makes a step in both; a refusal must be the same in both.
-async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step: &Step, at: i64) {
+pub(super) async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step: &Step, at: i64) {
     match *step {
         Step::Ask(ref ranges) => {
             ranges.iter().for_each(|&(from, len)| model.ask(number, from, len));
@@ -186,6 +226,30 @@ async fn apply(ledger: &Ledger, model: &mut Model, run: RunId, number: i64, step
         // Old attempts say nothing of what is asked for, archived or missing.
         Step::Fold { younger } => {
             ledger.fold_attempts(UtcSecond::new(at - younger)).await.unwrap();
+        }
+        Step::Go { which, corrupt } => {
+            let recordings = ledger.recordings_page(device(number), all(), u32::MAX).await.unwrap();
+            let Some(gone) = recordings.get(which % recordings.len().max(1)).cloned() else { return };
+            let (code, detail) = ("hash".to_owned(), "another".to_owned());
+            if corrupt {
+                model.go(
+                    number,
+                    gone.range,
+                    Lack { cause: Cause::Corrupt, attempts: 0, code: Some(code.clone()), tried: Some(at) },
+                );
+                assert!(ledger.note_aside(gone, code, detail).await.unwrap());
+                let leaving = ledger.leaving().await.unwrap().pop().unwrap();
+                // Once more is fine, as after a crash.
+                for _ in 0..2 {
+                    ledger.lose(leaving.clone(), UtcSecond::new(at)).await.unwrap();
+                }
+            } else {
+                model.go(number, gone.range, Lack { cause: Cause::Pruned, attempts: 0, code: None, tried: None });
+                let path = gone.path.clone();
+                ledger.prune(vec![gone.clone(), gone]).await.unwrap();
+                ledger.forget_leaving(vec![path]).await.unwrap();
+            }
+            assert_eq!(ledger.leaving().await.unwrap(), []);
         }
         Step::Adopt { from, len } => {
             let possible = model.archive(number, from, len);
@@ -283,7 +347,7 @@ async fn check_counts(ledger: &Ledger, model: &Model, numbers: &[i64]) {
     for &number in numbers {
         let seconds = &model.devices[number as usize];
         for (day, part) in [("2026-11-20", &seconds[..MIDNIGHT]), ("2026-11-21", &seconds[MIDNIGHT..])] {
-            let asked_seconds = part.iter().filter(|second| second.asked).count() as i64;
+            let asked_seconds = part.iter().filter(|second| second.asked && !second.is_pruned()).count() as i64;
             let archived_seconds = part.iter().filter(|second| second.asked && second.archived).count() as i64;
             if asked_seconds > 0 {
                 let percent = (archived_seconds * 10_000 / asked_seconds) as f64 / 100.0;
@@ -294,7 +358,10 @@ async fn check_counts(ledger: &Ledger, model: &Model, numbers: &[i64]) {
             totals.archived_seconds += archived_seconds;
         }
         for lack in seconds.iter().filter_map(|second| second.lack.as_ref()) {
-            *totals.missing_seconds.entry(lack.cause).or_default() += 1;
+            match lack.cause {
+                Cause::Pruned => totals.pruned_seconds += 1,
+                cause => *totals.missing_seconds.entry(cause).or_default() += 1,
+            }
         }
         let files = ledger.recordings_overlapping(device(number), all()).await.unwrap();
         let flags: Vec<bool> = seconds.iter().map(|second| second.archived).collect();
