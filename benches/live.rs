@@ -20,6 +20,7 @@ use archive::event::Event;
 use archive::ledger::Ledger;
 use archive::live::{Camera, LiveJob, LiveTools, execute};
 use archive::platform::client::{Account, Client};
+use archive::platform::guard::Guard;
 use archive::platform::media::{MediaClient, Patience};
 use archive::platform::sign::Algorithm;
 use archive::time_range::UtcSecond;
@@ -145,13 +146,14 @@ fn tools(folder: &Path, url: &str, clock: WallClock) -> Result<(LiveTools, Unbou
         login: None,
     };
     let root = folder.join("recordings");
+    let guard = Guard::new(&url.parse()?, &[]);
     let vault = Vault::open(&root)?;
     let (events, seen) = mpsc::unbounded_channel();
     let tools = LiveTools {
         ledger: Arc::new(Ledger::open(&root.join("ledger.db"))?),
         vault,
         client: Arc::new(Client::new(account)?),
-        media: MediaClient::new(Patience { connect: PATIENCE, first_byte: PATIENCE, stall: PATIENCE })?,
+        media: MediaClient::new(Patience { connect: PATIENCE, first_byte: PATIENCE, stall: PATIENCE }, guard)?,
         transfers: Arc::new(Transfers::start()?),
         events,
         stop: CancellationToken::new(),

@@ -45,7 +45,9 @@ failpoints! {
     LedgerOpen = "ledger-open",
     /// A new or older ledger is about to get its tables.
     LedgerMigrate = "ledger-migrate",
-    /// It has them.
+    /// A new ledger has the list of the steps that made it, which is empty, and nothing else.
+    LedgerListed = "ledger-listed",
+    /// It has its tables.
     LedgerMigrated = "ledger-migrated",
     /// The ledger is about to begin a transaction: every change of it is in one.
     LedgerBegin = "ledger-begin",

@@ -12,12 +12,12 @@ mod transfer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use chrono_tz::Tz;
 use tokio_util::sync::CancellationToken;
 
 use crate::bandwidth::Ceilings;
 use crate::calendar;
+use crate::clock::WallClock;
 use crate::flv;
 use crate::judge::{self, Judgement};
 use crate::mac::UrlMacs;
@@ -77,6 +77,8 @@ pub struct Fetcher {
     mover: Mover,
     transfers: Transfers,
     tolerance_seconds: i64,
+    /// By which attempts and recordings are dated: it does not jump when the machine's does.
+    clock: WallClock,
 }
 
 impl Fetcher {
@@ -91,7 +93,7 @@ impl Fetcher {
         transfers: Transfers,
     ) -> Self {
         let mover = Mover::new(media, vault, manner, ceilings);
-        Self { client, mover, transfers, tolerance_seconds: manner.tolerance_seconds }
+        Self { client, mover, transfers, tolerance_seconds: manner.tolerance_seconds, clock: WallClock::start() }
     }
 
     /// One attempt at `window`. `zone` is the device's local time, for the file's name. `progress` is told when the
@@ -104,7 +106,7 @@ impl Fetcher {
         stop: &CancellationToken,
         progress: Arc<Progress>,
     ) -> Result<Fetched, VaultError> {
-        let (begun, started) = (Instant::now(), UtcSecond::floor(Utc::now()));
+        let (begun, started) = (Instant::now(), self.clock.now().to_utc_second());
         let mut fetched = self.attempt(window, zone, stop, progress).await?;
         fetched.attempt.started = started;
         fetched.attempt.milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -166,7 +168,7 @@ impl Fetcher {
             zone,
             media: report.media_facts(),
             clock_offset: None,
-            now: UtcSecond::floor(Utc::now()),
+            now: self.clock.now().to_utc_second(),
             note: note(kept, kept != window.range, &report, self.client.account().time_zone, tolerance),
         });
         fetched
@@ -240,9 +242,13 @@ fn not_kept(judgement: Judgement, bytes: u64, streamed: &Streamed) -> Fetched {
 fn unopened(error: &MediaError) -> Outcome {
     match error {
         MediaError::Broken(_) | MediaError::Status { status: 500.., .. } => Outcome::Missed(Class::MediaTrouble),
-        MediaError::Status { .. } | MediaError::BadUrl(_) | MediaError::Stalled(_) | MediaError::Endless(_) => {
-            Outcome::Unusable
-        }
+        MediaError::Status { .. }
+        | MediaError::BadUrl(_)
+        | MediaError::Denied(_)
+        | MediaError::Astray(_)
+        | MediaError::Stalled(_)
+        | MediaError::Endless(_)
+        | MediaError::TooMuch { .. } => Outcome::Unusable,
     }
 }
 

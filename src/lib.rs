@@ -12,14 +12,10 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`event`], [`report`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
-//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
-//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
-//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`run`], [`live`], [`verify`], [`prune`], [`sim`] | join decisions and adapters |
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`exit_code`] | plain values, no I/O |
-//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
-//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`display`], [`render`] | one resource each |
-//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`sim`] | join decisions and adapters |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`display`], [`render`] | one resource each |
+//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 #![forbid(unsafe_code)]
@@ -35,6 +31,7 @@ pub mod clock;
 pub mod commands;
 pub mod container;
 pub mod coverage;
+pub mod descriptors;
 pub mod device;
 pub mod display;
 pub mod event;
@@ -52,6 +49,7 @@ pub mod live;
 pub mod live_clock;
 pub mod live_timeline;
 pub mod mac;
+pub mod media_rule;
 pub mod nvrs;
 pub mod outcome;
 pub mod plan;

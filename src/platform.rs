@@ -5,11 +5,13 @@
 //!
 //! [`wire`] holds names, answers and the table of codes; [`sign`] the signature, [`body`] how parameters travel;
 //! [`client`] calls the gateway, and [`answers`] reads what came; [`listing`] asks for stores and their cameras; [`media`] opens
-//! the URLs that it hands out; [`live`] chooses among those of a live stream.
+//! the URLs that it hands out, where [`guard`] lets it; [`live`] chooses among those of a live stream.
 
 pub mod answers;
 pub mod body;
+mod call_error;
 pub mod client;
+pub mod guard;
 pub mod listing;
 pub mod live;
 pub mod media;

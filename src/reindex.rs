@@ -86,6 +86,7 @@ pub fn reindex(vault: &Vault, job: Job, progress: impl FnMut(Progress)) -> Resul
     let mut rebuilding = Rebuilding::begin(&job.ledger, now, job.replace)?;
     // Nobody writes here meanwhile, whatever their ledger.
     let _no_run = [vault.hold(Source::Nvr)?, vault.hold(Source::Live)?];
+    let _nobody_deletes = vault.hold_upkeep()?;
     if !Vault::has_catalog_at(vault.root())? && vault.devices(&mut Strangers::default())?.is_empty() {
         return Err(ReindexError::NoArchive { root: vault.root().to_owned() });
     }

@@ -26,6 +26,7 @@ pub use remark::{Place, Remark, SettingsErrors};
 use crate::bandwidth::Ceilings;
 use crate::calendar::{Asked, HourSpan};
 use crate::device::{DeviceId, NvrId, NvrMap};
+use crate::media_rule::MediaHost;
 
 /// Everything that can be set, except the account's secrets.
 #[derive(Clone, Debug)]
@@ -165,6 +166,8 @@ pub struct PlatformSettings {
     pub versions: BTreeMap<String, String>,
     /// How the parameters of those methods travel for which that is not a form. Default: none.
     pub bodies: BTreeMap<String, Body>,
+    /// Hosts that are asked for media although they are not in the internet, and the gateway is. Default: none.
+    pub media_hosts: Vec<MediaHost>,
 }
 
 /// Where a method's own parameters are when it is called.

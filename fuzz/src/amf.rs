@@ -66,7 +66,7 @@ fn text(text: &str) -> Vec<u8> {
 fn planned(input: &[u8]) -> (Vec<u8>, Claims) {
     let mut plan = Plan { rest: input };
     let mut body = text("onMetaData");
-    body.extend_from_slice(if plan.byte() % 2 == 0 { &[3] } else { &[8, 0, 0, 0, 9] });
+    body.extend_from_slice(if plan.byte().is_multiple_of(2) { &[3] } else { &[8, 0, 0, 0, 9] });
     let mut claims = Claims::default();
     // A key without a name, before a value that begins with a 9, would be the end of the object: no type is 9.
     while !plan.rest.is_empty() && body.len() <= READ {

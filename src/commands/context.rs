@@ -9,11 +9,13 @@ use tokio::task::JoinHandle;
 
 use crate::backoff::Delays;
 use crate::cli::Common;
+use crate::descriptors;
 use crate::device::NvrMap;
 use crate::fetch::{Fetcher, Manner};
 use crate::live;
 use crate::platform::body::Body;
 use crate::platform::client::{Account, Client, LoginAccount, LoginKind};
+use crate::platform::guard::Guard;
 use crate::platform::media::{MediaClient, Patience};
 use crate::platform::sign::Algorithm;
 use crate::scheduler::Policy;
@@ -73,8 +75,13 @@ fn warn(settings: &Settings) {
 }
 
 /// What calls the platform.
-pub(super) fn client(settings: &Settings, credentials: Credentials) -> anyhow::Result<Client> {
-    Client::new(account(settings, credentials)).context(NO_TLS)
+pub(super) fn client(settings: &Settings, credentials: Credentials, guard: &Guard) -> anyhow::Result<Client> {
+    Client::telling(account(settings, credentials), guard).context(NO_TLS)
+}
+
+/// Which addresses are asked for media.
+pub(super) fn guard(settings: &Settings) -> Guard {
+    Guard::new(&settings.platform.url, &settings.platform.media_hosts)
 }
 
 /// What a fetcher calls and streams with, once it is made.
@@ -84,8 +91,9 @@ pub(super) struct Clients(JoinHandle<anyhow::Result<(Client, MediaClient)>>);
 pub(super) fn clients(settings: &Settings, credentials: Credentials) -> Clients {
     let settings = settings.clone();
     Clients(tokio::task::spawn_blocking(move || {
-        let media = media(&settings, settings.archive.first_byte_timeout, settings.archive.stall_timeout)?;
-        Ok((client(&settings, credentials)?, media))
+        let (archive, guard) = (&settings.archive, guard(&settings));
+        let media = media(&settings, archive.first_byte_timeout, archive.stall_timeout, guard.clone())?;
+        Ok((client(&settings, credentials, &guard)?, media))
     }))
 }
 
@@ -97,19 +105,33 @@ pub(super) async fn fetcher(settings: &Settings, clients: Clients, vault: Vault)
     Ok(Arc::new(Fetcher::new(client, media, vault, manner, ceilings, transfers()?)))
 }
 
+/// How many of the streams that are asked for this process has room for; says so when that is not all of them. `what` they are.
+pub(super) fn streams(asked: usize, what: &str) -> usize {
+    let needed = descriptors::needed(asked);
+    let limit = descriptors::raise(needed);
+    let streams = descriptors::streams(limit, asked);
+    if streams < asked {
+        tracing::warn!(
+            "this process may have {limit} files open at once, which is enough for {streams} of {asked} {what}: allow it {needed} \
+             (ulimit -n {needed}; LimitNOFILE={needed} for systemd)"
+        );
+    }
+    streams
+}
+
 /// The threads for streams.
 pub(super) fn transfers() -> anyhow::Result<Transfers> {
     Transfers::start().context("cannot start the threads for streams")
 }
 
 /// What opens live streams: the platform closes a channel soon, so little patience is a virtue.
-pub(super) fn live_media(settings: &Settings) -> anyhow::Result<MediaClient> {
-    media(settings, live::STALL, live::STALL)
+pub(super) fn live_media(settings: &Settings, guard: Guard) -> anyhow::Result<MediaClient> {
+    media(settings, live::STALL, live::STALL, guard)
 }
 
-fn media(settings: &Settings, first_byte: Duration, stall: Duration) -> anyhow::Result<MediaClient> {
+fn media(settings: &Settings, first_byte: Duration, stall: Duration, guard: Guard) -> anyhow::Result<MediaClient> {
     let patience = Patience { connect: settings.platform.connect_timeout, first_byte, stall };
-    MediaClient::new(patience).context(NO_TLS)
+    MediaClient::new(patience, guard).context(NO_TLS)
 }
 
 /// How much shorter than its window a recording may be.

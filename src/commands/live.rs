@@ -140,10 +140,13 @@ async fn record(
     asked: Recorded,
     ledger: Option<Ledger>,
 ) -> anyhow::Result<ExitCode> {
+    // OK to ask for all of them: one that finds no room is a gap, and is asked for again.
+    context::streams(asked.cameras.len(), "live streams");
     let vault = Vault::open(&settings.archive.root)?;
     let ledger = Arc::new(ledger.map_or_else(|| work::open_ledger(&settings.archive), Ok)?);
-    let client = Arc::new(context::client(settings, credentials)?);
-    let media = context::live_media(settings)?;
+    let guard = context::guard(settings);
+    let client = Arc::new(context::client(settings, credentials, &guard)?);
+    let media = context::live_media(settings, guard)?;
     let transfers = Arc::new(context::transfers()?);
     let (events, receiver) = mpsc::unbounded_channel();
     let shown = tokio::spawn(display::show(receiver, style, settings.archive.time_zone));

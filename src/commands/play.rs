@@ -23,13 +23,18 @@ const SECRETS: [&str; 2] = ["ARCHIVE_SECRET", "ARCHIVE_PASSWORD"];
 pub(super) async fn run(args: PlayArgs) -> anyhow::Result<ExitCode> {
     logging::start(&args.common);
     let (settings, credentials) = context::settings_with_credentials(&args.common)?;
-    let client = context::client(&settings, credentials)?;
+    let guard = context::guard(&settings);
+    let client = context::client(&settings, credentials, &guard)?;
     let options = PlayOptions { secondary: args.secondary, standing_until: None };
     let play = client.start_play(args.device, options).await?;
     let chosen = live::choose(&play, args.protocol.map(protocol))?;
     match args.exec.split_first() {
         // At once: the channel is closed when nobody pulls.
-        Some((program, arguments)) => start_player(program, arguments, chosen.playable()?).await,
+        Some((program, arguments)) => {
+            let url = chosen.playable()?;
+            guard.check_for_others(&url).await?;
+            start_player(program, arguments, url).await
+        }
         None => {
             let codec = Untrusted::new(&play.vencodingname);
             let shown = Shown::new(args.device, args.secondary, codec, &live::offers(&play), &chosen);

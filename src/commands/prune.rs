@@ -66,6 +66,7 @@ pub(super) async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
         signals.abort();
         let Pruned { deleted, is_stopped } = pruned.map_err(RunError::from)?;
         (report.deleted, report.is_stopped) = (deleted, is_stopped);
+        verify::write_catalog(&ledger, &vault).await;
     }
     print_result(&common, &report, || render::prune(&report, settings.archive.time_zone))?;
     Ok(if report.is_stopped { ExitCode::Stopped } else { ExitCode::Complete })

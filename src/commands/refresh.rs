@@ -48,7 +48,7 @@ pub(super) async fn refresh(
     credentials: Credentials,
     only: Option<i64>,
 ) -> anyhow::Result<u64> {
-    let client = context::client(settings, credentials)?;
+    let client = context::client(settings, credentials, &context::guard(settings))?;
     let retry = &settings.retry;
     let delays = Delays { first: retry.first_delay.min(FIRST_DELAY), longest: retry.max_delay.min(LONGEST_DELAY) };
     let mut gathered = Gathered::default();

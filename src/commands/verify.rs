@@ -7,9 +7,11 @@ use bytesize::ByteSize;
 use tokio_util::sync::CancellationToken;
 
 use crate::calendar;
+use crate::catalog_writer;
 use crate::cli::{Common, VerifyArgs};
-use crate::event::Recovery;
+use crate::event::{Event, Recovery};
 use crate::exit_code::ExitCode;
+use crate::ledger::Ledger;
 use crate::render;
 use crate::run::RunError;
 use crate::settings::Settings;
@@ -57,6 +59,7 @@ pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let verified = verify::execute(job, VerifyTools { ledger: &ledger, vault: &vault, stop, tell: &mut tell }).await;
     signals.abort();
     let report = verified.map_err(RunError::from)?;
+    write_catalog(&ledger, &vault).await;
     print_result(&args.common, &report, || render::verify(&report, settings.archive.time_zone))?;
     Ok(exit_code(&report))
 }
@@ -108,6 +111,14 @@ fn teller(common: &Common, settings: &Settings) -> impl FnMut(Told) {
                 let _ = writeln!(io::stderr(), "{recordings}, {bytes}");
             }
         }
+    }
+}
+
+/// What has left the archive must not come back when the ledger is made anew from the catalog.
+pub(super) async fn write_catalog(ledger: &Ledger, vault: &Vault) {
+    let written = catalog_writer::bring_up_to_date(ledger, vault, requests::now(), None).await;
+    if let Some(Event::CatalogNotWritten { why }) = written {
+        tracing::warn!("the archive's catalog does not say it yet; the next run's end writes it: {why}");
     }
 }
 

@@ -16,6 +16,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::render;
 use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
+use crate::scheduler::Policy;
 use crate::settings::{ArchiveSettings, Settings};
 use crate::vault::{self, Vault};
 
@@ -108,13 +109,14 @@ pub(super) fn make_folder(ledger: &Path) -> anyhow::Result<()> {
 }
 
 fn job(settings: &Settings, requests: Requests, nvrs: NvrMap, known: Vec<DeviceRow>) -> Job {
+    let streams = context::streams(settings.archive.streams, "streams");
     Job {
         what: requests.what,
         asked: requests.asked,
         zones: requests.zones,
         default_zone: settings.archive.time_zone,
         platform_zone: settings.platform.time_zone,
-        policy: context::policy(settings, &nvrs),
+        policy: Policy { streams, ..context::policy(settings, &nvrs) },
         nvrs,
         stated_nvrs: settings.nvr_map(),
         known,

@@ -133,6 +133,9 @@ pub(super) async fn drain(
             let skipped = known.min(part.len() as u64);
             known -= skipped;
             sink.take(&part[skipped as usize..])?;
+            if let Some(error) = sink.too_much() {
+                return Ok(Some(error));
+            }
             if sink.overlong || sink.is_not_flv() {
                 return Ok(None);
             }

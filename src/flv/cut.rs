@@ -20,6 +20,9 @@ const DISORDER: i64 = 500;
 /// How far apart the tracks' clocks may be when the second one begins, in milliseconds; beyond it they are not one clock.
 const ONE_CLOCK: i64 = 20_000;
 
+/// No metadata or configuration has more bytes; what has is left out, since it would be held, and written into every piece.
+const LONGEST_OPENING: usize = 64 << 10;
+
 /// A step of the main track's clock by more than this, in milliseconds, is a hole, if it is also [`UNUSUAL`] times as long as
 /// the step before: there are cameras that send a picture every few seconds.
 const HOLE: i64 = 2_000;
@@ -222,6 +225,9 @@ impl Cutter {
                 return;
             }
         };
+        if body.len() > LONGEST_OPENING {
+            return;
+        }
         let before = self.opening.tags[place].take().map(|kept| kept.body);
         if matches!(seen, Content::VideoConfiguration { .. }) && before.as_deref() != Some(body) {
             self.replaced.get_or_insert(before);

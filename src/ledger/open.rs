@@ -113,8 +113,8 @@ enum Stamp {
 fn read_version(connection: &Connection) -> Result<Stamp, Fault> {
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    if objects == 0 && id == 0 {
-        return Ok(Stamp::Empty);
+    if id == 0 {
+        return Ok(if objects == 0 || is_half_made(connection)? { Stamp::Empty } else { Stamp::Foreign });
     }
     if id != APPLICATION_ID {
         return Ok(Stamp::Foreign);
@@ -123,6 +123,17 @@ fn read_version(connection: &Connection) -> Result<Stamp, Fault> {
         connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))?;
     let nothing = || Fault::BadValue("it does not say of which version it is".to_owned());
     Ok(Stamp::Version(version.ok_or_else(nothing)?))
+}
+
+/// Whether a ledger was about to get its tables when its program was killed: there is the list of the steps that were made, which
+/// comes before all steps, and nothing on it.
+fn is_half_made(connection: &Connection) -> Result<bool, Fault> {
+    let others = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> 'refinery_schema_history'";
+    if connection.query_row(others, [], |row| row.get::<_, i64>(0))? > 0 {
+        return Ok(false);
+    }
+    let has_steps = "SELECT EXISTS (SELECT 1 FROM refinery_schema_history)";
+    Ok(!connection.query_row(has_steps, [], |row| row.get::<_, bool>(0))?)
 }
 
 fn set_up(connection: &Connection, path: &Path) -> Result<(), Fault> {
@@ -149,9 +160,14 @@ fn newest_version() -> u32 {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
-    migrations::migrations::runner().set_grouped(true).run(connection).map_err(|error| LedgerError::Engine {
+    let runner = || migrations::migrations::runner().set_grouped(true);
+    let failed = |error| LedgerError::Engine {
         ledger: path.to_path_buf(),
         why: format!("its schema could not be brought up to date, and was left as it was: {error}"),
-    })?;
+    };
+    // The list of steps is made in a transaction of its own, before that of the steps.
+    runner().set_target(refinery::Target::Version(0)).run(connection).map_err(failed)?;
+    reached(Failpoint::LedgerListed).map_err(|fault| fault.at(path))?;
+    runner().run(connection).map_err(failed)?;
     Ok(())
 }

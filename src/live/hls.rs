@@ -22,8 +22,14 @@ use super::{Context, Ended, Failure};
 /// A playlist of a megabyte is none; one byte more, so that the reader of playlists says so.
 const LONGEST_PLAYLIST: usize = (1 << 20) + 1;
 
-/// What a segment of live video may have: a minute at 8 Mbit/s.
-const LONGEST_SEGMENT: usize = 64 << 20;
+/// What a segment of live video may have, since it is held whole: 32 Mbit/s for as long as the playlist says that it lasts, and a
+/// keyframe or two; and no more than a minute at 8 Mbit/s.
+const SEGMENT_BYTES_A_SECOND: u64 = 4 << 20;
+const SEGMENT_BYTES_BESIDE: u64 = 4 << 20;
+const LONGEST_SEGMENT: u64 = 64 << 20;
+
+/// What an initialization may have, which is held for as long as segments need it.
+const LONGEST_MAP: usize = 1 << 20;
 
 /// By how much pictures may be sent out of the order in which they are shown, in milliseconds.
 const REORDERED: i64 = 1_000;
@@ -95,7 +101,10 @@ impl Stream<'_> {
                 }
                 // What is closed stays closed.
                 Err(
-                    error @ (PollError::Playlist(_) | PollError::Media(MediaError::Status { status: 400..500, .. })),
+                    error @ (PollError::Playlist(_)
+                    | PollError::Media(
+                        MediaError::Status { status: 400..500, .. } | MediaError::Denied(_) | MediaError::Astray(_),
+                    )),
                 ) => {
                     return interrupted(error.to_string());
                 }
@@ -235,13 +244,13 @@ impl Stream<'_> {
         if let Some(url) = &segment.map
             && self.map.as_ref().is_none_or(|(known, _)| known != url)
         {
-            let Some(map) = self.get_patiently(url, "initialization", segment.milliseconds).await? else {
+            let Some(map) = self.get_patiently(url, "initialization", segment, LONGEST_MAP).await? else {
                 return Ok(None);
             };
             map_changed = self.map.as_ref().is_some_and(|(_, known)| *known != map);
             self.map = Some((url.clone(), map));
         }
-        let Some(mut bytes) = self.get_patiently(&segment.url, "segment", segment.milliseconds).await? else {
+        let Some(mut bytes) = self.get_patiently(&segment.url, "segment", segment, longest(segment)).await? else {
             return Ok(None);
         };
         let Some(container) = container_of(&bytes) else {
@@ -262,14 +271,27 @@ impl Stream<'_> {
         Ok(Some(Found { container, bytes, map_changed }))
     }
 
-    async fn get_patiently(&self, url: &Url, what: &str, milliseconds: i64) -> Result<Option<Vec<u8>>, End> {
-        let patience = Duration::from_millis(milliseconds.unsigned_abs()) * 3;
+    /// What belongs to a segment, when it comes: `most` bytes of it.
+    async fn get_patiently(
+        &self,
+        url: &Url,
+        what: &str,
+        segment: &Segment,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, End> {
+        let patience = Duration::from_millis(segment.milliseconds.unsigned_abs()) * 3;
         for tries in 1.. {
-            let error = match self.get(url, LONGEST_SEGMENT, patience).await? {
+            let error = match self.get(url, most, patience).await? {
                 Ok((bytes, _)) => return Ok(Some(bytes)),
                 Err(error) => error,
             };
-            let is_gone = matches!(error, PollError::Media(MediaError::Status { status: 400..500, .. }));
+            // OK to count an address that is not asked: it is the same the next time.
+            let is_gone = matches!(
+                error,
+                PollError::Media(
+                    MediaError::Status { status: 400..500, .. } | MediaError::Denied(_) | MediaError::Astray(_)
+                ) | PollError::TooLong { .. }
+            );
             if is_gone || tries >= SEGMENT_TRIES {
                 tracing::warn!("the {what} of a live stream did not come: {error}");
                 return Ok(None);
@@ -304,6 +326,13 @@ struct Found {
     bytes: Vec<u8>,
     /// Whether its initialization is another one than the last segment's.
     map_changed: bool,
+}
+
+/// How many bytes a segment may have.
+fn longest(segment: &Segment) -> usize {
+    let seconds = segment.milliseconds.unsigned_abs().div_ceil(1000);
+    // OK to cut to an address: it is less than a few.
+    (seconds * SEGMENT_BYTES_A_SECOND + SEGMENT_BYTES_BESIDE).min(LONGEST_SEGMENT) as usize
 }
 
 /// What a segment's first bytes say it is.

@@ -18,8 +18,8 @@ pub enum Body {
     Json,
 }
 
-/// A call's parameters, signed, as they are before any encoding.
-#[derive(Clone, Debug, PartialEq)]
+/// A call's parameters, signed, as they are before any encoding. A login's hold the password, so they are never printed.
+#[derive(Clone, PartialEq)]
 pub(super) enum Signed {
     /// The body is a form with all of them.
     Form(BTreeMap<String, String>),

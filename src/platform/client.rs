@@ -11,22 +11,34 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::answers;
 use super::body::{Body, Signed};
+pub use super::call_error::CallError;
+use super::guard::Guard;
 use super::pace::Pace;
 use super::sign::{self, Algorithm};
 use super::tls;
 use super::wire::{self, Answer, Download, method, param};
 use crate::device::DeviceId;
-use crate::outcome::{Class, Code};
+use crate::outcome::Class;
 use crate::time_range::UtcSecond;
 use crate::untrusted::Untrusted;
 
-/// An answer longer than this is not one of the gateway's. A device list of 100,000 cameras is 30 MB.
-const LONGEST_ANSWER: usize = 64 << 20;
+/// A longer answer to a call that gives a URL or a token is not one of the gateway's: those have a few hundred bytes. As many
+/// of them as there are streams may be in memory at once.
+const LONGEST_ANSWER: usize = 64 << 10;
+
+/// The same of a list. One of 100,000 cameras is 30 MB.
+const LONGEST_LIST: usize = 32 << 20;
+
+/// A list with more values than this is none either: each takes a multiple of its text in memory, and `[[],[],…` is little
+/// text for many. 100,000 cameras with forty each have as many.
+const MOST_VALUES: usize = 4_000_000;
+
+/// How much of a body is looked through for what is to be quoted of it.
+const LONGEST_QUOTE: usize = 4 << 10;
 
 /// A token that was got this recently is not the reason for a refusal.
 const FRESH_TOKEN: TimeDelta = TimeDelta::minutes(1);
@@ -101,84 +113,6 @@ pub enum LoginKind {
     Sso,
 }
 
-/// Why a call gave nothing.
-#[derive(Debug, Error)]
-pub enum CallError {
-    /// The platform answered with a code other than 0, or with a `data.result` other than 0.
-    #[error("{method}: the platform answered {}{}", wire::explain(*code), named(codename))]
-    Refused {
-        /// The method.
-        method: &'static str,
-        /// What it answered.
-        code: Code,
-        /// The name that it gave.
-        codename: Untrusted,
-    },
-    /// What came is no answer of the platform's.
-    #[error("{method}: no answer of the platform's but HTTP {status}, beginning {first:?}; is platform.url right?")]
-    NotThePlatform {
-        /// The method.
-        method: &'static str,
-        /// The HTTP status.
-        status: u16,
-        /// How the body begins.
-        first: Untrusted,
-    },
-    /// The gateway could not be reached, or the answer broke off.
-    #[error("{method}: cannot reach the platform: {why}")]
-    Unreachable {
-        /// The method.
-        method: &'static str,
-        /// The whole chain of reasons.
-        why: Untrusted,
-    },
-    /// The platform said yes and gave no URL.
-    #[error("{method}: the platform answered success without a URL that can be read")]
-    NoUrl {
-        /// The method.
-        method: &'static str,
-    },
-    /// A list that has no end.
-    #[error("{method}: the platform still had something new on page {pages}; no chain has that many stores")]
-    Endless {
-        /// The method.
-        method: &'static str,
-        /// How many pages were read.
-        pages: usize,
-    },
-}
-
-fn named(codename: &Untrusted) -> String {
-    if codename.is_empty() { String::new() } else { format!(" (it says {codename})") }
-}
-
-impl CallError {
-    /// What the scheduler is told, after the client has done what it can.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Refused { code, .. } => match wire::classify(*code) {
-                // The offset was learned and did not help, or the login was renewed and did not help.
-                Class::ClockWrong | Class::TokenRefused => Class::AccountRefused,
-                Class::UserRefused => Class::DeviceRefused,
-                Class::Repeated => Class::Transient,
-                other => other,
-            },
-            Self::NotThePlatform { .. } | Self::Unreachable { .. } | Self::NoUrl { .. } | Self::Endless { .. } => {
-                Class::Transient
-            }
-        }
-    }
-
-    /// The code that was answered, if one was.
-    pub fn code(&self) -> Option<Code> {
-        match self {
-            Self::Refused { code, .. } => Some(*code),
-            Self::NotThePlatform { status, .. } => Some(Code::Http(*status)),
-            Self::Unreachable { .. } | Self::NoUrl { .. } | Self::Endless { .. } => None,
-        }
-    }
-}
-
 /// A client of one account. Shared by all that call: the ceiling, the clock's offset and the token are one.
 #[derive(Debug)]
 pub struct Client {
@@ -243,9 +177,22 @@ fn remedy(class: Class, done: Remedies, can_log_in: bool) -> Remedy {
 }
 
 impl Client {
-    /// A client for `account`. Fails when the machine's TLS roots cannot be read.
+    /// A client for `account`, for whoever opens no media. Fails when the machine's TLS roots cannot be read.
     pub fn new(account: Account) -> Result<Self, reqwest::Error> {
-        let http = tls::builder()
+        Self::build(account, None)
+    }
+
+    /// A client for `account` that tells `guard` where the gateway is. Fails like [`Client::new`].
+    pub fn telling(account: Account, guard: &Guard) -> Result<Self, reqwest::Error> {
+        Self::build(account, Some(guard))
+    }
+
+    fn build(account: Account, guard: Option<&Guard>) -> Result<Self, reqwest::Error> {
+        let mut http = tls::builder();
+        if let Some(guard) = guard {
+            http = http.dns_resolver(guard.for_gateway());
+        }
+        let http = http
             .connect_timeout(account.connect_timeout)
             .timeout(account.call_timeout)
             .redirect(reqwest::redirect::Policy::none())
@@ -400,7 +347,17 @@ impl Client {
         // The platform reads its clock before it sends; a long body would only blur it.
         let took = begun.elapsed();
         let status = response.status().as_u16();
-        let body = read(response).await.map_err(unreachable)?;
+        let most = if is_list(method) { LONGEST_LIST } else { LONGEST_ANSWER };
+        let too_long = |most, what, body: &[u8]| {
+            let first = self.quoted(body, token);
+            (CallError::TooLong { method, most, what, first }, None)
+        };
+        let body = match read(response, most).await.map_err(unreachable)? {
+            Ok(body) if values(&body) > MOST_VALUES => return Err(too_long(MOST_VALUES, "values", &body)),
+            // An error page may be as long as it likes: its beginning is quoted.
+            Err(first) if status == 200 => return Err(too_long(most, "bytes", &first)),
+            Ok(body) | Err(body) => body,
+        };
         let answer = answers::read(&body);
         let milliseconds = begun.elapsed().as_millis();
         tracing::debug!(method, status, code = answer.stat.code, milliseconds, bytes = body.len(), "called");
@@ -410,7 +367,21 @@ impl Client {
             let number = state.measured.map_or(0, |measured| measured.number) + 1;
             state.measured = Some(MeasuredOffset { ahead: offset(systime, sent, took), number });
         }
-        answers::accepted(answer, method, status, &body, Untrusted::from_bytes).map_err(|error| (error, systime))
+        let quoted = |came: &[u8]| self.quoted(came, token);
+        answers::accepted(answer, method, status, &body, quoted).map_err(|error| (error, systime))
+    }
+
+    /// What came, to be quoted: without what was sent, which an error page may hold.
+    fn quoted(&self, came: &[u8], token: Option<&Token>) -> Untrusted {
+        let mut text = String::from_utf8_lossy(&came[..came.len().min(LONGEST_QUOTE)]).into_owned();
+        let password = self.account.login.as_ref().map(|login| &login.password);
+        let secrets = [Some(&self.account.secret), password, token.map(|token| &token.value)];
+        for secret in secrets.into_iter().flatten().map(SecretString::expose_secret).filter(|secret| !secret.is_empty())
+        {
+            let in_a_form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            text = text.replace(secret, "[hidden]").replace(&in_a_form, "[hidden]");
+        }
+        Untrusted::new(&text)
     }
 
     /// Common and business parameters with their signature. `at` is the platform's time.
@@ -470,18 +441,27 @@ fn offset(systime: DateTime<Utc>, sent: DateTime<Utc>, took: Duration) -> TimeDe
     TimeDelta::milliseconds((systime - sent - half).num_milliseconds())
 }
 
-/// The body, as far as an answer may be long.
-async fn read(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
+fn is_list(method: &str) -> bool {
+    matches!(method, method::STORES | method::DEVICE_LIST)
+}
+
+/// The whole body; or its beginning, when it has more than `most` bytes.
+async fn read(response: reqwest::Response, most: usize) -> Result<Result<Vec<u8>, Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
     let mut pieces = response.bytes_stream();
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
-        if body.len() + piece.len() > LONGEST_ANSWER {
-            break;
+        if body.len() + piece.len() > most {
+            return Ok(Err(body));
         }
         body.extend_from_slice(&piece);
     }
-    Ok(body)
+    Ok(Ok(body))
+}
+
+/// No fewer than there are values in a JSON text: commas and brackets in strings are counted too.
+fn values(body: &[u8]) -> usize {
+    body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }
 
 /// An error with all that caused it: reqwest's own words are seldom the useful ones.

@@ -1,7 +1,8 @@
 //! Opens the URLs that the platform hands out, and gives their bytes.
 //!
 //! What is **\[unknown\]** of the media server and survived here: whether it sends a length, takes `Range`, or waits with
-//! its first byte for the NVR. The URL itself is data: http and https only, and it is never logged whole.
+//! its first byte for the NVR. The URL itself is data: http and https only, to addresses that its [`Guard`] lets pass, and it
+//! is never logged whole.
 
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use thiserror::Error;
 use url::Url;
 
 use super::client::chain;
+use super::guard::{Astray, Guard};
 use super::tls;
+use crate::media_rule::Denied;
 use crate::untrusted::Untrusted;
 
 /// How long to wait for a media server.
@@ -33,6 +36,12 @@ pub enum MediaError {
     /// The platform's URL cannot be used.
     #[error("the platform gave a URL that is no http or https address: {0:?}")]
     BadUrl(Untrusted),
+    /// It leads to an address that is not asked for media, by itself or after a redirect.
+    #[error(transparent)]
+    Denied(Denied),
+    /// The media server sends the client to where it does not go.
+    #[error(transparent)]
+    Astray(Astray),
     /// The media server answered with something else than a stream.
     #[error("the media server answered HTTP {status}, beginning {first:?}")]
     Status {
@@ -50,6 +59,14 @@ pub enum MediaError {
     /// Bytes kept coming, and never made up the window.
     #[error("the stream had not ended after {} s", .0.as_secs())]
     Endless(Duration),
+    /// More bytes came than any camera sends in the time, or than anybody sends that are no FLV.
+    #[error("the stream had not ended after {bytes} bytes, of which {good} are FLV: no camera sends that")]
+    TooMuch {
+        /// How many came.
+        bytes: u64,
+        /// How many of them, from the beginning on, were FLV.
+        good: u64,
+    },
 }
 
 /// Opens media URLs.
@@ -57,6 +74,7 @@ pub enum MediaError {
 pub struct MediaClient {
     http: reqwest::Client,
     patience: Patience,
+    guard: Guard,
 }
 
 /// A stream that has begun.
@@ -71,30 +89,37 @@ pub struct MediaStream {
     /// Whether the server treats the URL as a file (it sent a length), so that a short answer may be a file that still
     /// grows.
     pub is_file: bool,
-    /// Whether all that has come meanwhile is given at once. Of a chunked answer a chunk is given at a time, and of an
-    /// encrypted one a record, however many have come.
+    /// Whether all that has come meanwhile is given at once. Of a chunked answer a chunk is given at a time, of an encrypted
+    /// one a record, and of one without a length 8 KiB, however much has come.
     pub gathers: bool,
 }
 
 impl MediaClient {
-    /// A client with that patience. Fails when the machine's TLS roots cannot be read.
-    pub fn new(patience: Patience) -> Result<Self, reqwest::Error> {
+    /// A client with that patience, for addresses that `guard` lets pass. Fails when the machine's TLS roots cannot be read.
+    pub fn new(patience: Patience, guard: Guard) -> Result<Self, reqwest::Error> {
         let http = tls::builder()
             .connect_timeout(patience.connect)
+            .dns_resolver(guard.for_media())
+            .redirect(guard.redirects())
+            // A media URL lets whoever has it watch, so the next server is not told where the client came from.
+            .referer(false)
             .user_agent(concat!("archive/", env!("CARGO_PKG_VERSION")))
             .no_gzip()
             .no_brotli()
             .no_deflate()
             .no_zstd()
-            // One download, one connection: a media server that closes after each stream must not break the next.
+            // One download, one connection: a media server that closes after each stream must not break the next, and however
+            // many hosts there are, none of them leaves a connection behind.
             .pool_max_idle_per_host(0)
             .build()?;
-        Ok(Self { http, patience })
+        Ok(Self { http, patience, guard })
     }
 
     /// Opens `url` from byte `offset` on. Nothing when the server says that there is nothing from there on.
     pub async fn open(&self, url: &str, offset: u64) -> Result<Option<MediaStream>, MediaError> {
         let url = usable(url)?;
+        // Whoever connects looks up names only; what is an address already is looked at here.
+        self.guard.check_literal(&url).map_err(MediaError::Denied)?;
         let mut request = self.http.get(url);
         if offset > 0 {
             request = request.header(header::RANGE, format!("bytes={offset}-"));
@@ -112,8 +137,7 @@ impl MediaClient {
         };
         let is_file = response.content_length().is_some();
         let url = response.url().clone();
-        let chunked = response.headers().contains_key(header::TRANSFER_ENCODING);
-        let gathers = response.version() <= Version::HTTP_11 && !chunked && url.scheme() == "http";
+        let gathers = is_file && response.version() <= Version::HTTP_11 && url.scheme() == "http";
         let body = response.bytes_stream().boxed();
         Ok(Some(MediaStream { body, patience: self.patience, begun: false, url, offset, is_file, gathers }))
     }
@@ -170,7 +194,18 @@ fn usable(url: &str) -> Result<Url, MediaError> {
     if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(bad()) }
 }
 
+/// What an error is: one of ours that came back from within reqwest, or one of the connection's.
 fn broken(error: reqwest::Error) -> MediaError {
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        if let Some(denied) = inner.downcast_ref::<Denied>() {
+            return MediaError::Denied(denied.clone());
+        }
+        if let Some(astray) = inner.downcast_ref::<Astray>() {
+            return MediaError::Astray(astray.clone());
+        }
+        cause = inner.source();
+    }
     MediaError::Broken(Untrusted::new(&chain(&error.without_url())))
 }
 

@@ -1,5 +1,6 @@
 //! The scheduler against small models of a night, in virtual time.
 
+mod clock;
 mod order;
 
 use proptest::prelude::*;

@@ -168,6 +168,7 @@ fn read_platform(
         calls_per_second: reader.read(here, "calls_per_second", values::rate).unwrap_or(5.0),
         call_timeout: reader.read(here, "call_timeout", values::positive_duration).unwrap_or(seconds(30)),
         connect_timeout: reader.read(here, "connect_timeout", values::positive_duration).unwrap_or(seconds(10)),
+        media_hosts: reader.read_list(here, "media_hosts", values::media_host),
         versions: read_by_method(reader, here, "versions", values::text),
         bodies: read_by_method(reader, here, "bodies", values::choice(&[("form", Body::Form), ("json", Body::Json)])),
     };
@@ -187,7 +188,8 @@ fn read_url(reader: &mut Reader, section: &mut Section) -> Url {
     };
     let url = reader.check(&given, "url", values::url).unwrap_or_else(default);
     if values::travels_in_clear_text(&url) {
-        let warning = "url: what is sent there can be read on the way, tokens included; write https:// if it answers";
+        let warning = "url: is http, so all of it can be read on the way: signed calls, media URLs, and with [platform.login] \
+                       user, password and token; write https:// if it answers";
         reader.warn(&given.place, warning);
     }
     url

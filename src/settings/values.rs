@@ -14,6 +14,7 @@ use super::raw::Value;
 use crate::bandwidth::Ceiling;
 use crate::calendar::{Asked, HourSpan, When, parse_duration};
 use crate::device::DeviceId;
+use crate::media_rule::{MediaHost, NotAMediaHost};
 
 pub(super) type Read<T> = Result<T, String>;
 
@@ -160,6 +161,11 @@ pub(super) fn url(value: &Value) -> Read<Url> {
         return Err(format!("holds a user or a password, which would be in logs; leave it out: {EXAMPLE}"));
     }
     Ok(url)
+}
+
+/// A name, an address, or a network.
+pub(super) fn media_host(value: &Value) -> Read<MediaHost> {
+    text(value)?.parse().map_err(|error: NotAMediaHost| error.to_string())
 }
 
 /// Whether what is sent there can be read on the way.

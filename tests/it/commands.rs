@@ -281,7 +281,13 @@ async fn an_older_ledger_is_brought_up_to_date_by_a_run() {
     let ledger = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
     ledger
         .execute_batch(
-            "DROP VIEW attempt_days;
+            "DROP VIEW coverage;
+             CREATE VIEW coverage AS SELECT 1;
+             DROP INDEX pruned;
+             DROP VIEW verify_rounds;
+             DROP TABLE verify_round;
+             DROP TABLE leaving;
+             DROP VIEW attempt_days;
              DROP VIEW attempts;
              DROP VIEW recordings;
              DROP TABLE attempt_day;

@@ -32,7 +32,7 @@ async fn recordings_are_dated_by_the_platforms_clock_and_say_how_far_it_is_ahead
     let here = WallClock::start();
     // A second of footage comes at once, once a second.
     let patience = Patience { connect: PATIENCE, first_byte: PATIENCE, stall: PATIENCE };
-    let media = MediaClient::new(patience).expect("a client");
+    let media = MediaClient::new(patience, place.guard()).expect("a client");
     let tools = LiveTools { clock: here, media, ..tools };
     // Four seconds from now on, reckoned before anybody knew that it is 90 s later.
     let until = here.now().to_utc_second() + 4;

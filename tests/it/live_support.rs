@@ -42,7 +42,7 @@ pub fn tools(place: &Place) -> (LiveTools, mpsc::UnboundedReceiver<Event>) {
         ledger: Arc::new(Ledger::open(&place.ledger_path()).expect("a new ledger")),
         vault: Vault::open(&place.root()).expect("a new archive"),
         client: Arc::new(place.client()),
-        media: MediaClient::new(patience).expect("a client"),
+        media: MediaClient::new(patience, place.guard()).expect("a client"),
         transfers: Arc::new(Transfers::start().expect("threads")),
         events,
         stop: CancellationToken::new(),

@@ -1,10 +1,13 @@
 //! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
 mod bandwidth;
+mod broken_platform;
+mod broken_server;
 mod calls;
 mod codes;
 mod commands;
 mod container_oracles;
+mod descriptors;
 mod devices;
 mod documents;
 mod flv_oracles;
@@ -20,9 +23,11 @@ mod live_oracles;
 mod live_support;
 mod outcomes;
 mod play;
+mod power_oracles;
 mod prune;
 mod record_live;
 mod reindex;
+mod secrets;
 mod seeds;
 mod sim_footage;
 mod sim_server;

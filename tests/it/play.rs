@@ -134,6 +134,13 @@ async fn what_is_no_url_reaches_neither_a_player_nor_a_terminal() {
             assert!(![&shown.stdout[..], &shown.stderr].concat().contains(&0x1b), "{}", stdout(&shown));
         }
     }
+    // A player reaches what this program reaches, so it is sent nowhere else either.
+    for url in ["http://169.254.169.254/latest/live.flv", "http://[fe80::1]/live.flv", "http://0/live.flv"] {
+        place.platform.script_method(START_PLAY, [answer(url)]);
+        let output = run(place.archive(&["play", "-d", &next_device(), "--exec", "/bin/sh", &script])).await;
+        assert_eq!(code(&output), 1, "{url:?}");
+        assert!(stderr(&output).contains("never asked for media"), "{}", stderr(&output));
+    }
     assert!(!seen.exists());
     // An answer without any URL is the platform's failure.
     place.platform.script_method(START_PLAY, [answer("")]);

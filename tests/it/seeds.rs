@@ -7,8 +7,10 @@ use std::path::Path;
 #[path = "../../fuzz/src/lib.rs"]
 mod properties;
 
-/// Each target and its property.
-const TARGETS: [(&str, fn(&[u8])); 10] = [
+/// A target's name, and what holds of any input of its.
+type Property = (&'static str, fn(&[u8]));
+
+const TARGETS: [Property; 10] = [
     ("amf", properties::amf::holds),
     ("answers", properties::answers::holds),
     ("containers", properties::containers::holds),

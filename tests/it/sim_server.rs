@@ -15,6 +15,8 @@ use archive::time_range::{TimeRange, UtcSecond};
 use chrono_tz::Asia::Shanghai;
 use reqwest::StatusCode;
 
+use crate::support::guard;
+
 /// A client that knows just enough of the contract to call, and numbers its calls so that none repeats.
 pub struct Caller {
     http: reqwest::Client,
@@ -291,7 +293,8 @@ async fn a_chunked_stream_is_known_to_give_a_chunk_at_a_time() {
     let running = rehearsal().await;
     let caller = Caller::new(&running);
     let patience = Duration::from_secs(30);
-    let client = MediaClient::new(Patience { connect: patience, first_byte: patience, stall: patience });
+    let patience = Patience { connect: patience, first_byte: patience, stall: patience };
+    let client = MediaClient::new(patience, guard(&running));
     let client = client.expect("the machine's TLS roots");
     for (scripted, gathers) in
         [(Scripted::Whole, false), (Scripted::Stream(MediaFault::Grows { from: 60, per_second: 1 }), true)]

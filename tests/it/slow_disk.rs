@@ -37,7 +37,7 @@ fn minutes() -> TimeRange {
 fn fetcher(place: &Place, vault: Vault, threads: usize) -> Arc<Fetcher> {
     // Nobody is to give up on a stream that cannot be written.
     let patience = Patience { connect: PATIENCE, first_byte: PATIENCE, stall: PATIENCE };
-    let media = MediaClient::new(patience).expect("a client");
+    let media = MediaClient::new(patience, place.guard()).expect("a client");
     let manner = Manner { tolerance_seconds: 5, growth_pause: Duration::from_secs(1) };
     let transfers = Transfers::with_threads(threads).expect("threads");
     Arc::new(Fetcher::new(place.client(), media, vault, manner, Ceilings::None, transfers))

@@ -10,6 +10,7 @@ use std::time::Duration;
 use archive::device::DeviceId;
 use archive::ledger::Ledger;
 use archive::platform::client::{Account, Client};
+use archive::platform::guard::Guard;
 use archive::platform::sign::Algorithm;
 use archive::recording::{ContentHash, Recording};
 use archive::sim::config::{CameraConfig, NvrConfig, StoreConfig};
@@ -68,6 +69,11 @@ pub fn fleet(nvrs: &[(u32, &[i64])]) -> Config {
     Config { stores: vec![store], ..Config::default() }
 }
 
+/// What lets media of a platform pass.
+pub fn guard(platform: &Running) -> Guard {
+    Guard::new(&platform.url().parse().expect("a URL"), &[])
+}
+
 /// A platform, and an archive's folder.
 pub struct Place {
     pub platform: Running,
@@ -118,6 +124,11 @@ impl Place {
             bodies: BTreeMap::new(),
         };
         Client::new(account).expect("a client")
+    }
+
+    /// What lets media of the platform pass.
+    pub fn guard(&self) -> Guard {
+        guard(&self.platform)
     }
 
     /// The program, in an environment that holds nothing but what it is told here.

@@ -61,12 +61,12 @@ pub(super) enum Step {
     Fold {
         younger: i64,
     },
+    Reopen,
     /// One of its recordings goes.
     Go {
         which: usize,
         corrupt: bool,
     },
-    Reopen,
 }
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
@@ -80,8 +80,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
         1 => place().prop_map(|(from, len)| Step::Adopt { from, len }),
         1 => place().prop_map(|(from, len)| Step::Withdraw { from, len }),
         1 => (0..4i64).prop_map(|younger| Step::Fold { younger }),
-        1 => Just(Step::Reopen),
         2 => (0..8usize, any::<bool>()).prop_map(|(which, corrupt)| Step::Go { which, corrupt }),
+        1 => Just(Step::Reopen),
     ];
     prop::collection::vec((prop_oneof![4 => Just(1), 1 => Just(2)], step), 1..32)
 }
@@ -107,13 +107,6 @@ struct Second {
     asked: bool,
     archived: bool,
     lack: Option<Lack>,
-}
-
-impl Second {
-    /// What retention has deleted is asked for no more.
-    fn is_pruned(&self) -> bool {
-        self.lack.as_ref().is_some_and(|lack| lack.cause == Cause::Pruned)
-    }
 }
 
 pub(super) struct Model {
@@ -168,7 +161,7 @@ impl Model {
 
     /// What was archived is asked for from then on, whether or not it was before.
     fn go(&mut self, device: i64, range: TimeRange, lack: Lack) {
-        for second in self.seconds(device, range.start().get() - FIRST, range.seconds()) {
+        for second in &mut self.devices[device as usize][places(range)] {
             *second = Second { asked: true, archived: false, lack: Some(lack.clone()) };
         }
     }
@@ -347,7 +340,10 @@ async fn check_counts(ledger: &Ledger, model: &Model, numbers: &[i64]) {
     for &number in numbers {
         let seconds = &model.devices[number as usize];
         for (day, part) in [("2026-11-20", &seconds[..MIDNIGHT]), ("2026-11-21", &seconds[MIDNIGHT..])] {
-            let asked_seconds = part.iter().filter(|second| second.asked && !second.is_pruned()).count() as i64;
+            let is_pruned = |second: &&Second| second.lack.as_ref().is_some_and(|lack| lack.cause == Cause::Pruned);
+            let pruned_seconds = part.iter().filter(is_pruned).count() as i64;
+            // What was pruned counts neither as asked for nor as missing.
+            let asked_seconds = part.iter().filter(|second| second.asked).count() as i64 - pruned_seconds;
             let archived_seconds = part.iter().filter(|second| second.asked && second.archived).count() as i64;
             if asked_seconds > 0 {
                 let percent = (archived_seconds * 10_000 / asked_seconds) as f64 / 100.0;
@@ -356,11 +352,11 @@ async fn check_counts(ledger: &Ledger, model: &Model, numbers: &[i64]) {
             }
             totals.asked_seconds += asked_seconds;
             totals.archived_seconds += archived_seconds;
+            totals.pruned_seconds += pruned_seconds;
         }
         for lack in seconds.iter().filter_map(|second| second.lack.as_ref()) {
-            match lack.cause {
-                Cause::Pruned => totals.pruned_seconds += 1,
-                cause => *totals.missing_seconds.entry(cause).or_default() += 1,
+            if lack.cause != Cause::Pruned {
+                *totals.missing_seconds.entry(lack.cause).or_default() += 1;
             }
         }
         let files = ledger.recordings_overlapping(device(number), all()).await.unwrap();

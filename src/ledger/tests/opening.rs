@@ -50,6 +50,25 @@ fn a_ledger_upgraded_from_any_step_equals_a_fresh_one() {
 }
 
 #[test]
+fn a_ledger_whose_program_was_killed_while_it_made_it_is_made_anew() {
+    let fresh = Scratch::new();
+    drop(fresh.open());
+    let half = Scratch::new();
+    let nothing = refinery::Target::Version(0);
+    migrations::migrations::runner().set_target(nothing).run(&mut half.shell()).unwrap();
+    assert_eq!(schema(&half.shell()).iter().filter(|(kind, ..)| kind == "table").count(), 1);
+    drop(half.open());
+    assert_eq!(schema(&half.shell()), schema(&fresh.shell()));
+
+    // With one of its steps it is somebody else's.
+    let other = Scratch::new();
+    migrations::migrations::runner().set_target(nothing).run(&mut other.shell()).unwrap();
+    let step = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (1, 'x', '', '0')";
+    other.shell().execute(step, []).unwrap();
+    assert!(matches!(Ledger::open(&other.path()), Err(LedgerError::NotALedger { .. })));
+}
+
+#[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let scratch = Scratch::new();
     drop(scratch.open());
