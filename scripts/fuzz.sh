@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 
 # cargo-fuzz asks the compiler for its sanitizer, which stable compilers have too, and hide.
 export RUSTC_BOOTSTRAP=1
+# The sanitizer keeps freed memory for a while, 256 MB unless it is told otherwise: memory that grows would not be seen.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=16}
 
 seconds=1200
 if [[ ${1:-} =~ ^[0-9]+$ ]]; then
