@@ -15,6 +15,7 @@ mod refresh;
 mod rehearse;
 mod reindex;
 mod requests;
+mod root;
 mod run;
 mod simulate;
 mod status;

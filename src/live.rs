@@ -162,7 +162,11 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     let hold = match hold(&context.tools.vault).await {
         Ok(hold) => hold,
         Err(held) => {
-            context.end(ExitCode::Held, begun, 0).await?;
+            let exit = match &held {
+                VaultError::Held { .. } => ExitCode::Held,
+                _ => ExitCode::Failure,
+            };
+            context.end(exit, begun, 0).await?;
             return Err(held.into());
         }
     };
@@ -177,12 +181,12 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     drop(hold);
     let stopped = match &worked {
         Ok(stopped) => stopped.clone(),
-        Err(error) => Some(StopReason::Broken(error.to_string())),
+        Err(error) => Some(crate::run::stop_reason(error)),
     };
     let (ledger, keep) = (&context.tools.ledger, context.job.keep_attempts);
     let folded = crate::run::fold_old_attempts(ledger, context.now(), keep, stopped.as_ref()).await;
     context.bring_catalog_up_to_date(stopped.as_ref()).await;
-    let closed = context.close(begun, stopped, worked.is_ok() && folded.is_ok()).await;
+    let closed = context.close(begun, stopped, folded.is_ok()).await;
     // What went wrong first is what a person must hear of.
     worked?;
     cleared?;
@@ -230,7 +234,21 @@ async fn work(context: &Arc<Context>) -> Result<Option<StopReason>, RunError> {
         cameras.spawn_on(recording, tools.transfers.handle());
     }
     let (mut stopped, mut failed) = (None, None);
-    while let Some(ended) = cameras.join_next().await {
+    let mut look_at_disk = crate::run::looks_at_disk();
+    loop {
+        let ended = tokio::select! {
+            biased;
+            ended = cameras.join_next() => ended,
+            _ = look_at_disk.tick(), if stopped.is_none() => {
+                if let Err(Failure::Stop(reason)) = context.check_free_space() {
+                    context.stop.cancel();
+                    context.emit(Event::Stopping(reason.clone()));
+                    stopped = Some(reason);
+                }
+                continue;
+            }
+        };
+        let Some(ended) = ended else { break };
         let ended = ended.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
         let reason = match ended {
             Ok(()) => continue,
@@ -366,9 +384,9 @@ impl Context {
     }
 
     /// Sums up, and lets go of the ledger.
-    async fn close(&self, begun: UtcSecond, stopped: Option<StopReason>, worked: bool) -> Result<Summary, RunError> {
+    async fn close(&self, begun: UtcSecond, stopped: Option<StopReason>, folded: bool) -> Result<Summary, RunError> {
         let summary = self.summary(begun, stopped).await?;
-        let exit = if worked { ExitCode::of_run(&summary) } else { ExitCode::Failure };
+        let exit = if folded { ExitCode::of_run(&summary) } else { ExitCode::Failure };
         let now = self.tools.clock.set_again().now().to_utc_second();
         self.end(exit, now, summary.asked_seconds - summary.archived_seconds).await?;
         self.emit(Event::Ended(summary.clone()));

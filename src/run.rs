@@ -21,6 +21,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Fuse, FusedFuture as _};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::calendar;
@@ -161,7 +162,7 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
     let (tools, now) = (&run.tools, run.clock.now().to_utc_second());
     let behind = catalog_writer::bring_up_to_date(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
     behind.into_iter().for_each(|behind| run.emit(behind));
-    let closed = run.close(worked.is_ok()).await;
+    let closed = run.close(worked.as_ref().err()).await;
     drop(hold);
     // What went wrong first is what a person must hear of.
     worked?;
@@ -186,6 +187,9 @@ struct Run {
     /// What media URLs tell of NVRs.
     grouping: Grouping,
 }
+
+/// How often the disk's free space is looked at while streams come in. At a gigabit a second, 125 MB come meanwhile.
+pub(crate) const LOOKS_AT_DISK: Duration = Duration::from_secs(1);
 
 /// The ledger is being told what is asked.
 type Asking = BoxFuture<'static, Result<(), LedgerError>>;
@@ -277,6 +281,7 @@ impl Run {
         let mut attempts: JoinSet<Ended> = JoinSet::new();
         let (url_given, mut streaming) = mpsc::unbounded_channel();
         let mut failure = None;
+        let mut look_at_disk = looks_at_disk();
         loop {
             let wake = match scheduler.poll(self.clock.now()) {
                 Step::Finished => break,
@@ -319,6 +324,11 @@ impl Run {
                     failure.get_or_insert(error);
                 }
                 () = self.clock.sleep_until(wake) => {}
+                _ = look_at_disk.tick(), if self.stopped.is_none() && !attempts.is_empty() => {
+                    if let Err(reason) = check_free_space(&self.tools.vault, self.job.min_free) {
+                        self.stop(scheduler, reason);
+                    }
+                }
                 () = self.tools.stop.cancelled(), if !self.signalled => {
                     self.signalled = true;
                     self.stop(scheduler, StopReason::Signal);
@@ -444,9 +454,9 @@ impl Run {
     }
 
     /// Sums up, and lets go of the ledger.
-    async fn close(&self, worked: bool) -> Result<Summary, RunError> {
+    async fn close(&self, failure: Option<&RunError>) -> Result<Summary, RunError> {
         let summary = self.summary().await?;
-        let exit = if worked { ExitCode::of_run(&summary) } else { ExitCode::Failure };
+        let exit = failure.map_or_else(|| ExitCode::of_run(&summary), exit_code);
         let counts = RunCounts { missing_seconds: summary.asked_seconds - summary.archived_seconds, ..self.counts };
         self.end(exit, counts).await?;
         self.emit(Event::Ended(summary.clone()));
@@ -494,6 +504,14 @@ fn ambiguous_windows(stretch: TimeRange, zone: Tz) -> Vec<TimeRange> {
     stretch.cut_on_grid().filter(|&window| calendar::label_exists_twice(window, zone)).collect()
 }
 
+/// When to look whether the disk has room, while streams come in.
+pub(crate) fn looks_at_disk() -> Interval {
+    let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOKS_AT_DISK, LOOKS_AT_DISK);
+    // A run that was held up looks once.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
 /// Whether the archive's disk has as much room as must stay free, in bytes.
 pub(crate) fn check_free_space(vault: &Vault, min_free: u64) -> Result<(), StopReason> {
     let free = vault.free_bytes().map_err(|error| StopReason::Broken(error.to_string()))?;
@@ -519,6 +537,14 @@ pub(crate) async fn fold_old_attempts(
     }
     ledger.fold_attempts(now - i64::try_from(keep.as_secs()).unwrap_or(i64::MAX)).await?;
     Ok(())
+}
+
+/// How a run ends whose archive fails.
+pub(crate) fn exit_code(error: &RunError) -> ExitCode {
+    match stop_reason(error) {
+        StopReason::DiskFull(_) => ExitCode::DiskFull,
+        _ => ExitCode::Failure,
+    }
 }
 
 /// Why a run ends whose archive fails.

@@ -119,6 +119,8 @@ pub struct ArchiveSettings {
     pub root: PathBuf,
     /// The ledger's file. Default: `ledger.db` in the root.
     pub ledger: PathBuf,
+    /// Whether an archive is in the root already, so that an empty one is a disk that is not mounted. Default: no.
+    pub must_exist: bool,
     /// Bytes that must stay free on the root's disk. Default: 5 GiB.
     pub min_free: u64,
     /// Downloads at once, over all NVRs. Default: 16.

@@ -10,6 +10,7 @@
 //! .live.lock                                held by the one run of live streams that writes here
 //! .upkeep.lock                              held by the one process that takes files out
 //! .aside/                                   files that stood under a final name and were not what it says
+//! .archive-root                             the archive's mark, which the ledger knows too
 //! .catalog/                                 what the ledger knows and no file tells, for when the ledger is lost
 //! 5/2026-11-20/5_20261120T090000+0800_600s.flv
 //! ```
@@ -32,6 +33,7 @@
 mod catalog;
 mod listing;
 pub mod name;
+mod root;
 mod staging;
 mod upkeep;
 
@@ -67,7 +69,7 @@ const UPKEEP_LOCK: &str = ".upkeep.lock";
 #[derive(Debug, Error)]
 pub enum VaultError {
     /// The disk is full, or a quota is.
-    #[error("the disk is full: cannot {doing} {}: {source}; free some space, and the next run goes on", path.display())]
+    #[error("{}: cannot {doing} {}: {source}; {}, and the next run goes on", fullness(source).0, path.display(), fullness(source).1)]
     Full {
         /// What was tried.
         doing: &'static str,
@@ -88,6 +90,43 @@ pub enum VaultError {
         /// A camera's folder.
         folder: PathBuf,
     },
+    /// The root is another folder than the one that was opened.
+    #[error(
+        "{} is not the folder any more that this run began in: was its disk unmounted, or the folder moved? Nothing was written \
+         to what is there now; once it is back, the next run goes on",
+        root.display()
+    )]
+    RootGone {
+        /// The archive's folder.
+        root: PathBuf,
+    },
+    /// The root is not the archive that the ledger knows.
+    #[error(
+        "{} {}: is its disk mounted? If it is the right folder all the same, moved here on purpose, say so: \
+         echo {wanted} > {}/.archive-root",
+        root.display(), match found {
+            None => "is not the archive that the ledger knows, and has no mark of any",
+            Some(_) => "is another archive than the one that the ledger knows",
+        }, root.display()
+    )]
+    NotTheArchive {
+        /// The folder.
+        root: PathBuf,
+        /// Its mark, if it has any.
+        found: Option<String>,
+        /// The mark that the ledger knows.
+        wanted: String,
+    },
+    /// No archive is where one must be.
+    #[error(
+        "there is no archive in {}, and archive.must_exist says that one is there: is its disk mounted? To begin a new one, take \
+         that line out for one run",
+        root.display()
+    )]
+    NoArchive {
+        /// The folder.
+        root: PathBuf,
+    },
     /// Somebody else takes files out of this archive.
     #[error("another verify or prune works on {}; wait for it to end, or stop it", root.display())]
     UpkeepHeld {
@@ -95,7 +134,7 @@ pub enum VaultError {
         root: PathBuf,
     },
     /// Anything else.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {source}{}", path.display(), advice(source))]
     Io {
         /// What was tried.
         doing: &'static str,
@@ -104,6 +143,33 @@ pub enum VaultError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What is full, and what a person can do about it.
+fn fullness(error: &io::Error) -> (&'static str, &'static str) {
+    match error.kind() {
+        io::ErrorKind::QuotaExceeded => ("this user's quota is used up", "delete something, or have the quota raised"),
+        io::ErrorKind::FileTooLarge => {
+            ("a file may not grow so large", "raise the limit (ulimit -f), or that of the disk")
+        }
+        _ => ("the disk is full", "free some space"),
+    }
+}
+
+/// What a person can do about it, behind the system's words; nothing when those say all that is known.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ". It is mounted read-only, as happens after an error of the disk: the system's log (dmesg) says why"
+        }
+        io::ErrorKind::PermissionDenied => ". Give this user the rights to it, and to the folder that it is in",
+        io::ErrorKind::StaleNetworkFileHandle => ". The share went away: mount it again",
+        // Rust has no kind of its own for it.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            ". The disk or the way to it fails: the system's log (dmesg) says how"
+        }
+        _ => "",
+    }
 }
 
 /// Puts what was tried, and with what, beside the system's words.
@@ -147,6 +213,8 @@ pub struct Found {
 #[derive(Clone, Debug)]
 pub struct Vault {
     root: PathBuf,
+    /// Which folder that was when it was opened.
+    identity: root::Identity,
 }
 
 impl Vault {
@@ -155,7 +223,12 @@ impl Vault {
         let staging = root.join(STAGING);
         reached(Failpoint::ArchiveOpen).map_err(failed("make the folder", &staging))?;
         make_folder(&staging)?;
-        Ok(Self { root: root.to_owned() })
+        Self::at(root)
+    }
+
+    fn at(root: &Path) -> Result<Self, VaultError> {
+        let identity = root::Identity::of(root).map_err(failed("look for", root))?;
+        Ok(Self { root: root.to_owned(), identity })
     }
 
     /// The folder in which the archive lives.
@@ -170,6 +243,7 @@ impl Vault {
 
     /// Keeps every other run of that source out of this archive, whatever its ledger, for as long as the value lives.
     pub fn hold(&self, source: Source) -> Result<Hold, VaultError> {
+        self.check_root()?;
         let path = self.root.join(match source {
             Source::Nvr => LOCK,
             Source::Live => LIVE_LOCK,
@@ -223,12 +297,14 @@ impl Vault {
 
     /// A new, empty staging file.
     pub fn stage(&self, device: DeviceId, range: TimeRange) -> Result<Staging, VaultError> {
+        self.check_root()?;
         let path = self.root.join(STAGING).join(name::staging(device, range));
         Staging::create(self.clone(), path)
     }
 
     /// A new, empty staging file of a live stream. It outlives its process.
     pub fn stage_live(&self, piece: &LivePiece) -> Result<Staging, VaultError> {
+        self.check_root()?;
         let folder = self.root.join(LIVE);
         fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
         Staging::create_live(self.clone(), self.live_path(piece))
@@ -253,6 +329,8 @@ impl Vault {
 
     /// Bytes that this user may still write.
     pub fn free_bytes(&self) -> Result<u64, VaultError> {
+        // Else it would be another disk's.
+        self.check_root()?;
         free_bytes_of(&self.root)
     }
 
@@ -301,6 +379,7 @@ impl Vault {
     }
 
     fn set_aside_file(&self, from: &Path) -> Result<PathBuf, VaultError> {
+        self.check_root()?;
         let folder = self.root.join(ASIDE);
         // Durably: it holds what must not get lost.
         staging::make_durable_folder(&self.root, &folder)?;

@@ -19,10 +19,9 @@ use crate::live::{self, Camera, LiveJob, LiveTools};
 use crate::render;
 use crate::settings::{Credentials, LiveJobSettings, Settings};
 use crate::time_range::UtcSecond;
-use crate::vault::Vault;
 
 use super::zones::Zones;
-use super::{UsageError, context, logging, print_result, requests, work};
+use super::{UsageError, context, logging, print_result, requests, root, work};
 
 pub(super) async fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
     // Each piece is a line, on a terminal too: there is no end that a bar could show the way to.
@@ -142,8 +141,8 @@ async fn record(
 ) -> anyhow::Result<ExitCode> {
     // OK to ask for all of them: one that finds no room is a gap, and is asked for again.
     context::streams(asked.cameras.len(), "live streams");
-    let vault = Vault::open(&settings.archive.root)?;
     let ledger = Arc::new(ledger.map_or_else(|| work::open_ledger(&settings.archive), Ok)?);
+    let vault = root::open(&settings.archive, &ledger).await?;
     let guard = context::guard(settings);
     let client = Arc::new(context::client(settings, credentials, &guard)?);
     let media = context::live_media(settings, guard)?;

@@ -15,9 +15,8 @@ use crate::render::{self, PruneReport};
 use crate::retention::{self, Wish};
 use crate::run::RunError;
 use crate::settings::{Flags, Settings};
-use crate::vault::Vault;
 
-use super::{UsageError, context, logging, print_result, requests, verify, work};
+use super::{UsageError, context, logging, print_result, requests, root, verify, work};
 
 pub(super) async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
     logging::start(&args.common);
@@ -28,12 +27,11 @@ pub(super) async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
     let mut before = retention::due_before(wishes(&settings).map(|(_, wish)| wish), now);
     let only = devices_of(&settings, &args.jobs)?;
     before.retain(|device, _| only.contains(device));
-    let root = settings.archive.root.clone();
-    let vault = Vault::existing(&root)?;
     let ledger = match args.dry_run {
         true => Ledger::open_read_only(&settings.archive.ledger)?,
         false => work::existing_ledger(&settings.archive)?,
     };
+    let vault = root::existing(&settings.archive, &ledger).await?;
     let _hold = match args.dry_run {
         true => None,
         false => {

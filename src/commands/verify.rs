@@ -21,7 +21,7 @@ use crate::verify::{self, Budget, Told, VerifyJob, VerifyTools};
 use crate::wording;
 
 use super::zones::Zones;
-use super::{UsageError, context, logging, print_result, requests, work};
+use super::{UsageError, context, logging, print_result, requests, root, work};
 
 /// How often somebody who watches is told how far it has come.
 const PROGRESS_EVERY: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub(super) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
             Some(parts.collect())
         }
     };
-    let vault = Vault::existing(&settings.archive.root)?;
+    let vault = root::existing(&settings.archive, &ledger).await?;
     let stop = CancellationToken::new();
     let signals = tokio::spawn(work::stop_on_signals(stop.clone()));
     let job = VerifyJob { hash: args.hash, parts, budget, folders_are_gone: args.folders_are_gone };

@@ -23,7 +23,7 @@ use crate::vault::{self, Vault};
 use super::context::Clients;
 use super::requests::Requests;
 use super::zones::Opened;
-use super::{context, print_result, recorders};
+use super::{context, print_result, recorders, root};
 
 /// Runs what is asked and prints the summary.
 pub(super) async fn work(
@@ -50,11 +50,11 @@ pub(super) async fn execute(
     for note in &requests.notes {
         tracing::warn!("{note}");
     }
-    let vault = Vault::open(&settings.archive.root)?;
     let Opened { ledger, devices: known } = match opened {
         Some(opened) => opened,
         None => Opened::of(open_ledger(&settings.archive)?).await?,
     };
+    let vault = root::open(&settings.archive, &ledger).await?;
     let nvrs = recorders::of(settings, &known).map;
     recorders::warn_of_unknown(&nvrs, requests.asked.keys());
     let fetcher = context::fetcher(settings, clients, vault.clone()).await?;
@@ -90,8 +90,9 @@ pub(super) fn existing_ledger(archive: &ArchiveSettings) -> anyhow::Result<Ledge
     Ok(Ledger::open(&archive.ledger)?)
 }
 
-/// Refuses to begin an archive anew that has lost its ledger, or whose ledger lies elsewhere.
+/// Refuses to begin an archive anew that has lost its ledger, or whose ledger lies elsewhere, or whose disk is not mounted.
 pub(super) fn refuse_a_lost_one(archive: &ArchiveSettings) -> anyhow::Result<()> {
+    root::refuse_a_missing_one(archive)?;
     // An empty file is what a crash of the file system may leave of one.
     let is_there = std::fs::metadata(&archive.ledger).is_ok_and(|file| file.len() > 0);
     if is_there || !Vault::has_catalog_at(&archive.root)? {
@@ -134,6 +135,10 @@ pub(super) fn seed() -> u64 {
 
 /// The first signal asks the run to end; a second one ends the process, which a run survives as it survives any crash.
 pub(super) async fn stop_on_signals(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal as listen_to};
+    // Else a file that reaches this user's limit ends the process on the spot; as it is, the write fails, which is told.
+    // OK when it cannot be had: the next start goes on after any end.
+    let _limit_of_files = listen_to(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     signal().await;
     stop.cancel();
     signal().await;

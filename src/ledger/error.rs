@@ -120,7 +120,11 @@ pub enum LedgerError {
         waited_seconds: u64,
     },
     /// The file may not be written.
-    #[error("{} cannot be written: give this user the right to write the file and its folder", .ledger.display())]
+    #[error(
+        "{} cannot be written: give this user the right to write the file and its folder, and look whether their disk is \
+         mounted read-only",
+        .ledger.display()
+    )]
     ReadOnly {
         /// The ledger.
         ledger: PathBuf,
@@ -130,6 +134,18 @@ pub enum LedgerError {
     DiskFull {
         /// The ledger.
         ledger: PathBuf,
+    },
+    /// Its disk does not do what it is asked.
+    #[error(
+        "the disk of {} fails, or this user's quota on it is used up: {why}. The system's log (dmesg) says more; what was \
+         committed stands",
+        .ledger.display()
+    )]
+    DiskFails {
+        /// The ledger.
+        ledger: PathBuf,
+        /// What SQLite said, which does not tell a quota from a failure.
+        why: String,
     },
     /// It could not be opened at all.
     #[error("{} cannot be opened: {why}", .ledger.display())]
@@ -228,6 +244,7 @@ impl Fault {
                     }
                     Some(ErrorCode::ReadOnly) => LedgerError::ReadOnly { ledger },
                     Some(ErrorCode::DiskFull) => LedgerError::DiskFull { ledger },
+                    Some(ErrorCode::SystemIoFailure) => LedgerError::DiskFails { ledger, why },
                     Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                         LedgerError::CannotOpen { ledger, why }
                     }

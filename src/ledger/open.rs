@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{Fault, LedgerError, reached};
 use super::lock::RunLock;
@@ -161,13 +161,29 @@ fn newest_version() -> u32 {
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
     let runner = || migrations::migrations::runner().set_grouped(true);
-    let failed = |error| LedgerError::Engine {
-        ledger: path.to_path_buf(),
-        why: format!("its schema could not be brought up to date, and was left as it was: {error}"),
+    let failed = |error| match disk_failure(&error) {
+        Some(sqlite) => Fault::from(rusqlite::Error::SqliteFailure(sqlite, None)).at(path),
+        None => LedgerError::Engine {
+            ledger: path.to_path_buf(),
+            why: format!("its schema could not be brought up to date, and was left as it was: {error}"),
+        },
     };
     // The list of steps is made in a transaction of its own, before that of the steps.
     runner().set_target(refinery::Target::Version(0)).run(connection).map_err(failed)?;
     reached(Failpoint::LedgerListed).map_err(|fault| fault.at(path))?;
     runner().run(connection).map_err(failed)?;
     Ok(())
+}
+
+/// What SQLite said of the disk, when it was that.
+fn disk_failure(error: &(dyn std::error::Error + 'static)) -> Option<rusqlite::ffi::Error> {
+    let sqlite = std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref());
+    match sqlite {
+        Some(rusqlite::Error::SqliteFailure(sqlite, _))
+            if matches!(sqlite.code, ErrorCode::DiskFull | ErrorCode::SystemIoFailure) =>
+        {
+            Some(*sqlite)
+        }
+        _ => None,
+    }
 }

@@ -234,6 +234,7 @@ fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
     let archive = ArchiveSettings {
         ledger: reader.read(here, "ledger", values::path).unwrap_or_else(|| root.join("ledger.db")),
         root,
+        must_exist: reader.read(here, "must_exist", values::truth).unwrap_or(false),
         min_free: reader.read(here, "min_free", values::size).unwrap_or(5 << 30),
         streams: read_count(reader, here, "streams", MOST_STREAMS).unwrap_or(16),
         per_nvr: read_count(reader, here, "per_nvr", MOST_STREAMS).unwrap_or(4),

@@ -34,6 +34,7 @@ pub struct CatalogFile {
 impl Vault {
     /// Waits until nobody else writes the catalog. Makes its folder when there is none. Blocks on the other.
     pub fn lock_catalog(&self) -> Result<CatalogLock, VaultError> {
+        self.check_root()?;
         let folder = self.root.join(CATALOG);
         make_durable_folder(&self.root, &folder)?;
         let path = folder.join(LOCK);

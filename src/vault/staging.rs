@@ -157,6 +157,7 @@ impl Staging {
         self.flush()?;
         let synced = reached(Failpoint::FileSync).and_then(|()| self.file.sync_all());
         synced.and_then(|()| reached(Failpoint::FileSynced)).map_err(failed("sync", &self.path))?;
+        self.vault.check_root()?;
         let to = self.vault.path_of(relative);
         let folder = to.parent().unwrap_or(self.vault.root());
         make_durable_folder(self.vault.root(), folder)?;
@@ -168,6 +169,7 @@ impl Staging {
             }
             // Whoever prunes removes folders that are empty, as this one was a moment ago.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.vault.check_root()?;
                 make_durable_folder(self.vault.root(), folder)?;
                 rename_without_replacing(&self.path, &to)
             }

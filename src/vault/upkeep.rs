@@ -38,7 +38,7 @@ impl Vault {
     /// The archive at `root`, which must be there.
     pub fn existing(root: &Path) -> Result<Self, VaultError> {
         match fs::metadata(root).map_err(failed("find the archive's folder", root))? {
-            metadata if metadata.is_dir() => Ok(Self { root: root.to_owned() }),
+            metadata if metadata.is_dir() => Self::at(root),
             _ => Err(failed("find the archive's folder", root)(io::ErrorKind::NotADirectory.into())),
         }
     }

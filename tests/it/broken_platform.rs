@@ -274,15 +274,18 @@ fn assert_sound(name: &str, seen: &Observed, expected: &Expected) {
     assert!(!all.contains(is_bad), "{told}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_fault_of_a_broken_platform_ends_soon_costs_little_and_is_said() {
+/// What comes of each fault, which must end soon, cost little, and be said: for the table of faults, whose test this is too.
+pub async fn observe_all() -> Vec<(&'static str, Observed)> {
     // A few at a time: each of them waits for most of its time.
     use futures::StreamExt as _;
-    let runs = faults().into_iter().map(|(fault, expected)| async move {
+    let runs = faults().into_iter().enumerate().map(|(at, (fault, expected))| async move {
         let seen = observe(&fault).await;
         assert_sound(fault.name, &seen, &expected);
+        (at, fault.name, seen)
     });
-    futures::stream::iter(runs).buffer_unordered(6).collect::<Vec<()>>().await;
+    let mut seen: Vec<_> = futures::stream::iter(runs).buffer_unordered(6).collect().await;
+    seen.sort_by_key(|&(at, ..)| at);
+    seen.into_iter().map(|(_, name, seen)| (name, seen)).collect()
 }
 
 /// Ten hours of footage for a window of ten minutes.

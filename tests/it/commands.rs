@@ -309,6 +309,7 @@ async fn an_older_ledger_is_brought_up_to_date_by_a_run() {
              DROP TABLE publishing;
              DROP TABLE uncatalogued;
              DROP TABLE catalog;
+             DROP TABLE archive_mark;
              DROP INDEX being_recorded;
              ALTER TABLE run DROP COLUMN notes_publishing;
              ALTER TABLE nvr_limit DROP COLUMN left_alone;
