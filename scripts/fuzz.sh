@@ -38,30 +38,49 @@ longest() {
     esac
 }
 
+# Runs a target for so many seconds, its output in $log.
+run() {
+    cargo fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+        -max_total_time="$1" -max_len="$(longest "$target")" -dict="fuzz/dictionaries/$target.dict" \
+        -rss_limit_mb=1024 -malloc_limit_mb=256 -timeout=10 -print_final_stats=1 -reload=0 >"$log" 2>&1
+}
+
+# The last value of a statistic at the end of $log, or of a word in its last line of progress.
+stat() { sed -n "s/^stat::$1: *//p" "$log" | tail -1; }
+word() { { grep -E "^#[0-9]+.* cov: " "$log" || true; } | tail -1 | sed -n "s/.* $1: \([^ ]*\).*/\1/p"; }
+
 cargo fuzz build
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 failed=0
-rows=("target | executions | per second | coverage | features | new inputs | corpus | slowest | peak memory | found")
+rows=("target | seconds | executions | per second | coverage | features | corpus | peak memory | found")
 for target in "${targets[@]}"; do
     mkdir -p "fuzz/corpus/$target"
     log=$logs/$target
-    status=0
-    # The libraries' own allocations are bounded with the rest: what grows with an input's claims is a find.
-    cargo fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
-        -max_total_time="$seconds" -max_len="$(longest "$target")" -dict="fuzz/dictionaries/$target.dict" \
-        -rss_limit_mb=1024 -malloc_limit_mb=256 -timeout=10 -print_final_stats=1 -verbosity=1 -reload=0 \
-        >"$log" 2>&1 || status=$?
-    stat() { sed -n "s/^stat::$1: *//p" "$log" | tail -1; }
-    progress=$(grep -E '^#[0-9]+.* cov: ' "$log" | tail -1 || true)
-    word() { sed -n "s/.* $1: \([^ ]*\).*/\1/p" <<<"$progress"; }
-    found=$(sed -n 's/.*Test unit written to *//p' "$log" | tail -1)
-    rows+=("$target | $(stat number_of_executed_units) | $(stat average_exec_per_sec) | $(word cov) | $(word ft) | $(stat new_units_added) | $(word corp) | $(stat slowest_unit_time_sec) s | $(stat peak_rss_mb) MB | ${found:-nothing}")
-    if [ "$status" -ne 0 ]; then
+    executions=0 memory=0 found= begun=$SECONDS
+    while left=$((seconds - SECONDS + begun)) && [ "$left" -gt 0 ]; do
+        status=0
+        run "$left" || status=$?
+        executed=$(stat number_of_executed_units) peak=$(stat peak_rss_mb)
+        executions=$((executions + ${executed:-0}))
+        [ "${peak:-0}" -le "$memory" ] || memory=$peak
+        [ "$status" -ne 0 ] || break
+        found=$(sed -n 's/.*Test unit written to *//p' "$log" | tail -1)
+        # A machine that slept, or was busy with something else, makes any input seem slow.
+        if [[ $found = */timeout-* ]] && timeout 60 cargo fuzz run "$target" "$found" -- -timeout=10 >/dev/null 2>&1; then
+            echo "$target: an input that took long does not when it is run alone; going on" >&2
+            rm "$found"
+            found=
+            continue
+        fi
         failed=1
+        found=${found:-see above}
         # What happened, without the dump of the input.
         grep -vE '^#[0-9]|^INFO|^0x|NEW_FUNC' "$log" | tail -40 >&2
-    fi
+        break
+    done
+    spent=$((SECONDS - begun))
+    rows+=("$target | $spent | $executions | $((executions / (spent > 0 ? spent : 1))) | $(word cov) | $(word ft) | $(word corp) | $memory MB | ${found:-nothing}")
     echo "${rows[-1]}"
 done
 printf '\n'
