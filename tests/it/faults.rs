@@ -290,7 +290,11 @@ fn ledger() -> Vec<Fault> {
         changed("half of it is gone", |bytes| bytes.truncate(bytes.len() / 8192 * 4096)),
         other("a table is gone", "PRAGMA foreign_keys = OFF; DROP TABLE missing;"),
         other("another program's database", "PRAGMA application_id = 7;"),
-        other("a newer version's", "UPDATE refinery_schema_history SET version = 999 WHERE version = 13;"),
+        other(
+            "a newer version's",
+            "UPDATE refinery_schema_history SET version = 999
+                 WHERE version = (SELECT max(version) FROM refinery_schema_history);",
+        ),
         new("it is gone, and the archive is there").with(|place| {
             keep_ledger(place);
             fs::remove_file(place.ledger_path()).expect("it can be deleted");
