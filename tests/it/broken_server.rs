@@ -3,6 +3,7 @@
 //! A [`Fault`] says what the gateway answers and what the media server sends; [`observe`] runs the program over one window of
 //! one camera against it, and says what it did, printed, ended with, and wrote into the ledger.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{code, ended, range, stderr, stdout, yesterday};
+use crate::support::{code, ended, range, send, stdout, until, yesterday};
 
 /// The window that is asked for, in seconds.
 pub const WINDOW: i64 = 600;
@@ -250,7 +252,10 @@ fn at(text: &str, here: &SocketAddr) -> String {
     text.replace("{here}", &here.to_string()).replace("{port}", &here.port().to_string())
 }
 
-/// Runs the program over one window against a platform that is broken so.
+/// What the program says of an address that the rule for media forbids.
+pub const REFUSED: &str = "never asked for media";
+
+/// Runs the program over one window against a platform that is broken so; a live one until it has refused a stream.
 pub async fn observe(fault: &Fault) -> Observed {
     let server = Server::start(fault).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -265,10 +270,11 @@ pub async fn observe(fault: &Fault) -> Observed {
     let asked = range(yesterday(), WINDOW);
     let (from, to) = (asked.start().to_string(), asked.end().to_string());
     let arguments = if fault.live {
-        vec!["live", "-vv", "--device", "1", "--for", "6s"]
+        vec!["live", "-vv", "--device", "1", "--for", "1h"]
     } else {
         vec!["-vv", "--device", "1", "--from", &from, "--to", &to]
     };
+    let said = folder.path().join("stderr.txt");
     let mut command = Command::new(env!("CARGO_BIN_EXE_archive"));
     command
         .args(arguments)
@@ -281,9 +287,15 @@ pub async fn observe(fault: &Fault) -> Observed {
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stderr(File::create(&said).expect("a file can be made"));
     let child = command.spawn().expect("the program starts");
     let watching = tokio::spawn(watch_memory(child.id()));
+    let said = || std::fs::read_to_string(&said).expect("what was said can be read");
+    if fault.live {
+        // It would ask again for an hour.
+        until("a live stream is refused", || said().contains(REFUSED)).await;
+        send(&child, Signal::TERM);
+    }
     let output = ended(child).await;
     let memory = watching.await.expect("it only looks");
     let ledger = folder.path().join("recordings/ledger.db");
@@ -291,7 +303,7 @@ pub async fn observe(fault: &Fault) -> Observed {
     Observed {
         exit: code(&output),
         stdout: stdout(&output),
-        stderr: stderr(&output),
+        stderr: said(),
         gaps: rows("SELECT cause, seconds, last_code FROM gaps")
             .into_iter()
             .map(|row| {
