@@ -28,7 +28,6 @@ use crate::publish::{self, ArchiveError, blocking};
 use crate::recording::{Container, ContentHash, Recording, Source};
 use crate::time_range::{GRID_SECONDS, UtcSecond};
 use crate::vault::{self, Found, Named, Vault, VaultError};
-use crate::window::Window;
 
 /// How many files are looked at at once.
 const AT_ONCE: usize = 8;
@@ -107,7 +106,7 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
         Ok(recording) => {
             reached(Failpoint::AdoptJudged).map_err(vault::failed("adopt", &vault.path_of(&path)))?;
             match publish::record(ledger, vault, &recording, None).await? {
-                None => Ok(Recovery::Adopted { window: Window { device, range } }),
+                None => Ok(Recovery::Adopted { recording: Box::new(recording) }),
                 Some(overtaken) => Ok(overtaken),
             }
         }
