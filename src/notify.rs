@@ -21,8 +21,11 @@ use crate::webhook::{Answer, Sent, Webhook};
 /// Before the second and the third try of what may come to pass by itself.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
-/// How long a run's end waits for what its beginning had to read and to tell.
-const BEGINNING_PATIENCE: Duration = Duration::from_secs(40);
+/// How long a URL may take to be read, which a command may ask a person's keyring for.
+const READING_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a run's end waits for what its beginning had to read and to tell: with all tries, a little more than that takes.
+const BEGINNING_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who is told of one run.
 #[derive(Debug)]
@@ -31,11 +34,11 @@ pub struct Telling {
 }
 
 /// Those whose URLs could be read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Listeners {
     webhook: Option<Webhook>,
-    notify: Vec<(NotifySettings, SecretUrl)>,
-    pings: Vec<(PingSettings, SecretUrl)>,
+    notify: Vec<(SecretUrl, NotifySettings)>,
+    pings: Vec<(SecretUrl, PingSettings)>,
 }
 
 impl Telling {
@@ -54,10 +57,7 @@ impl Telling {
                 Ok(Ok(listeners)) => listeners.end(notice, text).await,
                 // OK to say no more of a panic: it has been printed.
                 Ok(Err(_)) => tracing::warn!("nobody is told of this run: its beginning could not be told to its end"),
-                Err(_elapsed) => tracing::warn!(
-                    "nobody is told of this run: a url_command did not end, or nobody answered, within {} s",
-                    BEGINNING_PATIENCE.as_secs()
-                ),
+                Err(_elapsed) => tracing::warn!("nobody is told of this run: its beginning took too long to be told"),
             }
         };
         if hurry.run_until_cancelled(told).await.is_none() {
@@ -67,17 +67,12 @@ impl Telling {
 }
 
 async fn begin(notify: Vec<NotifySettings>, pings: Vec<PingSettings>) -> Listeners {
-    let mut listeners = Listeners::default();
-    for one in notify {
-        if let Some(url) = read("notify", one.url.clone()).await {
-            listeners.notify.push((one, url));
-        }
-    }
-    for one in pings {
-        if let Some(url) = read("ping", one.url.clone()).await {
-            listeners.pings.push((one, url));
-        }
-    }
+    // All at once, so that a command that hangs keeps nobody else from being told.
+    let notify = join_all(notify.into_iter().map(async |one| Some((read("notify", one.url.clone()).await?, one))));
+    let pings = join_all(pings.into_iter().map(async |one| Some((read("ping", one.url.clone()).await?, one))));
+    let (notify, pings) = tokio::join!(notify, pings);
+    let (notify, pings) = (notify.into_iter().flatten().collect(), pings.into_iter().flatten().collect());
+    let mut listeners = Listeners { webhook: None, notify, pings };
     if listeners.notify.is_empty() && listeners.pings.is_empty() {
         return listeners;
     }
@@ -90,7 +85,7 @@ async fn begin(notify: Vec<NotifySettings>, pings: Vec<PingSettings>) -> Listene
         Err(error) => tracing::warn!("nobody can be told of runs: {error}"),
     }
     if let Some(webhook) = &listeners.webhook {
-        let starts = listeners.pings.iter().filter_map(|(ping, url)| {
+        let starts = listeners.pings.iter().filter_map(|(url, ping)| {
             let url = url.with_ending(ping.start.as_deref()?);
             Some(async move { said("ping", &url, send(webhook, &url, &Sent::Nothing, pinged).await) })
         });
@@ -101,7 +96,15 @@ async fn begin(notify: Vec<NotifySettings>, pings: Vec<PingSettings>) -> Listene
 
 /// Reads a URL beside the threads that must not block. What is wrong with it is said.
 async fn read(section: &str, origin: UrlOrigin) -> Option<SecretUrl> {
-    match tokio::task::spawn_blocking(move || origin.read()).await {
+    let reading = tokio::task::spawn_blocking(move || origin.read());
+    let Ok(read) = tokio::time::timeout(READING_PATIENCE, reading).await else {
+        let seconds = READING_PATIENCE.as_secs();
+        tracing::warn!(
+            "[[{section}]]: nobody is told there of this run: its url_command did not end within {seconds} s"
+        );
+        return None;
+    };
+    match read {
         Ok(Ok((url, warnings))) => {
             for warning in warnings {
                 tracing::warn!("[[{section}]]: {warning}");
@@ -120,13 +123,13 @@ async fn read(section: &str, origin: UrlOrigin) -> Option<SecretUrl> {
 impl Listeners {
     async fn end(self, notice: &Notice, text: &str) {
         let Some(webhook) = &self.webhook else { return };
-        let wanted = self.notify.iter().filter(|(notify, _)| notify.when.tells(notice.exit));
-        let notices = wanted.map(|(notify, url)| async move {
+        let wanted = self.notify.iter().filter(|(_, notify)| notify.when.tells(notice.exit));
+        let notices = wanted.map(|(url, notify)| async move {
             let sent = Sent::Json(notify.kind.body(notice, text).to_string());
             let taken = |answer: &Answer| notify.kind.taken(answer.status, &answer.body);
             said("notice", url, send(webhook, url, &sent, taken).await);
         });
-        let pings = self.pings.iter().filter_map(|(ping, url)| {
+        let pings = self.pings.iter().filter_map(|(url, ping)| {
             let is_good = ping.success_exit_codes.contains(&notice.exit);
             let ending = if is_good { &ping.success } else { &ping.failure }.as_ref()?;
             let url = url.with_ending(&ending.replace("{exit}", &notice.exit.to_string()));

@@ -1,14 +1,18 @@
 //! What a run came to, as somebody reads it on a phone at seven in the morning: the first line says whether to go on reading.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use crate::coverage::Coverage;
-use crate::event::{StopReason, Summary};
+use crate::event::{Refusing, StopReason, Summary};
 use crate::notice::{Next, Notice, Place};
 use crate::time_range::TimeRange;
 use crate::wording;
 
 use super::outlook;
+
+/// How many NVRs that refused too much are named, those that refused most.
+const MOST_REFUSING: usize = 5;
 
 /// A run, told to people.
 pub fn notice(notice: &Notice) -> String {
@@ -78,7 +82,9 @@ fn worst(place: &Place) -> String {
 }
 
 fn held_back(summary: &Summary, line: &mut impl FnMut(String)) {
-    for nvr in &summary.refusing {
+    let mut refusing: Vec<&Refusing> = summary.refusing.iter().collect();
+    refusing.sort_by_key(|nvr| Reverse(nvr.refused));
+    for nvr in refusing.iter().take(MOST_REFUSING) {
         line(format!(
             "nvr {} refused {} of {}, and was left alone {}",
             nvr.nvr,
@@ -86,6 +92,10 @@ fn held_back(summary: &Summary, line: &mut impl FnMut(String)) {
             wording::count(nvr.calls, "call"),
             wording::count(nvr.left_alone, "time"),
         ));
+    }
+    if refusing.len() > MOST_REFUSING {
+        let more = (refusing.len() - MOST_REFUSING) as u64;
+        line(format!("and {} refused too much", wording::count(more, "more NVR")));
     }
     if let Some(reason) = &summary.stopped {
         let why = match reason {
@@ -118,7 +128,6 @@ mod tests {
 
     use super::*;
     use crate::device::NvrId;
-    use crate::event::Refusing;
     use crate::forecast::Lost;
     use crate::time_range::UtcSecond;
     use crate::window::Cause;
@@ -202,6 +211,22 @@ mod tests {
         another run holds the ledger; wait for it to end
         exit code 6
         ");
+    }
+
+    #[test]
+    fn of_many_nvrs_that_refuse_the_worst_are_named() {
+        let nvr = |number: u64| Refusing {
+            nvr: NvrId::new(&format!("n{number}")),
+            calls: 100,
+            refused: number,
+            left_alone: 2,
+        };
+        let refusing = (1..=8).map(nvr).collect();
+        let told = notice(&of(Some(Summary { refusing, ..summary() }), 3, "gaps remain"));
+        let named: Vec<&str> = told.lines().filter(|line| line.contains("refused")).collect();
+        assert_eq!(named.len(), 6);
+        assert_eq!(named[0], "nvr n8 refused 8 of 100 calls, and was left alone 2 times");
+        assert_eq!(named[5], "and 3 more NVRs refused too much");
     }
 
     #[test]

@@ -92,6 +92,23 @@ async fn what_is_fetched_by_hand_is_copied_too_and_a_rehearsal_is_not() {
     assert!(!stderr(&rehearsed).contains("ping"), "{}", stderr(&rehearsed));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_run_left_behind_is_copied_when_it_is_adopted() {
+    let place = place(&command("on_recording", "echo $ARCHIVE_NAME >>copied.txt")).await;
+    let mut killed = place.archive(&["run", "settings.toml"]);
+    killed.env("ARCHIVE_FAILPOINTS", "renamed:2=kill");
+    assert!(!ended(killed.spawn().expect("the program starts")).await.status.success());
+    std::fs::remove_file(place.path().join("copied.txt")).unwrap_or_default();
+    let before = place.recordings(&[1]).await;
+    let output = finished(place.archive(&["run", "settings.toml"])).await;
+    assert!(stderr(&output).contains("adopted"), "{}", stderr(&output));
+    let mut copied: Vec<String> = read(&place.path().join("copied.txt")).lines().map(str::to_owned).collect();
+    copied.sort();
+    let is_new = |path: &String| before.iter().all(|recording| recording.path != *path);
+    let all = place.recordings(&[1]).await.into_iter().map(|recording| recording.path);
+    assert_eq!(copied, all.filter(is_new).collect::<Vec<_>>());
+}
+
 async fn metrics() -> String {
     // Appended, as all else is, to the last section; a table of the file may be written in parts.
     let place = place("[[nvr]]\nname = 'a \"cellar\" \\ b'\ndevices = \"1\"\n").await;
