@@ -13,7 +13,7 @@ use crate::untrusted::Untrusted;
 /// The most bytes of a text: WeCom takes no more.
 const LONGEST_FOR_WECOM: usize = 2048;
 
-/// The others take 15,000 and more; but longer than this it is not read on a phone.
+/// The others take several times as much; but what is longer than this is not read on a phone.
 const LONGEST: usize = 4000;
 
 /// A shorter part of a URL than this proves nothing to anybody.

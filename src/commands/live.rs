@@ -159,6 +159,7 @@ async fn record(
     let transfers = Arc::new(context::transfers()?);
     let (events, receiver) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
+    let asked_to_end = stop.clone();
     let (receiver, programs) = work::watched(settings, receiver, &stop)?;
     let shown = tokio::spawn(display::show(receiver, style, settings.archive.time_zone));
     let signals = tokio::spawn(work::stop_on_signals(stop.clone()));
@@ -182,5 +183,5 @@ async fn record(
     if let Err(error) = shown.await {
         tracing::warn!("what the run did could not be shown to its end: {error}");
     }
-    Ok(Ran { what, asked: devices, summary, programs })
+    Ok(Ran { what, asked: devices, summary, programs, signalled: asked_to_end.is_cancelled() })
 }

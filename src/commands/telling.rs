@@ -37,6 +37,8 @@ pub(super) struct Ran {
     pub(super) summary: Result<Summary, RunError>,
     /// What still runs for its recordings.
     pub(super) programs: Option<JoinHandle<Tally>>,
+    /// Whether somebody asked for its end by a signal.
+    pub(super) signalled: bool,
 }
 
 /// A run, from when its settings are known.
@@ -71,14 +73,14 @@ impl<'a> Telling<'a> {
     /// Tells how it ended, and gives that.
     pub(super) async fn end(mut self, ran: anyhow::Result<Ran>) -> anyhow::Result<ExitCode> {
         let ended = requests::now();
-        let (came_to, programs) = match ran {
-            Ok(Ran { what, asked, summary, programs }) => {
+        let (came_to, programs, signalled) = match ran {
+            Ok(Ran { what, asked, summary, programs, signalled }) => {
                 self.what = what;
-                (summary.map(|summary| (asked, summary)).map_err(anyhow::Error::from), programs)
+                (summary.map(|summary| (asked, summary)).map_err(anyhow::Error::from), programs, signalled)
             }
             // What somebody does by hand and does not begin is nobody's business but theirs.
             Err(error) if self.told.is_none() => return Err(error),
-            Err(error) => (Err(error), None),
+            Err(error) => (Err(error), None, false),
         };
         let told = self.told.take();
         let status = if told.is_some() { self.status().await } else { None };
@@ -99,7 +101,14 @@ impl<'a> Telling<'a> {
         if let Some(status) = &status {
             self.write_metrics(status).await;
         }
-        let run_programs = self.run_programs(&notice, &text, programs, &hurry);
+        let run_programs = async {
+            // OK to count nothing after a panic: it has been printed.
+            let tally = match programs {
+                Some(programs) => programs.await.ok(),
+                None => None,
+            };
+            self.run_on_finish(facts(self.settings, &notice, &text, tally), signalled, &hurry).await;
+        };
         let tell = async {
             if let Some(told) = told {
                 told.end(&notice, &text, &hurry).await;
@@ -138,26 +147,14 @@ impl<'a> Telling<'a> {
         }
     }
 
-    /// Waits for what runs for recordings, and then runs what is to be run at the end.
-    async fn run_programs(
-        &self,
-        notice: &Notice,
-        text: &str,
-        programs: Option<JoinHandle<Tally>>,
-        hurry: &CancellationToken,
-    ) {
-        let tally = match programs {
-            // OK to count nothing after a panic: it has been printed.
-            Some(programs) => programs.await.ok(),
-            None => None,
-        };
+    /// Runs what is to be run at the end; not for long when somebody wants the end, or wanted it.
+    async fn run_on_finish(&self, facts: Vec<(&'static str, String)>, signalled: bool, hurry: &CancellationToken) {
         let Some(on_finish) = &self.settings.notices.on_finish else { return };
         let program = Program {
             words: on_finish.command.clone(),
-            time_limit: on_finish.time_limit,
+            time_limit: if signalled { on_finish.time_limit.min(HURRY) } else { on_finish.time_limit },
             hidden: self.settings.notices.variables.clone(),
         };
-        let facts = facts(self.settings, notice, text, tally);
         let too_late = async {
             hurry.cancelled().await;
             tokio::time::sleep(HURRY).await;

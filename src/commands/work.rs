@@ -48,6 +48,7 @@ pub(super) async fn execute(
     let (events, receiver) = mpsc::unbounded_channel();
     let zone = settings.archive.time_zone;
     let stop = CancellationToken::new();
+    let asked_to_end = stop.clone();
     let (receiver, programs) = watched(settings, receiver, &stop)?;
     let shown = tokio::spawn(display::show(receiver, style, zone));
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
@@ -60,7 +61,7 @@ pub(super) async fn execute(
     if let Err(error) = shown.await {
         tracing::warn!("what the run did could not be shown to its end: {error}");
     }
-    Ok(Ran { what, asked, summary, programs })
+    Ok(Ran { what, asked, summary, programs, signalled: asked_to_end.is_cancelled() })
 }
 
 /// What a run tells, on its way to the display: the person's program is run for each recording that it brings.

@@ -5,14 +5,15 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use archive::sim::Config;
+use archive::sim::{Config, Speed};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse as _, Response};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Place, code, ended, fleet, range, stderr, stdout, yesterday};
+use crate::support::{Place, code, ended, fleet, range, send, stderr, stdout, until, yesterday};
 
 /// What makes a URL a secret.
 const TOKEN: &str = "693a91f6-7abc-4bc4-97a0";
@@ -259,6 +260,27 @@ async fn a_notice_that_is_not_taken_changes_nothing_and_shows_no_url() {
         let bytes = std::fs::read(place.path().join(file)).expect("it is there");
         assert!(!bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()), "{file}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_by_a_signal_is_told_of() {
+    let receiver = Receiver::start().await;
+    let sections = [
+        format!("[[ping]]\nurl = \"{}/hc\"\n", receiver.url),
+        notify(&receiver, "json", "/failure", "when = \"failure\""),
+    ];
+    // Footage comes as slowly as it plays.
+    let config = Config { speed: Speed::Times(1.0), ..fleet(&[(4, &[1])]) };
+    let place = of(config, "1", &sections.concat()).await;
+    let child = night(&place).spawn().expect("the program starts");
+    until("something is asked for", || !place.platform.calls().is_empty()).await;
+    send(&child, Signal::TERM);
+    let stopped = ended(child).await;
+    assert_eq!(code(&stopped), 5, "{}", stderr(&stopped));
+    let pings: Vec<String> = receiver.at("/hc").into_iter().map(|posted| posted.path).collect();
+    assert_eq!(pings, ["/hc/start", "/hc/5"]);
+    let told = receiver.at("/failure")[0].json();
+    assert_eq!((&told["outcome"], &told["stopped"]["reason"]), (&json!("stopped by a signal"), &json!("signal")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
