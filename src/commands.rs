@@ -19,6 +19,7 @@ mod root;
 mod run;
 mod simulate;
 mod status;
+mod telling;
 mod verify;
 mod work;
 mod zones;
@@ -82,17 +83,22 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     })
 }
 
-/// Tells a person what went wrong: the error, and what of its causes it does not say itself.
+/// Tells a person what went wrong.
 fn tell(error: &anyhow::Error) {
-    let mut text = format!("archive: {error}");
+    // OK to ignore a closed stderr: there is nobody left to tell, and the exit code says it too.
+    let _ = writeln!(std::io::stderr(), "archive: {}", said(error));
+}
+
+/// What went wrong, for a person: the error, and what of its causes it does not say itself.
+fn said(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {
             text.push_str(": ");
             text.push_str(&cause);
         }
     }
-    // OK to ignore a closed stderr: there is nobody left to tell, and the exit code says it too.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    text
 }
 
 /// The exit code that an error ends in, wherever in the chain it lies.

@@ -144,6 +144,16 @@ impl Ledger {
         self.read(move |connection| queries::runs(connection, newest)).await
     }
 
+    /// The newest run of each source that has ended.
+    pub async fn last_runs(&self) -> Result<Vec<RunRow>, LedgerError> {
+        self.read(queries::last_runs).await
+    }
+
+    /// When the newest run of each source ended that finished its work, whether gaps remain or not.
+    pub async fn last_successes(&self) -> Result<Vec<(Source, UtcSecond)>, LedgerError> {
+        self.read(queries::last_successes).await
+    }
+
     // What is being published, for whoever comes after a crash.
 
     /// Notes that the file at `path`, below the archive's root, is about to get that name. The note goes when its recording is

@@ -13,9 +13,9 @@
 //! | layer | modules | what they may do |
 //! |---|---|---|
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`wording`], [`mac`], [`device`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
-//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
-//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`display`], [`render`] | one resource each |
-//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`sim`] | join decisions and adapters |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`notice`], [`message`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`display`], [`render`], [`webhook`], [`program`] | one resource each |
+//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`notify`], [`on_recording`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 #![forbid(unsafe_code)]
@@ -50,10 +50,15 @@ pub mod live_clock;
 pub mod live_timeline;
 pub mod mac;
 pub mod media_rule;
+pub mod message;
+pub mod notice;
+pub mod notify;
 pub mod nvrs;
+pub mod on_recording;
 pub mod outcome;
 pub mod plan;
 pub mod platform;
+pub mod program;
 pub mod prune;
 pub mod publish;
 pub mod recording;
@@ -71,5 +76,6 @@ pub mod untrusted;
 pub mod upkeep;
 pub mod vault;
 pub mod verify;
+pub mod webhook;
 pub mod window;
 pub mod wording;

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::render::{self, Backlog, NvrStatus, StatusReport};
 use crate::report::NvrNight;
 use crate::settings::Settings;
-use crate::time_range::ALL_TIME;
+use crate::time_range::{ALL_TIME, UtcSecond};
 
 use super::past::Past;
 use super::{context, logging, print_result, recorders, requests};
@@ -20,27 +20,36 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     logging::start(&args.common);
     let settings = context::settings(&args.common)?;
     let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
-    let now = requests::now();
+    let report = read(&settings, &ledger, requests::now(), args.runs).await?;
+    print_result(&args.common, &report, || render::status(&report, settings.archive.time_zone))?;
+    Ok(ExitCode::Complete)
+}
+
+/// How the archive stands, with its newest runs.
+pub(super) async fn read(
+    settings: &Settings,
+    ledger: &Ledger,
+    now: UtcSecond,
+    runs: u32,
+) -> anyhow::Result<StatusReport> {
     let known = ledger.devices().await?;
     // A chain's list has more devices than its jobs ask for.
     let devices: Vec<DeviceId> = known.iter().filter(|row| row.asked).map(|row| row.facts.device).collect();
-    let map = recorders::of(&settings, &known).map;
-    let past = Past::read(&ledger).await?;
+    let map = recorders::of(settings, &known).map;
+    let past = Past::read(ledger).await?;
     let backlog = Plan::of_backlog(ledger.missing(devices.clone(), ALL_TIME).await?, &map);
-    let forecast = past.forecast(&backlog, &settings, &map, now);
+    let forecast = past.forecast(&backlog, settings, &map, now);
     let nights = ledger.nvr_nights(render::RECENT_RUNS).await?;
-    let report = StatusReport {
+    Ok(StatusReport {
         now,
         root: settings.archive.root.display().to_string(),
         ledger: settings.archive.ledger.display().to_string(),
         devices: devices.len() as u64,
-        nvrs: nvrs(&devices, &map, &settings, &past, forecast.nvrs, nights),
+        nvrs: nvrs(&devices, &map, settings, &past, forecast.nvrs, nights),
         totals: ledger.totals(devices, ALL_TIME).await?,
         backlog: forecast.all.into(),
-        runs: ledger.runs(args.runs).await?,
-    };
-    print_result(&args.common, &report, || render::status(&report, settings.archive.time_zone))?;
-    Ok(ExitCode::Complete)
+        runs: ledger.runs(runs).await?,
+    })
 }
 
 fn nvrs(

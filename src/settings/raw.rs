@@ -147,6 +147,11 @@ impl Section {
         self.values.remove(key)
     }
 
+    /// Whether a key has a value that was not taken yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
     /// Takes out what is left, under whatever key.
     pub(super) fn take_rest(&mut self) -> BTreeMap<String, Given> {
         std::mem::take(&mut self.values)

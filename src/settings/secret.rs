@@ -37,6 +37,7 @@ impl Names {
 }
 
 /// A secret that has not been read yet.
+#[derive(Clone, Debug)]
 pub(super) enum Origin {
     Environment(SecretString),
     File(PathBuf, Place),
