@@ -1,5 +1,8 @@
 //! Arguments, and nothing else: what they mean is for [`crate::commands`] to find out.
 
+mod check;
+mod init;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::device::DeviceId;
 use crate::exit_code::ExitCode;
+
+pub use check::CheckArgs;
+pub use init::InitArgs;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all that was asked for is archived · 1 an unexpected failure · 2 wrong usage or settings · 3 finished, \
@@ -119,6 +125,10 @@ pub enum Command {
     Gaps(GapsArgs),
     /// Print how the archive stands: coverage, what is missing by cause, what is still to be had of each NVR, the last runs.
     Status(StatusArgs),
+    /// Look whether all is ready for a night: settings, ledger, disk, clock, gateway, account, and one camera's footage.
+    Check(CheckArgs),
+    /// Write a first, commented file of jobs over all cameras of the platform's list.
+    Init(InitArgs),
     /// Print the cameras: stores, NVRs and how each NVR is known; --refresh asks the platform first.
     Devices(DevicesArgs),
     /// Print a camera's live URLs, or start a player on the best of them.

@@ -1,8 +1,10 @@
 //! What each subcommand does: one file each. The only place where errors become words for a person, and an exit code.
 
+mod check;
 mod context;
 mod devices;
 mod gaps;
+mod init;
 mod live;
 mod logging;
 mod one_off;
@@ -64,6 +66,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Plan(args)) => plan::run(args).await,
             Some(Command::Gaps(args)) => gaps::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
+            Some(Command::Check(args)) => check::run(args).await,
+            Some(Command::Init(args)) => init::run(args).await,
             Some(Command::Devices(args)) => devices::run(args).await,
             Some(Command::Play(args)) => play::run(args).await,
             Some(Command::Live(args)) => live::run(args).await,

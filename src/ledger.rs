@@ -14,6 +14,7 @@ mod devices;
 mod error;
 mod limits;
 mod lock;
+mod look;
 mod mark;
 mod media;
 mod missing;

@@ -1,6 +1,8 @@
 //! Answers as text for people. JSON is the same values, serialized.
 
+mod check;
 mod devices;
+mod jobs_file;
 mod outlook;
 mod plan;
 mod reindex;
@@ -17,7 +19,9 @@ use crate::report::Gap;
 use crate::window::Cause;
 use crate::wording;
 
+pub use check::check;
 pub use devices::{DeviceLine, devices};
+pub use jobs_file::{CameraEntry, JobsFile, NvrEntry, jobs_file, of_all as cameras_of};
 pub use plan::{PlanReport, plan};
 pub use reindex::reindexed;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
