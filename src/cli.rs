@@ -2,6 +2,7 @@
 
 mod check;
 mod init;
+mod status;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use crate::exit_code::ExitCode;
 
 pub use check::CheckArgs;
 pub use init::InitArgs;
+pub use status::StatusArgs;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all that was asked for is archived · 1 an unexpected failure · 2 wrong usage or settings · 3 finished, \
@@ -123,7 +125,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Print what is missing, and why.
     Gaps(GapsArgs),
-    /// Print how the archive stands: coverage, what is missing by cause, what is still to be had of each NVR, the last runs.
+    /// Print how the archive stands: what runs now, coverage, what is missing by cause, what is still to be had of each NVR, the last runs.
     Status(StatusArgs),
     /// Look whether all is ready for a night: settings, ledger, disk, clock, gateway, account, and one camera's footage.
     Check(CheckArgs),
@@ -187,17 +189,6 @@ pub struct GapsArgs {
     /// Which devices and what time; all when left out.
     #[command(flatten)]
     pub selection: Selection,
-    /// How.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `archive status`
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// How many runs to show.
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub runs: u32,
     /// How.
     #[command(flatten)]
     pub common: Common,

@@ -11,6 +11,7 @@ mod one_off;
 mod past;
 mod plan;
 mod play;
+mod progress;
 mod prune;
 mod recorders;
 mod refresh;
@@ -22,6 +23,7 @@ mod run;
 mod simulate;
 mod status;
 mod verify;
+mod watch;
 mod work;
 mod zones;
 

@@ -25,6 +25,7 @@ mod ranges;
 mod rebuild;
 mod upkeep;
 mod writer;
+mod written;
 mod zones;
 
 #[cfg(test)]

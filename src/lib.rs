@@ -13,9 +13,9 @@
 //! | layer | modules | what they may do |
 //! |---|---|---|
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
-//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`readiness`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
-//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`display`], [`render`] | one resource each |
-//! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`sim`] | join decisions and adapters |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`readiness`], [`underway`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`progress_file`], [`display`], [`render`] | one resource each |
+//! | assembly | [`clock`], [`transfers`], [`follow`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 #![forbid(unsafe_code)]
@@ -39,6 +39,7 @@ pub mod exit_code;
 pub mod failpoint;
 pub mod fetch;
 pub mod flv;
+pub mod follow;
 pub mod forecast;
 pub mod hls;
 pub mod instant;
@@ -54,6 +55,7 @@ pub mod nvrs;
 pub mod outcome;
 pub mod plan;
 pub mod platform;
+pub mod progress_file;
 pub mod prune;
 pub mod publish;
 pub mod readiness;
@@ -68,6 +70,7 @@ pub mod settings;
 pub mod sim;
 pub mod time_range;
 pub mod transfers;
+pub mod underway;
 pub mod untrusted;
 pub mod upkeep;
 pub mod vault;

@@ -6,6 +6,7 @@ mod jobs_file;
 mod outlook;
 mod plan;
 mod reindex;
+mod running;
 mod status;
 mod upkeep;
 
@@ -24,6 +25,7 @@ pub use devices::{DeviceLine, devices};
 pub use jobs_file::{CameraEntry, JobsFile, NvrEntry, jobs_file, of_all as cameras_of};
 pub use plan::{PlanReport, plan};
 pub use reindex::reindexed;
+pub use running::RunningNow;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
 pub use upkeep::{PruneReport, mismatch, prune, refusal, unreadable, verify};
 
@@ -122,6 +124,7 @@ fn table(header: &[&str]) -> Table {
                 | "bytes"
                 | "cameras"
                 | "footage"
+                | "rate"
                 | "size"
                 | "takes"
                 | "backlog"

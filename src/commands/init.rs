@@ -57,6 +57,7 @@ pub(super) async fn run(args: InitArgs) -> anyhow::Result<ExitCode> {
     let now = requests::now().to_datetime().with_timezone(&settings.archive.time_zone);
     file.made = format!("{counted}, as {whose} them on {}", now.format("%Y-%m-%d"));
     (file.platform, file.login) = platform(&settings, credentials.as_ref());
+    file.secret_file = secret_file();
     file.archive = archive(&settings);
     write(&args.output, &file)?;
     let written = Written {
@@ -132,6 +133,13 @@ fn platform(settings: &Settings, credentials: Option<&Credentials>) -> (Pairs, P
     (pairs, vec![("kind", kind.to_owned()), ("user", login.user.clone())])
 }
 
+/// Where the secret is, or is to be put.
+fn secret_file() -> String {
+    context::environment("ARCHIVE_SECRET_FILE")
+        .filter(|file| !file.is_empty())
+        .unwrap_or_else(|| "archive.secret".to_owned())
+}
+
 fn archive(settings: &Settings) -> Pairs {
     let set = &settings.archive;
     let mut pairs = vec![("root", set.root.display().to_string())];
@@ -167,9 +175,10 @@ fn text(written: &Written) -> String {
     };
     format!(
         "wrote {file}: {} on {}{alone}\n\
-         Put the secret into archive.secret (chmod 600), or leave it in ARCHIVE_SECRET. Then:\n\
+         Put the secret into {} (chmod 600), or leave it in ARCHIVE_SECRET. Then:\n\
          \x20   archive check {file}\n\x20   archive plan {file}\n\x20   archive run {file}\n",
         wording::count(*cameras, "camera"),
         wording::count(*nvrs, "NVR"),
+        secret_file(),
     )
 }

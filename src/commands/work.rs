@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Common;
 use crate::device::NvrMap;
-use crate::display::{self, Style};
+use crate::display::Style;
 use crate::event::Summary;
 use crate::exit_code::ExitCode;
 use crate::ledger::{Ledger, LedgerError};
+use crate::recording::Source;
 use crate::render;
 use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
@@ -23,7 +23,7 @@ use crate::vault::{self, Vault};
 use super::context::Clients;
 use super::requests::Requests;
 use super::zones::Opened;
-use super::{context, print_result, recorders, root};
+use super::{context, print_result, progress, recorders, root};
 
 /// Runs what is asked and prints the summary.
 pub(super) async fn work(
@@ -58,19 +58,15 @@ pub(super) async fn execute(
     let nvrs = recorders::of(settings, &known).map;
     recorders::warn_of_unknown(&nvrs, requests.asked.keys());
     let fetcher = context::fetcher(settings, clients, vault.clone()).await?;
-    let (events, receiver) = mpsc::unbounded_channel();
-    let zone = settings.archive.time_zone;
-    let shown = tokio::spawn(display::show(receiver, style, zone));
+    let (events, listening) = progress::listen(settings, style, Source::Nvr, &requests.what);
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
 
     let job = job(settings, requests, nvrs, known);
     let ran = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
     signals.abort();
-    // The sender is gone with the run, so the display comes to its end.
-    if let Err(error) = shown.await {
-        tracing::warn!("what the run did could not be shown to its end: {error}");
-    }
+    // The sender is gone with the run, so those who listen come to their end.
+    listening.end().await;
     Ok(ran?)
 }
 

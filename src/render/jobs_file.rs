@@ -17,6 +17,8 @@ pub struct JobsFile {
     pub made: String,
     /// `[platform]`: keys with their values, as texts.
     pub platform: Vec<(&'static str, String)>,
+    /// Where the secret is to be.
+    pub secret_file: String,
     /// The same of `[platform.login]`; empty without a login.
     pub login: Vec<(&'static str, String)>,
     /// The same of `[archive]`.
@@ -51,11 +53,9 @@ pub struct CameraEntry {
     pub is_offline: bool,
 }
 
-const PLATFORM: &str = "\
-# The secret that belongs to the key: one line in a file that only you may read (chmod 600), or what a command prints,
-# or the environment variable ARCHIVE_SECRET. It may not be written here.
-secret_file = \"archive.secret\"
-# or: secret_command = [\"pass\", \"show\", \"archive\"]
+const SECRET: &str = "\
+# The secret that belongs to the key: one line in a file that only you may read (chmod 600), or what a command prints
+# (secret_command = [\"pass\", \"show\", \"archive\"]), or the environment variable ARCHIVE_SECRET. It may not be written here.
 ";
 
 const ARCHIVE: &str = "\
@@ -92,7 +92,8 @@ pub fn jobs_file(file: &JobsFile) -> String {
     );
     text.push_str("[platform]\n");
     pairs(&mut text, &file.platform);
-    text.push_str(PLATFORM);
+    text.push_str(SECRET);
+    pairs(&mut text, &[("secret_file", file.secret_file.clone())]);
     if !file.login.is_empty() {
         text.push_str("\n[platform.login]\n");
         pairs(&mut text, &file.login);

@@ -36,6 +36,7 @@ mod seeds;
 mod sim_footage;
 mod sim_server;
 mod slow_disk;
+mod status;
 mod stop;
 mod support;
 mod verify;
