@@ -2,6 +2,7 @@
 
 mod check;
 mod init;
+mod packaging;
 mod status;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use crate::exit_code::ExitCode;
 
 pub use check::CheckArgs;
 pub use init::InitArgs;
+pub use packaging::{CompletionsArgs, ManArgs};
 pub use status::StatusArgs;
 
 const AFTER_HELP: &str = "\
@@ -147,6 +149,10 @@ pub enum Command {
     Rehearse(RehearseArgs),
     /// Serve the simulated platform.
     Simulate(SimulateArgs),
+    /// Write the manual pages, a file for each command.
+    Man(ManArgs),
+    /// Print what a shell completes this program's arguments by.
+    Completions(CompletionsArgs),
 }
 
 /// `archive run`

@@ -7,6 +7,7 @@ mod gaps;
 mod init;
 mod live;
 mod logging;
+mod man;
 mod one_off;
 mod past;
 mod plan;
@@ -78,6 +79,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
+            Some(Command::Man(args)) => man::man(&args),
+            Some(Command::Completions(args)) => man::completions(&args),
         }
     });
     // Whatever still waits for the disk or the network is not waited for: the ledger has all that counts.

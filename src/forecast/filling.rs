@@ -51,7 +51,7 @@ impl Filling {
         let observed = first.map_or(LATELY_SECONDS, |first| now - first).clamp(DAY, LATELY_SECONDS);
         let a_day = lately * DAY as f64 / observed as f64;
         let days = free_bytes.saturating_sub(min_free_bytes) as f64 / a_day;
-        let full_at = (days < LONGEST_DAYS).then(|| now + (days * DAY as f64) as i64);
+        let full_at = (a_day > 0.0 && days < LONGEST_DAYS).then(|| now + (days * DAY as f64) as i64);
         Self { free_bytes, min_free_bytes, bytes_per_day: a_day as u64, full_at }
     }
 }

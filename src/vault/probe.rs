@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{STAGING, Vault, VaultError, failed, rename_without_replacing, sync_folder};
@@ -41,7 +41,7 @@ impl Vault {
     }
 }
 
-fn publish(from: &PathBuf, to: &PathBuf, folder: &Path) -> Result<(), VaultError> {
+fn publish(from: &Path, to: &Path, folder: &Path) -> Result<(), VaultError> {
     let mut file = File::create(from).map_err(failed("create", from))?;
     file.write_all(b"a trial of archive check\n").map_err(failed("write to", from))?;
     file.sync_all().map_err(failed("sync", from))?;

@@ -39,4 +39,5 @@ mod slow_disk;
 mod status;
 mod stop;
 mod support;
+mod unit_oracles;
 mod verify;
