@@ -1,14 +1,18 @@
 //! What each subcommand does: one file each. The only place where errors become words for a person, and an exit code.
 
+mod check;
 mod context;
 mod devices;
 mod gaps;
+mod init;
 mod live;
 mod logging;
+mod man;
 mod one_off;
 mod past;
 mod plan;
 mod play;
+mod progress;
 mod prune;
 mod recorders;
 mod refresh;
@@ -21,6 +25,7 @@ mod simulate;
 mod status;
 mod telling;
 mod verify;
+mod watch;
 mod work;
 mod zones;
 
@@ -65,6 +70,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Plan(args)) => plan::run(args).await,
             Some(Command::Gaps(args)) => gaps::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
+            Some(Command::Check(args)) => check::run(args).await,
+            Some(Command::Init(args)) => init::run(args).await,
             Some(Command::Devices(args)) => devices::run(args).await,
             Some(Command::Play(args)) => play::run(args).await,
             Some(Command::Live(args)) => live::run(args).await,
@@ -73,6 +80,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
+            Some(Command::Man(args)) => man::man(&args),
+            Some(Command::Completions(args)) => man::completions(&args),
         }
     });
     // Whatever still waits for the disk or the network is not waited for: the ledger has all that counts.

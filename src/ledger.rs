@@ -14,6 +14,7 @@ mod devices;
 mod error;
 mod limits;
 mod lock;
+mod look;
 mod mark;
 mod media;
 mod missing;
@@ -24,6 +25,7 @@ mod ranges;
 mod rebuild;
 mod upkeep;
 mod writer;
+mod written;
 mod zones;
 
 #[cfg(test)]

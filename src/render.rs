@@ -1,11 +1,14 @@
 //! Answers as text for people. JSON is the same values, serialized.
 
+mod check;
 mod devices;
+mod jobs_file;
 mod metrics;
 mod notice;
 mod outlook;
 mod plan;
 mod reindex;
+mod running;
 mod status;
 mod upkeep;
 
@@ -15,11 +18,14 @@ use crate::report::Gap;
 use crate::window::Cause;
 use crate::wording;
 
+pub use check::check;
 pub use devices::{DeviceLine, devices};
+pub use jobs_file::{CameraEntry, JobsFile, NvrEntry, jobs_file, of_all as cameras_of};
 pub use metrics::{Measured, metrics};
 pub use notice::notice;
 pub use plan::{PlanReport, plan};
 pub use reindex::reindexed;
+pub use running::RunningNow;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
 pub use upkeep::{PruneReport, mismatch, prune, refusal, unreadable, verify};
 
@@ -80,6 +86,7 @@ fn table(header: &[&str]) -> Table {
                 | "bytes"
                 | "cameras"
                 | "footage"
+                | "rate"
                 | "size"
                 | "takes"
                 | "backlog"

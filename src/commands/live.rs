@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::calendar::{self, HourSpan, When};
 use crate::cli::{Common, LiveArgs};
 use crate::clock::WallClock;
 use crate::device::DeviceId;
-use crate::display::{self, Style};
+use crate::display::Style;
 use crate::exit_code::ExitCode;
 use crate::ledger::Ledger;
 use crate::live::{self, Camera, LiveJob, LiveTools};
+use crate::recording::Source;
 use crate::settings::{Credentials, LiveJobSettings, Settings};
 use crate::time_range::UtcSecond;
 
 use super::telling::{Ran, Telling};
 use super::zones::Zones;
-use super::{UsageError, context, logging, requests, root, work};
+use super::{UsageError, context, logging, progress, requests, root, work};
 
 pub(super) async fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
     // Each piece is a line, on a terminal too: there is no end that a bar could show the way to.
@@ -157,11 +157,9 @@ async fn record(
     let client = Arc::new(context::client(settings, credentials, &guard)?);
     let media = context::live_media(settings, guard)?;
     let transfers = Arc::new(context::transfers()?);
-    let (events, receiver) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
     let asked_to_end = stop.clone();
-    let (receiver, programs) = work::watched(settings, receiver, &stop)?;
-    let shown = tokio::spawn(display::show(receiver, style, settings.archive.time_zone));
+    let (events, listening) = progress::listen(settings, style, Source::Live, &asked.what, &stop)?;
     let signals = tokio::spawn(work::stop_on_signals(stop.clone()));
     let (what, devices) = (asked.what.clone(), asked.cameras.keys().copied().collect());
     let job = LiveJob {
@@ -179,9 +177,7 @@ async fn record(
     let tools = LiveTools { ledger, vault, client, media, transfers, events, stop, clock };
     let summary = live::execute(job, tools).await;
     signals.abort();
-    // The sender is gone with the run, so the display comes to its end.
-    if let Err(error) = shown.await {
-        tracing::warn!("what the run did could not be shown to its end: {error}");
-    }
+    // The sender is gone with the run, so those who listen come to their end.
+    let programs = listening.end().await;
     Ok(Ran { what, asked: devices, summary, programs, signalled: asked_to_end.is_cancelled() })
 }

@@ -226,6 +226,8 @@ mod tests {
             nvrs: nvrs.into(),
             totals,
             backlog: Backlog { seconds: 720, ..Backlog::default() },
+            disk: None,
+            running: Vec::new(),
             runs: Vec::new(),
         };
         let run = RunRow {

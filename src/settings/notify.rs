@@ -23,7 +23,7 @@ const MOST_AT_ONCE: u32 = 100;
 const MOST_WAITING: u32 = 1_000_000;
 
 /// What a URL's settings are called. No variable is: a URL's has the name that the file gives it.
-const URL: Names = Names { inline: "url", file: "url_file", command: "url_command", variable: "" };
+const URL: Names = Names { inline: "url", file: "url_file", command: "url_command", variable: "", file_variable: "" };
 
 /// Who is told of runs, and what is run for them.
 #[derive(Clone, Debug, Default)]
@@ -257,7 +257,8 @@ fn read_url(
         warn_if_others_can_read(reader, &given.place);
         Whence::At(Origin::Environment(url.into()))
     } else if let Some(given) = file {
-        Whence::At(Origin::File(reader.check(&given, "url_file", values::path)?, given.place))
+        let path = reader.check(&given, "url_file", values::path)?;
+        Whence::At(Origin::File { path, place: given.place, is_credential: false })
     } else if let Some(given) = command {
         Whence::At(Origin::Command(reader.check(&given, "url_command", values::command)?, given.place))
     } else {
