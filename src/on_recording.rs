@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::Event;
 use crate::program::{Failed, Program};
 use crate::recording::Recording;
+use crate::wording;
 
 /// How long what runs may go on once somebody wants the end.
 const HURRY: Duration = Duration::from_secs(10);
@@ -145,8 +146,9 @@ impl Watching {
         let Tally { failed, passed_over, .. } = self.tally;
         if failed + passed_over > 0 {
             tracing::warn!(
-                "on_recording failed for {failed} recordings, and was not run to its end for {passed_over}: a copy of the whole \
-                 archive brings what is missing"
+                "on_recording failed for {}, and was not run to its end for {passed_over}: a copy of the whole archive brings what \
+                 is missing",
+                wording::count(failed, "recording")
             );
         }
         self.tally
