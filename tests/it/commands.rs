@@ -311,6 +311,7 @@ async fn an_older_ledger_is_brought_up_to_date_by_a_run() {
              DROP TABLE catalog;
              DROP TABLE archive_mark;
              DROP INDEX being_recorded;
+             DROP INDEX narrow_missing;
              ALTER TABLE run DROP COLUMN notes_publishing;
              ALTER TABLE nvr_limit DROP COLUMN left_alone;
              DELETE FROM refinery_schema_history WHERE version >= 8;",
