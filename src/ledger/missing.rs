@@ -22,9 +22,9 @@ pub(super) struct Stretch {
     pub(super) range: TimeRange,
     pub(super) cause: Cause,
     pub(super) attempts: u32,
-    last_code: Option<String>,
+    pub(super) last_code: Option<String>,
     last_detail: Option<String>,
-    last_try: Option<UtcSecond>,
+    pub(super) last_try: Option<UtcSecond>,
     /// Whether the row before belongs to the same gap.
     joins_before: bool,
     /// Whether the row after belongs to the same gap.
