@@ -1,5 +1,7 @@
 //! Arguments, and nothing else: what they mean is for [`crate::commands`] to find out.
 
+mod report;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::device::DeviceId;
 use crate::exit_code::ExitCode;
+
+pub use report::ReportArgs;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all that was asked for is archived · 1 an unexpected failure · 2 wrong usage or settings · 3 finished, \
@@ -117,6 +121,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Print what is missing, and why.
     Gaps(GapsArgs),
+    /// Draw what is archived and what is missing, and why, as a page for a browser: one file that needs nothing else.
+    Report(ReportArgs),
     /// Print how the archive stands: coverage, what is missing by cause, what is still to be had of each NVR, the last runs.
     Status(StatusArgs),
     /// Print the cameras: stores, NVRs and how each NVR is known; --refresh asks the platform first.
@@ -177,6 +183,10 @@ pub struct GapsArgs {
     /// Which devices and what time; all when left out.
     #[command(flatten)]
     pub selection: Selection,
+    /// Print a line of blocks for each camera instead of the table: how much of its time is archived. On a terminal, those of the
+    /// cameras that miss most follow the table anyway.
+    #[arg(long, conflicts_with = "json")]
+    pub strip: bool,
     /// How.
     #[command(flatten)]
     pub common: Common,

@@ -14,6 +14,7 @@ mod recorders;
 mod refresh;
 mod rehearse;
 mod reindex;
+mod report;
 mod requests;
 mod root;
 mod run;
@@ -63,6 +64,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Run(args)) => run::run(args).await,
             Some(Command::Plan(args)) => plan::run(args).await,
             Some(Command::Gaps(args)) => gaps::run(args).await,
+            Some(Command::Report(args)) => report::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Devices(args)) => devices::run(args).await,
             Some(Command::Play(args)) => play::run(args).await,

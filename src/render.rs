@@ -4,7 +4,9 @@ mod devices;
 mod outlook;
 mod plan;
 mod reindex;
+mod report;
 mod status;
+mod strip;
 mod upkeep;
 
 use std::fmt::Write as _;
@@ -20,7 +22,9 @@ use crate::wording;
 pub use devices::{DeviceLine, devices};
 pub use plan::{PlanReport, plan};
 pub use reindex::reindexed;
+pub use report::{report, reported};
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
+pub use strip::{StripStyle, strip};
 pub use upkeep::{PruneReport, mismatch, prune, refusal, unreadable, verify};
 
 /// How many NVRs or devices a table shows: more than a screen is for `--json`.
