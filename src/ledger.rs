@@ -14,6 +14,7 @@ mod devices;
 mod error;
 mod limits;
 mod lock;
+mod look;
 mod mark;
 mod media;
 mod missing;
@@ -25,6 +26,7 @@ mod ranges;
 mod rebuild;
 mod upkeep;
 mod writer;
+mod written;
 mod zones;
 
 #[cfg(test)]
@@ -144,6 +146,16 @@ impl Ledger {
     /// The newest runs, newest first.
     pub async fn runs(&self, newest: u32) -> Result<Vec<RunRow>, LedgerError> {
         self.read(move |connection| queries::runs(connection, newest)).await
+    }
+
+    /// The newest run of each source that has ended.
+    pub async fn last_runs(&self) -> Result<Vec<RunRow>, LedgerError> {
+        self.read(queries::last_runs).await
+    }
+
+    /// When the newest run of each source ended that finished its work, whether gaps remain or not.
+    pub async fn last_successes(&self) -> Result<Vec<(Source, UtcSecond)>, LedgerError> {
+        self.read(queries::last_successes).await
     }
 
     // What is being published, for whoever comes after a crash.
@@ -338,7 +350,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, Vec<Missing>>, LedgerError> {
-        self.read(move |connection| queries::missing(connection, &devices, within)).await
+        self.read(move |connection| missing::narrow(connection, &devices, within)).await
     }
 
     /// What of `within` is archived, per device.
@@ -347,7 +359,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
-        self.read(move |connection| queries::ranges(connection, Merged::Archived, &devices, within)).await
+        self.read(move |connection| Merged::Archived.within_of(connection, &devices, within)).await
     }
 
     /// What of `within` was ever asked for, per device.
@@ -356,7 +368,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
-        self.read(move |connection| queries::ranges(connection, Merged::Asked, &devices, within)).await
+        self.read(move |connection| Merged::Asked.within_of(connection, &devices, within)).await
     }
 
     /// What became of each second of `within`, per device: in which file it is, or why it is missing.
