@@ -3,6 +3,7 @@
 mod check;
 mod init;
 mod packaging;
+mod report;
 mod status;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use crate::exit_code::ExitCode;
 pub use check::CheckArgs;
 pub use init::InitArgs;
 pub use packaging::{CompletionsArgs, ManArgs};
+pub use report::ReportArgs;
 pub use status::StatusArgs;
 
 const AFTER_HELP: &str = "\
@@ -127,6 +129,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Print what is missing, and why.
     Gaps(GapsArgs),
+    /// Draw what is archived and what is missing, and why, as a page for a browser: one file that needs nothing else.
+    Report(ReportArgs),
     /// Print how the archive stands: what runs now, coverage, what is missing by cause, what is still to be had of each NVR, the last runs.
     Status(StatusArgs),
     /// Look whether all is ready for a night: settings, ledger, disk, clock, gateway, account, and one camera's footage.
@@ -195,6 +199,10 @@ pub struct GapsArgs {
     /// Which devices and what time; all when left out.
     #[command(flatten)]
     pub selection: Selection,
+    /// Print a line of blocks for each camera instead of the table: how much of its time is archived. On a terminal, those of the
+    /// cameras that miss most follow the table anyway.
+    #[arg(long, conflicts_with = "json")]
+    pub strip: bool,
     /// How.
     #[command(flatten)]
     pub common: Common,

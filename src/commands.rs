@@ -18,6 +18,7 @@ mod recorders;
 mod refresh;
 mod rehearse;
 mod reindex;
+mod report;
 mod requests;
 mod root;
 mod run;
@@ -69,6 +70,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Run(args)) => run::run(args).await,
             Some(Command::Plan(args)) => plan::run(args).await,
             Some(Command::Gaps(args)) => gaps::run(args).await,
+            Some(Command::Report(args)) => report::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
             Some(Command::Check(args)) => check::run(args).await,
             Some(Command::Init(args)) => init::run(args).await,

@@ -19,6 +19,7 @@ mod mark;
 mod media;
 mod missing;
 mod open;
+mod picture;
 mod publishing;
 mod queries;
 mod ranges;
@@ -50,6 +51,7 @@ use crate::device::{DeviceId, NvrId};
 use crate::failpoint::Failpoint;
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
+use crate::picture::Told;
 use crate::plan::Known;
 use crate::recording::{Recording, Source};
 use crate::report::{
@@ -367,6 +369,18 @@ impl Ledger {
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
         self.read(move |connection| Merged::Asked.within_of(connection, &devices, within)).await
+    }
+
+    /// What became of each second of `within`, per device: in which file it is, or why it is missing.
+    pub async fn told(
+        &self,
+        devices: Vec<DeviceId>,
+        within: TimeRange,
+    ) -> Result<BTreeMap<DeviceId, Told>, LedgerError> {
+        let told = move |connection: &Connection| {
+            devices.iter().map(|&device| Ok((device, picture::told(connection, device, within)?))).collect()
+        };
+        self.read(told).await
     }
 
     /// The recordings that share a second with `within`, whole, in order.

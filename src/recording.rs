@@ -111,7 +111,7 @@ impl FromStr for AudioCodec {
 }
 
 /// Where a recording came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// Downloaded from the NVR.
     Nvr,
@@ -133,7 +133,7 @@ impl Source {
 }
 
 /// What holds the streams of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Container {
     /// FLV: all that NVRs give, and live streams over HTTP-FLV.
     Flv,

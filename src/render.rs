@@ -8,8 +8,10 @@ mod notice;
 mod outlook;
 mod plan;
 mod reindex;
+mod report;
 mod running;
 mod status;
+mod strip;
 mod upkeep;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -25,8 +27,10 @@ pub use metrics::{Measured, metrics};
 pub use notice::notice;
 pub use plan::{PlanReport, plan};
 pub use reindex::reindexed;
+pub use report::{report, reported};
 pub use running::RunningNow;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
+pub use strip::{StripStyle, strip};
 pub use upkeep::{PruneReport, mismatch, prune, refusal, unreadable, verify};
 
 /// How many NVRs or devices a table shows: more than a screen is for `--json`.

@@ -13,7 +13,7 @@ pub(super) fn split_path(path: &str) -> (&str, &str) {
 }
 
 /// By their numbers in the ledger, which are migration V8's.
-const CONTAINERS: [(u8, Container); 3] = [(0, Container::Flv), (1, Container::MpegTs), (2, Container::Mp4)];
+pub(super) const CONTAINERS: [(u8, Container); 3] = [(0, Container::Flv), (1, Container::MpegTs), (2, Container::Mp4)];
 
 /// What a name says that the recording's row does not. Migration V8 makes the name of it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,10 +24,10 @@ use crate::window::{Cause, Missing};
 pub(super) struct Stretch {
     pub(super) range: TimeRange,
     pub(super) cause: Cause,
-    attempts: u32,
-    last_code: Option<String>,
+    pub(super) attempts: u32,
+    pub(super) last_code: Option<String>,
     last_detail: Option<String>,
-    last_try: Option<UtcSecond>,
+    pub(super) last_try: Option<UtcSecond>,
     /// Whether the row before belongs to the same gap.
     joins_before: bool,
     /// Whether the row after belongs to the same gap.

@@ -263,7 +263,7 @@ fn codec<T: FromStr<Err = UnknownCodec>>(text: &str) -> Result<T, Fault> {
     text.parse().map_err(|error: UnknownCodec| Fault::BadValue(error.to_string()))
 }
 
-fn read_source(text: &str) -> Result<Source, Fault> {
+pub(super) fn read_source(text: &str) -> Result<Source, Fault> {
     Source::ALL
         .into_iter()
         .find(|known| known.as_str() == text)

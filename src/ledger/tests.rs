@@ -3,6 +3,7 @@
 mod model;
 mod narrow;
 mod opening;
+mod picture;
 mod publishing;
 mod queries;
 mod rebuilding;

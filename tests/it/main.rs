@@ -3,6 +3,7 @@
 mod bandwidth;
 mod broken_platform;
 mod broken_server;
+mod browser;
 mod calls;
 mod check;
 mod codes;
@@ -33,6 +34,7 @@ mod power_oracles;
 mod prune;
 mod record_live;
 mod reindex;
+mod report;
 mod secrets;
 mod seeds;
 mod sim_footage;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::{Gap, GapQuery, Ledger, RunId};
 use super::*;
+use crate::picture::State;
 use crate::report::{CoverageDay, Totals};
 use crate::time_range::RangeSet;
 use crate::window::Cause;
@@ -419,6 +420,29 @@ fn as_view_row(gap: &Gap) -> Vec<String> {
     ]
 }
 
+/// What a picture is made of is what is said of gaps, recordings and sums.
+async fn check_told(ledger: &Ledger) {
+    let gaps = ledger.gaps(GapQuery::default()).await.unwrap();
+    for number in [1, 2].map(device) {
+        let told = ledger.told(vec![number], all()).await.unwrap().remove(&number).unwrap();
+        let gaps = gaps.iter().filter(|gap| gap.device == number);
+        let missing =
+            |gap: &Gap| State::Missing { cause: gap.cause, attempts: gap.attempts, last_code: gap.last_code.clone() };
+        let mut expected: Vec<_> = gaps.map(|gap| (gap.range, missing(gap))).collect();
+        for file in ledger.recordings_overlapping(number, all()).await.unwrap() {
+            expected.push((file.range, State::Named { path: file.path }));
+        }
+        expected.sort();
+        let found = told.stretches.iter().filter(|stretch| stretch.state != State::Pruned);
+        let found: Vec<_> = found.map(|stretch| (stretch.range, stretch.state.clone())).collect();
+        assert_eq!(found, expected);
+        let totals = ledger.totals(vec![number], all()).await.unwrap();
+        assert_eq!(told.asked_seconds, totals.asked_seconds + totals.pruned_seconds);
+        let pruned = told.stretches.iter().filter(|stretch| stretch.state == State::Pruned);
+        assert_eq!(pruned.map(|stretch| stretch.range.seconds()).sum::<i64>(), totals.pruned_seconds);
+    }
+}
+
 /// Fewer than usual, since each has a file of its own and waits for the disk; as many as PROPTEST_CASES says.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96)
@@ -446,6 +470,7 @@ proptest! {
                 check_counts(&ledger, &model, &[1, 2]).await;
             }
 
+            check_told(&ledger).await;
             let gaps = ledger.gaps(GapQuery::default()).await.unwrap();
             assert_eq!(gaps.iter().map(as_view_row).collect::<Vec<_>>(), view_rows(&scratch));
         });
