@@ -9,6 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::device::DeviceId;
 use crate::exit_code::ExitCode;
 
+mod export;
+
+pub use export::ExportArgs;
+
 const AFTER_HELP: &str = "\
 Exit codes: 0 all that was asked for is archived · 1 an unexpected failure · 2 wrong usage or settings · 3 finished, \
 gaps remain · 4 the account was refused · 5 stopped early, resumable · 6 another run holds the ledger · 7 the disk is \
@@ -129,6 +133,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Delete what is older than the jobs of a file keep it.
     Prune(PruneArgs),
+    /// Join the recordings of a camera and a time into one MP4, or copy them, with a manifest of what is missing in it.
+    Export(ExportArgs),
     /// Make a lost or damaged ledger anew, from the recordings and the archive's catalog.
     Reindex(ReindexArgs),
     /// Run the main job against the simulated platform: needs no account.

@@ -2,6 +2,7 @@
 
 mod context;
 mod devices;
+mod export;
 mod gaps;
 mod live;
 mod logging;
@@ -69,6 +70,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Live(args)) => live::run(args).await,
             Some(Command::Verify(args)) => verify::run(args).await,
             Some(Command::Prune(args)) => prune::run(args).await,
+            Some(Command::Export(args)) => export::run(args).await,
             Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,

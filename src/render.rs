@@ -1,6 +1,7 @@
 //! Answers as text for people. JSON is the same values, serialized.
 
 mod devices;
+mod export;
 mod outlook;
 mod plan;
 mod reindex;
@@ -18,6 +19,7 @@ use crate::window::Cause;
 use crate::wording;
 
 pub use devices::{DeviceLine, devices};
+pub use export::{ExportFiles, export, manifest_line};
 pub use plan::{PlanReport, plan};
 pub use reindex::reindexed;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};

@@ -426,7 +426,7 @@ fn names_in(folder: &Path) -> Result<Vec<String>, VaultError> {
 }
 
 /// Renames, and fails with `AlreadyExists` rather than replace a file.
-fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     let here = rustix::fs::CWD;
     match rustix::fs::renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
         // Some file systems (older NFS, some FUSE ones) cannot do it in one step. OK to look first: one process at a
@@ -448,7 +448,7 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), VaultError> {
 }
 
 /// Makes the folder's entries durable.
-fn sync_folder(path: &Path) -> Result<(), VaultError> {
+pub(crate) fn sync_folder(path: &Path) -> Result<(), VaultError> {
     // What stands above a relative path.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let synced = reached(Failpoint::FolderSync).and_then(|()| File::open(path)?.sync_all());
