@@ -112,6 +112,9 @@ impl Place {
         if self.root.exists() {
             std::fs::remove_dir_all(&self.root)?;
         }
+        // A root without its mark would be refused, as one whose disk is not mounted.
+        std::fs::create_dir(&self.root)?;
+        std::fs::write(self.root.join(".archive-root"), ledger::MARK)?;
         ledger.set_back()
     }
 

@@ -33,7 +33,7 @@ longest() {
     case $1 in
     amf) echo 512 ;;
     times | names) echo 256 ;;
-    containers) echo 8192 ;;
+    catalog | containers) echo 8192 ;;
     *) echo 4096 ;;
     esac
 }

@@ -106,6 +106,9 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
     match blocking(move || examine(&found, &file, check)).await {
         Ok(recording) => {
             reached(Failpoint::AdoptJudged).map_err(vault::failed("adopt", &vault.path_of(&path)))?;
+            // It can be read, which does not mean that the disk has it: the run may have been killed before the last fsync.
+            let on = vault.clone();
+            blocking(move || on.make_durable(&path)).await?;
             match publish::record(ledger, vault, &recording, None).await? {
                 None => Ok(Recovery::Adopted { window: Window { device, range } }),
                 Some(overtaken) => Ok(overtaken),

@@ -336,7 +336,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, Vec<Missing>>, LedgerError> {
-        self.read(move |connection| queries::missing(connection, &devices, within)).await
+        self.read(move |connection| missing::narrow(connection, &devices, within)).await
     }
 
     /// What of `within` is archived, per device.
@@ -345,7 +345,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
-        self.read(move |connection| queries::ranges(connection, Merged::Archived, &devices, within)).await
+        self.read(move |connection| Merged::Archived.within_of(connection, &devices, within)).await
     }
 
     /// What of `within` was ever asked for, per device.
@@ -354,7 +354,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
-        self.read(move |connection| queries::ranges(connection, Merged::Asked, &devices, within)).await
+        self.read(move |connection| Merged::Asked.within_of(connection, &devices, within)).await
     }
 
     /// The recordings that share a second with `within`, whole, in order.

@@ -22,7 +22,7 @@
 //! 2. `fsync` of the file. Crash: the same.
 //! 3. Rename to the final name, which never replaces a file. Crash: a whole file under its final name without a row in
 //!    the ledger, or, since the rename itself may be lost, a staging file. The first is checked and adopted.
-//! 4. `fsync` of the directory. Crash: a whole file without a row. Checked and adopted.
+//! 4. `fsync` of the directory. Crash: a whole file without a row. Checked, made durable once more, and adopted.
 //!
 //! `publish.rs` has the ledger noting the name before step 2, durably, and writing the recording's row after
 //! [`Staging::publish`] has returned: so the files that a crash leaves without a row are known by their names.
@@ -31,6 +31,7 @@
 //! adopted or, as `leaving.rs` has it, deleted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
 
 mod catalog;
+mod folders;
 mod listing;
 pub mod name;
 mod root;
@@ -49,6 +50,10 @@ use crate::device::DeviceId;
 use crate::failpoint::{Failpoint, reached};
 use crate::recording::Source;
 use crate::time_range::TimeRange;
+
+use folders::Durable;
+
+pub(crate) use folders::{make_folder, sync_folder};
 
 pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
 pub use listing::Strangers;
@@ -215,6 +220,7 @@ pub struct Vault {
     root: PathBuf,
     /// Which folder that was when it was opened.
     identity: root::Identity,
+    durable: Durable,
 }
 
 impl Vault {
@@ -228,7 +234,7 @@ impl Vault {
 
     fn at(root: &Path) -> Result<Self, VaultError> {
         let identity = root::Identity::of(root).map_err(failed("look for", root))?;
-        Ok(Self { root: root.to_owned(), identity })
+        Ok(Self { root: root.to_owned(), identity, durable: Durable::default() })
     }
 
     /// The folder in which the archive lives.
@@ -382,7 +388,7 @@ impl Vault {
         self.check_root()?;
         let folder = self.root.join(ASIDE);
         // Durably: it holds what must not get lost.
-        staging::make_durable_folder(&self.root, &folder)?;
+        self.make_durable_folder(&folder)?;
         let below = from.strip_prefix(&self.root).unwrap_or(from);
         let name = below.to_string_lossy().replace('/', "_");
         for number in 0.. {
@@ -439,20 +445,6 @@ pub(crate) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()>
         }
         other => Ok(other?),
     }
-}
-
-/// Makes a folder, and those above it that are not there, each durable in the one above: what is synced in a folder that a power
-/// cut takes away is lost as well.
-pub(crate) fn make_folder(folder: &Path) -> Result<(), VaultError> {
-    staging::make_durable_folder(Path::new(""), folder)
-}
-
-/// Makes the folder's entries durable.
-pub(crate) fn sync_folder(path: &Path) -> Result<(), VaultError> {
-    // What stands above a relative path.
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let synced = reached(Failpoint::FolderSync).and_then(|()| File::open(path)?.sync_all());
-    synced.and_then(|()| reached(Failpoint::FolderSynced)).map_err(failed("sync the folder", path))
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use rusqlite::{Connection, params};
 use super::Failure;
 
 pub const PER_NVR: i64 = 8;
+/// What the archive of the ledger is marked with.
+pub const MARK: &str = "start-bench";
 const WINDOW: i64 = 600;
 const DAY: i64 = 86_400;
 /// Cameras live in `Asia/Shanghai`, and days are theirs.
@@ -92,6 +94,9 @@ impl Big {
         change.execute("DELETE FROM nvr_night WHERE run > ?1", [self.days])?;
         change.execute("DELETE FROM run WHERE run > ?1", [self.days])?;
         change.execute("DELETE FROM publishing", [])?;
+        change.execute("DELETE FROM uncatalogued", [])?;
+        change.execute("DELETE FROM archive_mark", [])?;
+        change.execute("INSERT INTO archive_mark (mark) VALUES (?1)", [MARK])?;
         change.commit()?;
         shell.close().map_err(|(_, error)| error)?;
         Ok(())

@@ -4,6 +4,7 @@
 
 pub mod amf;
 pub mod answers;
+pub mod catalog;
 pub mod containers;
 pub mod cutter;
 pub mod devices;

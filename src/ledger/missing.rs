@@ -4,24 +4,27 @@
 //! touch, were never tried and differ in nothing are one row. And exactly the rows at a gap's ends carry its times as
 //! text: a row that touches its neighbour and has the same cause belongs to the same gap.
 
+use std::collections::BTreeMap;
+
 use chrono::DateTime;
 use rusqlite::{Connection, Row, params};
 
 use super::error::Fault;
-use super::ranges::{ALWAYS, range};
+use super::queries::device;
+use super::ranges::{ALWAYS, list, range};
 use super::zones::local_text;
 use crate::catalog::{MissingLine, UtcText};
 use crate::device::DeviceId;
 use crate::outcome::Attempt;
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
-use crate::window::Cause;
+use crate::window::{Cause, Missing};
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
     pub(super) range: TimeRange,
     pub(super) cause: Cause,
-    pub(super) attempts: u32,
+    attempts: u32,
     last_code: Option<String>,
     last_detail: Option<String>,
     last_try: Option<UtcSecond>,
@@ -78,6 +81,31 @@ pub(super) fn overlapping(connection: &Connection, device: DeviceId, within: Tim
         });
     }
     Ok(stretches)
+}
+
+/// Of each device the parts of its stretches inside `within`, in order, and no more of them than a plan wants to know: so a year of
+/// a camera's fits on a page or two.
+pub(super) fn narrow(
+    connection: &Connection,
+    devices: &[DeviceId],
+    within: TimeRange,
+) -> Result<BTreeMap<DeviceId, Vec<Missing>>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT m.start, m.end, m.device, m.cause, m.attempts
+         FROM json_each(?1) AS d CROSS JOIN missing AS m INDEXED BY narrow_missing
+         WHERE m.device = d.value AND m.start < ?3 AND m.end > ?2 AND m.start >= coalesce(
+             (SELECT max(start) FROM missing INDEXED BY narrow_missing WHERE device = d.value AND start < ?2), ?2)
+         ORDER BY d.key, m.start",
+    )?;
+    let mut rows = statement.query(params![list(devices), within.start().get(), within.end().get()])?;
+    let mut found: BTreeMap<DeviceId, Vec<Missing>> = devices.iter().map(|&device| (device, Vec::new())).collect();
+    while let Some(row) = rows.next()? {
+        if let Some(range) = range(row, 0)?.intersect(&within) {
+            let cause = cause(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
+            found.entry(device(row, 2)?).or_default().push(Missing { range, cause, attempts: row.get(4)? });
+        }
+    }
+    Ok(found)
 }
 
 /// A cause as it is stored.

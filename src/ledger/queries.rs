@@ -15,48 +15,30 @@ use crate::plan::Known;
 use crate::recording::{ContentHash, MediaFacts, Recording, Source, UnknownCodec};
 use crate::report::{CoverageDay, Gap, GapQuery, RunCounts, RunId, RunRow, Totals};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
-use crate::window::{Cause, Missing};
-
-pub(super) fn missing(
-    connection: &Connection,
-    devices: &[DeviceId],
-    within: TimeRange,
-) -> Result<BTreeMap<DeviceId, Vec<Missing>>, Fault> {
-    devices.iter().map(|&device| Ok((device, missing_of(connection, device, within)?))).collect()
-}
-
-fn missing_of(connection: &Connection, device: DeviceId, within: TimeRange) -> Result<Vec<Missing>, Fault> {
-    let stretches = missing::overlapping(connection, device, within)?;
-    let cut = stretches.iter().filter_map(|stretch| {
-        let range = stretch.range.intersect(&within)?;
-        Some(Missing { range, cause: stretch.cause, attempts: stretch.attempts })
-    });
-    Ok(cut.collect())
-}
+use crate::window::Cause;
 
 pub(super) fn known(
     connection: &Connection,
     devices: &[DeviceId],
     within: TimeRange,
 ) -> Result<BTreeMap<DeviceId, Known>, Fault> {
-    let known = |&device: &DeviceId| {
-        let archived = Merged::Archived.within(connection, device, within)?;
-        // The rows of what is missing are long, and lie each device's on other pages. OK not to look at them where all that was
-        // asked for is archived: by the ledger's rule there are none.
-        let asked = Merged::Asked.within(connection, device, within)?;
-        let missing = match asked.subtract(&archived).is_empty() {
-            true => Vec::new(),
-            false => missing_of(connection, device, within)?,
-        };
-        Ok((device, Known { archived, missing }))
+    let archived = Merged::Archived.within_of(connection, devices, within)?;
+    let asked = Merged::Asked.within_of(connection, devices, within)?;
+    // OK not to look at what is missing where all that was asked for is archived: by the ledger's rule there is nothing.
+    let has_gaps = |(device, archived): (&DeviceId, &RangeSet)| {
+        asked.get(device).is_some_and(|asked| !asked.subtract(archived).is_empty()).then_some(*device)
     };
-    devices.iter().map(known).collect()
+    let incomplete: Vec<DeviceId> = archived.iter().filter_map(has_gaps).collect();
+    let mut missing = missing::narrow(connection, &incomplete, within)?;
+    let known = |(device, archived)| (device, Known { archived, missing: missing.remove(&device).unwrap_or_default() });
+    Ok(archived.into_iter().map(known).collect())
 }
 
 pub(super) fn being_recorded(connection: &Connection) -> Result<BTreeMap<DeviceId, RangeSet>, Fault> {
-    // By an index that has only these.
+    // By an index that has only these: there is another one that has all it asks for, of all that is missing.
     let mut statement = connection.prepare_cached(
-        "SELECT device, start, end FROM missing WHERE cause = 'being recorded' ORDER BY device, start",
+        "SELECT device, start, end FROM missing INDEXED BY being_recorded WHERE cause = 'being recorded'
+         ORDER BY device, start",
     )?;
     let mut rows = statement.query([])?;
     let mut found: BTreeMap<DeviceId, RangeSet> = BTreeMap::new();
@@ -64,15 +46,6 @@ pub(super) fn being_recorded(connection: &Connection) -> Result<BTreeMap<DeviceI
         found.entry(device(row, 0)?).or_default().insert(range(row, 1)?);
     }
     Ok(found)
-}
-
-pub(super) fn ranges(
-    connection: &Connection,
-    table: Merged,
-    devices: &[DeviceId],
-    within: TimeRange,
-) -> Result<BTreeMap<DeviceId, RangeSet>, Fault> {
-    devices.iter().map(|&device| Ok((device, table.within(connection, device, within)?))).collect()
 }
 
 pub(super) fn totals(connection: &Connection, devices: &[DeviceId], within: TimeRange) -> Result<Totals, Fault> {

@@ -13,11 +13,7 @@ pub async fn plan(ledger: &Ledger, asked: &BTreeMap<DeviceId, Request>, nvrs: &N
         return Ok(Plan::new(asked, &BTreeMap::new(), nvrs));
     };
     let devices: Vec<DeviceId> = asked.keys().copied().collect();
-    // In two halves side by side: of many cameras, reading them is most of what a start waits for.
-    let (first, second) = devices.split_at(devices.len() / 2);
-    let (mut known, more) =
-        futures::try_join!(ledger.known(first.to_vec(), within), ledger.known(second.to_vec(), within))?;
-    known.extend(more);
+    let known = ledger.known(devices, within).await?;
     Ok(Plan::new(asked, &known, nvrs))
 }
 

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::staging::make_durable_folder;
 use super::{CATALOG, Vault, VaultError, failed, names_in, rename_without_replacing, sync_folder};
 
 const STATE: &str = "state.jsonl";
@@ -36,7 +35,7 @@ impl Vault {
     pub fn lock_catalog(&self) -> Result<CatalogLock, VaultError> {
         self.check_root()?;
         let folder = self.root.join(CATALOG);
-        make_durable_folder(&self.root, &folder)?;
+        self.make_durable_folder(&folder)?;
         let path = folder.join(LOCK);
         let file = File::create(&path).map_err(failed("create", &path))?;
         file.lock().map_err(failed("lock", &path))?;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::failpoint::{Failpoint, reached};
 use crate::recording::ContentHash;
@@ -160,7 +160,7 @@ impl Staging {
         self.vault.check_root()?;
         let to = self.vault.path_of(relative);
         let folder = to.parent().unwrap_or(self.vault.root());
-        make_durable_folder(self.vault.root(), folder)?;
+        self.vault.make_durable_folder(folder)?;
         let mut set_aside = None;
         match reached(Failpoint::Rename).and_then(|()| rename_without_replacing(&self.path, &to)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -170,7 +170,7 @@ impl Staging {
             // Whoever prunes removes folders that are empty, as this one was a moment ago.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.vault.check_root()?;
-                make_durable_folder(self.vault.root(), folder)?;
+                self.vault.make_durable_folder_again(folder)?;
                 rename_without_replacing(&self.path, &to)
             }
             other => other,
@@ -222,34 +222,5 @@ fn read_all(file: &mut File, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
         }
         each(&buffer[..read]);
         bytes += read as u64;
-    }
-}
-
-/// Makes `folder` and every folder between it and `root`, each made durable in its parent: a synced file in a folder
-/// that a power loss takes away is lost as well.
-pub(super) fn make_durable_folder(root: &Path, folder: &Path) -> Result<(), VaultError> {
-    if folder == root {
-        return Ok(());
-    }
-    reached(Failpoint::FolderMake).map_err(failed("make the folder", folder))?;
-    match fs::create_dir(folder) {
-        Ok(()) => {}
-        Err(_) if folder.is_dir() => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(parent) = folder.parent() {
-                make_durable_folder(root, parent)?;
-            }
-            match fs::create_dir(folder) {
-                // OK when it is there by now: another download of the same device and day made it.
-                Err(error) if !folder.is_dir() => return Err(failed("make the folder", folder)(error)),
-                _ => {}
-            }
-        }
-        Err(error) => return Err(failed("make the folder", folder)(error)),
-    }
-    reached(Failpoint::FolderMade).map_err(failed("make the folder", folder))?;
-    match folder.parent() {
-        Some(parent) => sync_folder(parent),
-        None => Ok(()),
     }
 }

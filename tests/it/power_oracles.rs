@@ -109,14 +109,9 @@ fn must<'a>(found: Option<&'a Call>, what: &str, of: &str) -> &'a Call {
     found.unwrap_or_else(|| panic!("{of}: {what} is missing"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs strace"]
-async fn every_step_is_on_the_disk_before_the_next_begins() {
-    let place = Place::new(fleet(&[(2, &[1, 2])])).await;
-    // One that is cut, so that the sync has something behind the last write to wait for.
-    place.platform.script(device(2), [Scripted::Stream(MediaFault::BreakAfterSeconds(200))]);
-    let asked = range(yesterday(), 3 * 600);
-    let (fetch, trace) = (place.fetch("1,2", asked), place.path().join("trace"));
+/// Runs what `fetch` is to run, which must archive all, and gives the calls that it made.
+async fn traced(place: &Place, fetch: &Command) -> Vec<Call> {
+    let trace = place.path().join("trace");
     let mut traced = Command::new("strace");
     traced.args(["-f", "-y", "-xx", "-s", SHOWN_BYTES, "-e", CALLS, "-o"]).arg(&trace);
     traced.arg(fetch.get_program()).args(fetch.get_args()).env_clear().current_dir(place.path());
@@ -124,8 +119,17 @@ async fn every_step_is_on_the_disk_before_the_next_begins() {
     traced.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let output = ended(traced.spawn().unwrap_or_else(|error| panic!("strace is needed: {error}"))).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    calls(&std::fs::read_to_string(&trace).expect("strace wrote its trace"))
+}
 
-    let calls = calls(&std::fs::read_to_string(&trace).expect("strace wrote its trace"));
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace"]
+async fn every_step_is_on_the_disk_before_the_next_begins() {
+    let place = Place::new(fleet(&[(2, &[1, 2])])).await;
+    // One that is cut, so that the sync has something behind the last write to wait for.
+    place.platform.script(device(2), [Scripted::Stream(MediaFault::BreakAfterSeconds(200))]);
+    let asked = range(yesterday(), 3 * 600);
+    let calls = traced(&place, &place.fetch("1,2", asked)).await;
     let recordings = place.recordings(&[1, 2]).await;
     assert!(recordings.len() >= 7, "{recordings:?}");
     let log = place.ledger_path().with_extension("db-wal").display().to_string();
@@ -181,4 +185,31 @@ async fn every_step_is_on_the_disk_before_the_next_begins() {
     // Not the two halves of the one that was cut: their window is announced.
     assert!(announced >= recordings.len() - 2, "{announced} of {} were announced", recordings.len());
     place.assert_true(&[1, 2]).await;
+}
+
+/// A run that was killed may have made the folders, renamed the file, and synced nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace"]
+async fn what_a_killed_run_left_is_durable_before_its_row_is_written() {
+    for step in ["folder-made:4", "renamed"] {
+        let place = Place::new(fleet(&[(1, &[1])])).await;
+        let asked = range(yesterday(), 600);
+        let killed =
+            place.fetch("1", asked).env("ARCHIVE_FAILPOINTS", format!("{step}=kill")).output().expect("it runs");
+        assert_eq!(killed.status.code(), None, "{step}: {}", stderr(&killed));
+
+        let calls = traced(&place, &place.fetch("1", asked)).await;
+        let recordings = place.recordings(&[1]).await;
+        let [recording] = &recordings[..] else { panic!("{step}: {recordings:?}") };
+        let path = place.root().join(&recording.path);
+        let log = place.ledger_path().with_extension("db-wal").display().to_string();
+        let row = calls.iter().find(|call| call.file == log && call.writes() && call.holds(&recording.blake3.0));
+        let row = must(row, "the row in the ledger", step);
+        let folders = path.ancestors().skip(1).take(3);
+        for folder in folders.map(|folder| folder.display().to_string()) {
+            let durable = must(synced(&calls, &folder, 0), &format!("the sync of {folder}"), step);
+            assert!(durable.ended < row.began, "{step}: {folder} was durable only after the row was written");
+        }
+        place.assert_true(&[1]).await;
+    }
 }

@@ -10,9 +10,10 @@ mod properties;
 /// A target's name, and what holds of any input of its.
 type Property = (&'static str, fn(&[u8]));
 
-const TARGETS: [Property; 10] = [
+const TARGETS: [Property; 11] = [
     ("amf", properties::amf::holds),
     ("answers", properties::answers::holds),
+    ("catalog", properties::catalog::holds),
     ("containers", properties::containers::holds),
     ("cutter", properties::cutter::holds),
     ("devices", properties::devices::holds),
