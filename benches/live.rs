@@ -79,9 +79,9 @@ async fn watch(
 ) -> Result<Vec<f64>, Failure> {
     let mut memory = Vec::new();
     while let Some(event) = events.recv().await {
-        let Event::LiveArchived { window, .. } = event else { continue };
-        for day in vault.days_of(window.device)? {
-            for found in vault.recordings_of_day(window.device, day)? {
+        let Event::LiveArchived { recording } = event else { continue };
+        for day in vault.days_of(recording.device)? {
+            for found in vault.recordings_of_day(recording.device, day)? {
                 std::fs::remove_file(vault.path_of(&found.path))?;
             }
         }

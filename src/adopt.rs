@@ -28,7 +28,6 @@ use crate::publish::{self, ArchiveError, blocking};
 use crate::recording::{Container, ContentHash, Recording, Source};
 use crate::time_range::{GRID_SECONDS, UtcSecond};
 use crate::vault::{self, Found, Named, Vault, VaultError};
-use crate::window::Window;
 
 /// How many files are looked at at once.
 const AT_ONCE: usize = 8;
@@ -110,7 +109,7 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
             let on = vault.clone();
             blocking(move || on.make_durable(&path)).await?;
             match publish::record(ledger, vault, &recording, None).await? {
-                None => Ok(Recovery::Adopted { window: Window { device, range } }),
+                None => Ok(Recovery::Adopted { recording: Box::new(recording) }),
                 Some(overtaken) => Ok(overtaken),
             }
         }

@@ -1,5 +1,11 @@
 //! Arguments, and nothing else: what they mean is for [`crate::commands`] to find out.
 
+mod check;
+mod export;
+mod init;
+mod packaging;
+mod status;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,9 +15,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::device::DeviceId;
 use crate::exit_code::ExitCode;
 
-mod export;
-
+pub use check::CheckArgs;
 pub use export::ExportArgs;
+pub use init::InitArgs;
+pub use packaging::{CompletionsArgs, ManArgs};
+pub use status::StatusArgs;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all that was asked for is archived · 1 an unexpected failure · 2 wrong usage or settings · 3 finished, \
@@ -121,8 +129,12 @@ pub enum Command {
     Plan(PlanArgs),
     /// Print what is missing, and why.
     Gaps(GapsArgs),
-    /// Print how the archive stands: coverage, what is missing by cause, what is still to be had of each NVR, the last runs.
+    /// Print how the archive stands: what runs now, coverage, what is missing by cause, what is still to be had of each NVR, the last runs.
     Status(StatusArgs),
+    /// Look whether all is ready for a night: settings, ledger, disk, clock, gateway, account, and one camera's footage.
+    Check(CheckArgs),
+    /// Write a first, commented file of jobs over all cameras of the platform's list.
+    Init(InitArgs),
     /// Print the cameras: stores, NVRs and how each NVR is known; --refresh asks the platform first.
     Devices(DevicesArgs),
     /// Print a camera's live URLs, or start a player on the best of them.
@@ -141,6 +153,10 @@ pub enum Command {
     Rehearse(RehearseArgs),
     /// Serve the simulated platform.
     Simulate(SimulateArgs),
+    /// Write the manual pages, a file for each command.
+    Man(ManArgs),
+    /// Print what a shell completes this program's arguments by.
+    Completions(CompletionsArgs),
 }
 
 /// `archive run`
@@ -183,17 +199,6 @@ pub struct GapsArgs {
     /// Which devices and what time; all when left out.
     #[command(flatten)]
     pub selection: Selection,
-    /// How.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `archive status`
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// How many runs to show.
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub runs: u32,
     /// How.
     #[command(flatten)]
     pub common: Common,

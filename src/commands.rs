@@ -1,15 +1,19 @@
 //! What each subcommand does: one file each. The only place where errors become words for a person, and an exit code.
 
+mod check;
 mod context;
 mod devices;
 mod export;
 mod gaps;
+mod init;
 mod live;
 mod logging;
+mod man;
 mod one_off;
 mod past;
 mod plan;
 mod play;
+mod progress;
 mod prune;
 mod recorders;
 mod refresh;
@@ -20,7 +24,9 @@ mod root;
 mod run;
 mod simulate;
 mod status;
+mod telling;
 mod verify;
+mod watch;
 mod work;
 mod zones;
 
@@ -65,6 +71,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Plan(args)) => plan::run(args).await,
             Some(Command::Gaps(args)) => gaps::run(args).await,
             Some(Command::Status(args)) => status::run(args).await,
+            Some(Command::Check(args)) => check::run(args).await,
+            Some(Command::Init(args)) => init::run(args).await,
             Some(Command::Devices(args)) => devices::run(args).await,
             Some(Command::Play(args)) => play::run(args).await,
             Some(Command::Live(args)) => live::run(args).await,
@@ -74,6 +82,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,
+            Some(Command::Man(args)) => man::man(&args),
+            Some(Command::Completions(args)) => man::completions(&args),
         }
     });
     // Whatever still waits for the disk or the network is not waited for: the ledger has all that counts.
@@ -84,17 +94,22 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     })
 }
 
-/// Tells a person what went wrong: the error, and what of its causes it does not say itself.
+/// Tells a person what went wrong.
 fn tell(error: &anyhow::Error) {
-    let mut text = format!("archive: {error}");
+    // OK to ignore a closed stderr: there is nobody left to tell, and the exit code says it too.
+    let _ = writeln!(std::io::stderr(), "archive: {}", said(error));
+}
+
+/// What went wrong, for a person: the error, and what of its causes it does not say itself.
+fn said(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {
             text.push_str(": ");
             text.push_str(&cause);
         }
     }
-    // OK to ignore a closed stderr: there is nobody left to tell, and the exit code says it too.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    text
 }
 
 /// The exit code that an error ends in, wherever in the chain it lies.

@@ -69,6 +69,12 @@ impl NvrId {
         Self(format!("device {device}").into())
     }
 
+    /// Whether it stands for one device of which nothing is known.
+    pub fn is_of_device_alone(&self) -> bool {
+        let number = self.0.strip_prefix("device ").and_then(|number| number.parse().ok());
+        number.is_some_and(|device| *self == Self::of_device_alone(device))
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -143,5 +149,6 @@ mod tests {
         map.assign(DeviceId(5), NvrId::new("store 1"));
         assert_eq!(map.nvr_of(DeviceId(5)).as_str(), "store 1");
         assert_ne!(map.nvr_of(DeviceId(6)), map.nvr_of(DeviceId(7)));
+        assert!(map.nvr_of(DeviceId(6)).is_of_device_alone() && !map.nvr_of(DeviceId(5)).is_of_device_alone());
     }
 }

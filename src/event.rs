@@ -1,5 +1,6 @@
 //! What a run tells whoever displays it. A run prints nothing; it emits these.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use serde::Serialize;
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::outcome::{Attempt, Class};
-use crate::recording::VideoCodec;
+use crate::recording::{Recording, VideoCodec};
 use crate::time_range::UtcSecond;
 use crate::untrusted::Untrusted;
-use crate::window::{Cause, Window};
+use crate::window::{Cause, Missing, Window};
 
 /// Something that happened in a run.
 #[derive(Clone, Debug)]
@@ -47,6 +48,11 @@ pub enum Event {
         window: Window,
         /// What it came to.
         attempt: Attempt,
+    },
+    /// What an attempt brought is published, and the ledger knows.
+    Archived {
+        /// The recording.
+        recording: Box<Recording>,
     },
     /// An NVR is left alone for a while.
     NvrHeld {
@@ -91,10 +97,8 @@ pub enum Event {
     },
     /// A piece of a live stream is published, and the ledger knows.
     LiveArchived {
-        /// Of which camera, and which stretch.
-        window: Window,
-        /// Its size.
-        bytes: u64,
+        /// The recording.
+        recording: Box<Recording>,
     },
     /// No live stream comes; the ledger knows.
     LiveInterrupted {
@@ -118,6 +122,18 @@ pub enum Event {
     Ended(Summary),
 }
 
+impl Event {
+    /// The recording that the archive has from now on, if that is what happened.
+    pub fn recording(&self) -> Option<&Recording> {
+        match self {
+            Self::Archived { recording }
+            | Self::LiveArchived { recording }
+            | Self::Recovered(Recovery::Adopted { recording }) => Some(recording),
+            _ => None,
+        }
+    }
+}
+
 /// What was done with something that an earlier run left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovery {
@@ -128,8 +144,8 @@ pub enum Recovery {
     },
     /// A published file without a row in the ledger was checked and adopted.
     Adopted {
-        /// Which window's.
-        window: Window,
+        /// The recording that it is.
+        recording: Box<Recording>,
     },
     /// What an earlier run left behind could not be dealt with, and stays where it is.
     Left {
@@ -184,6 +200,9 @@ pub struct Summary {
     pub attempts: u64,
     /// What is missing, by cause, in seconds.
     pub missing: Vec<(Cause, i64)>,
+    /// Of whom it is missing. Not in JSON: thousands may be short of something after a bad night.
+    #[serde(skip)]
+    pub short: Vec<Shortfall>,
     /// NVRs that refused so much that they were left alone for a while.
     pub refusing: Vec<Refusing>,
     /// Why it ended before its work did, when it did.
@@ -201,6 +220,40 @@ pub struct Refusing {
     pub refused: u64,
     /// How often it was left alone for that.
     pub left_alone: u64,
+}
+
+/// What is missing of one camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// The camera.
+    pub device: DeviceId,
+    /// By cause, in seconds.
+    pub missing: BTreeMap<Cause, i64>,
+}
+
+impl Shortfall {
+    /// The sum of what is missing of a camera; nothing when nothing is. What retention has deleted is no gap.
+    pub fn of(device: DeviceId, stretches: impl IntoIterator<Item = Missing>) -> Option<Self> {
+        let mut missing = BTreeMap::new();
+        for stretch in stretches.into_iter().filter(|stretch| stretch.cause != Cause::Pruned) {
+            *missing.entry(stretch.cause).or_default() += stretch.range.seconds();
+        }
+        (!missing.is_empty()).then_some(Self { device, missing })
+    }
+
+    /// What is missing of all of them, by cause, in seconds.
+    pub fn by_cause(short: &[Self]) -> Vec<(Cause, i64)> {
+        let mut sums: BTreeMap<Cause, i64> = BTreeMap::new();
+        for (&cause, &seconds) in short.iter().flat_map(|camera| &camera.missing) {
+            *sums.entry(cause).or_default() += seconds;
+        }
+        sums.into_iter().collect()
+    }
+
+    /// How much that is, in seconds.
+    pub fn seconds(&self) -> i64 {
+        self.missing.values().sum()
+    }
 }
 
 impl Summary {

@@ -57,6 +57,7 @@ mod tests {
             attempts: 1,
             refusing: Vec::new(),
             missing: Vec::new(),
+            short: Vec::new(),
             stopped,
         };
         assert_eq!(ExitCode::of_run(&summary(600, None)), ExitCode::Complete);

@@ -7,6 +7,7 @@
 //! Grows with cameras and stretches, not with windows.
 
 mod course;
+mod filling;
 mod rates;
 mod shared;
 
@@ -24,6 +25,7 @@ use crate::time_range::{TimeRange, UtcSecond};
 use course::{Camera, Course, Missed, Part, Share, Terms};
 use shared::Wish;
 
+pub use filling::{Filling, LATELY_SECONDS, Wrote};
 pub use rates::{History, Rate};
 
 /// What a forecast rests on, beside the plan.

@@ -14,6 +14,7 @@ mod devices;
 mod error;
 mod limits;
 mod lock;
+mod look;
 mod mark;
 mod media;
 mod missing;
@@ -24,6 +25,7 @@ mod ranges;
 mod rebuild;
 mod upkeep;
 mod writer;
+mod written;
 mod zones;
 
 #[cfg(test)]
@@ -142,6 +144,16 @@ impl Ledger {
     /// The newest runs, newest first.
     pub async fn runs(&self, newest: u32) -> Result<Vec<RunRow>, LedgerError> {
         self.read(move |connection| queries::runs(connection, newest)).await
+    }
+
+    /// The newest run of each source that has ended.
+    pub async fn last_runs(&self) -> Result<Vec<RunRow>, LedgerError> {
+        self.read(queries::last_runs).await
+    }
+
+    /// When the newest run of each source ended that finished its work, whether gaps remain or not.
+    pub async fn last_successes(&self) -> Result<Vec<(Source, UtcSecond)>, LedgerError> {
+        self.read(queries::last_successes).await
     }
 
     // What is being published, for whoever comes after a crash.

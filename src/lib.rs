@@ -16,6 +16,10 @@
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`], [`joining`], [`mp4`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`display`], [`render`] | one resource each |
 //! | assembly | [`clock`], [`transfers`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`export`], [`sim`] | join decisions and adapters |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`notice`], [`message`], [`readiness`], [`underway`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
+//! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`progress_file`], [`display`], [`render`], [`webhook`], [`program`] | one resource each |
+//! | assembly | [`clock`], [`transfers`], [`follow`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`notify`], [`on_recording`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 #![forbid(unsafe_code)]
@@ -40,6 +44,7 @@ pub mod export;
 pub mod failpoint;
 pub mod fetch;
 pub mod flv;
+pub mod follow;
 pub mod forecast;
 pub mod hls;
 pub mod instant;
@@ -53,13 +58,20 @@ pub mod live_timeline;
 pub mod mac;
 pub mod manifest;
 pub mod media_rule;
+pub mod message;
 pub mod mp4;
+pub mod notice;
+pub mod notify;
 pub mod nvrs;
+pub mod on_recording;
 pub mod outcome;
 pub mod plan;
 pub mod platform;
+pub mod program;
+pub mod progress_file;
 pub mod prune;
 pub mod publish;
+pub mod readiness;
 pub mod recording;
 pub mod reindex;
 pub mod render;
@@ -71,9 +83,11 @@ pub mod settings;
 pub mod sim;
 pub mod time_range;
 pub mod transfers;
+pub mod underway;
 pub mod untrusted;
 pub mod upkeep;
 pub mod vault;
 pub mod verify;
+pub mod webhook;
 pub mod window;
 pub mod wording;

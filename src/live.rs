@@ -23,7 +23,7 @@ use crate::adopt;
 use crate::catalog_writer;
 use crate::clock::WallClock;
 use crate::device::DeviceId;
-use crate::event::{Event, StopReason, Summary};
+use crate::event::{Event, Shortfall, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::instant::Instant;
 use crate::ledger::{Ledger, LedgerError};
@@ -394,11 +394,12 @@ impl Context {
     }
 
     async fn summary(&self, begun: UtcSecond, stopped: Option<StopReason>) -> Result<Summary, RunError> {
-        let devices = self.job.cameras.keys().copied().collect();
+        let devices: Vec<DeviceId> = self.job.cameras.keys().copied().collect();
         // What was asked for is on the platform's clock.
         let begun = begun + self.clock.get().offset.unwrap_or(0).div_euclid(1000);
         let within = TimeRange::new(begun, ALL_TIME.end()).unwrap_or(ALL_TIME);
-        let totals = self.tools.ledger.totals(devices, within).await?;
+        let totals = self.tools.ledger.totals(devices.clone(), within).await?;
+        let missing = self.tools.ledger.missing(devices, within).await?;
         let counts = *locked(&self.counts);
         Ok(Summary {
             asked_seconds: totals.asked_seconds,
@@ -407,6 +408,7 @@ impl Context {
             bytes: counts.bytes,
             attempts: counts.attempts,
             missing: totals.missing_seconds.into_iter().filter(|(_, seconds)| *seconds > 0).collect(),
+            short: missing.into_iter().filter_map(|(device, stretches)| Shortfall::of(device, stretches)).collect(),
             refusing: Vec::new(),
             stopped,
         })

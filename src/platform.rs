@@ -17,5 +17,5 @@ pub mod live;
 pub mod media;
 mod pace;
 pub mod sign;
-mod tls;
+pub mod tls;
 pub mod wire;

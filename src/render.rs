@@ -1,70 +1,38 @@
 //! Answers as text for people. JSON is the same values, serialized.
 
+mod check;
 mod devices;
 mod export;
+mod jobs_file;
+mod metrics;
+mod notice;
 mod outlook;
 mod plan;
 mod reindex;
+mod running;
 mod status;
 mod upkeep;
 
-use std::fmt::Write as _;
-
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::coverage::Coverage;
-use crate::event::{StopReason, Summary};
 use crate::report::Gap;
 use crate::window::Cause;
 use crate::wording;
 
+pub use check::check;
 pub use devices::{DeviceLine, devices};
 pub use export::{ExportFiles, export, manifest_line};
+pub use jobs_file::{CameraEntry, JobsFile, NvrEntry, jobs_file, of_all as cameras_of};
+pub use metrics::{Measured, metrics};
+pub use notice::notice;
 pub use plan::{PlanReport, plan};
 pub use reindex::reindexed;
+pub use running::RunningNow;
 pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
 pub use upkeep::{PruneReport, mismatch, prune, refusal, unreadable, verify};
 
 /// How many NVRs or devices a table shows: more than a screen is for `--json`.
 const MOST_ROWS: usize = 20;
-
-/// What a run came to.
-pub fn summary(summary: &Summary) -> String {
-    if summary.asked_seconds == 0 && summary.stopped.is_none() {
-        return format!("{}\n", summary.outcome());
-    }
-    let coverage = Coverage { asked_seconds: summary.asked_seconds, archived_seconds: summary.archived_seconds };
-    let mut text = format!(
-        "{}: {} of {} archived ({coverage}); this run: {}, {}, {}\n",
-        summary.outcome(),
-        wording::seconds(summary.archived_seconds),
-        wording::seconds(summary.asked_seconds),
-        wording::count(summary.recordings, "recording"),
-        wording::bytes(summary.bytes),
-        wording::count(summary.attempts, "attempt"),
-    );
-    text.push_str(&causes(summary.missing.iter().map(|&(cause, seconds)| (cause, seconds))));
-    for nvr in &summary.refusing {
-        // OK to ignore: writing to a String cannot fail, here and below.
-        let _ = writeln!(
-            text,
-            "  nvr {} refused {} of {}, and was left alone {}",
-            nvr.nvr,
-            nvr.refused,
-            wording::count(nvr.calls, "call"),
-            wording::count(nvr.left_alone, "time"),
-        );
-    }
-    if let Some(reason) = &summary.stopped {
-        let why = match reason {
-            StopReason::Signal => "a signal asked for it",
-            StopReason::StopAt => "its time to stop came",
-            StopReason::AccountRefused(why) | StopReason::DiskFull(why) | StopReason::Broken(why) => why,
-        };
-        let _ = writeln!(text, "stopped early: {why}");
-    }
-    text
-}
 
 /// What is missing, by cause, a line each.
 fn causes(missing: impl Iterator<Item = (Cause, i64)>) -> String {
@@ -120,6 +88,7 @@ fn table(header: &[&str]) -> Table {
                 | "bytes"
                 | "cameras"
                 | "footage"
+                | "rate"
                 | "size"
                 | "takes"
                 | "backlog"

@@ -28,7 +28,7 @@ use crate::calendar;
 use crate::catalog_writer;
 use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
-use crate::event::{Event, Recovery, Refusing, StopReason, Summary};
+use crate::event::{Event, Recovery, Refusing, Shortfall, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::fetch::Fetcher;
 use crate::ledger::{Ledger, LedgerError};
@@ -41,7 +41,7 @@ use crate::report::{DeviceRow, Learned, RunCounts, RunEnd, RunId, RunStart, Serv
 use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Vault, VaultError};
-use crate::window::{Cause, Window};
+use crate::window::Window;
 use thiserror::Error;
 
 use attempt::{Attempted, attempt};
@@ -369,7 +369,7 @@ impl Run {
     async fn complete(&mut self, scheduler: &mut Scheduler, window: Window, ended: Attempted) -> Result<(), RunError> {
         let Attempted { attempt, recording, set_aside, macs } = ended;
         let now = self.clock.now();
-        if let Some(recording) = recording {
+        if let Some(recording) = &recording {
             self.counts.recordings += 1;
             self.counts.bytes += recording.bytes;
             self.counts.archived_seconds += recording.range.seconds();
@@ -379,6 +379,9 @@ impl Run {
         }
         let given_up = scheduler.complete(&window, &attempt.outcome, now);
         self.emit(Event::AttemptEnded { window, attempt: attempt.clone() });
+        if let Some(recording) = recording {
+            self.emit(Event::Archived { recording });
+        }
         if let Outcome::Missed(class) = attempt.outcome {
             self.tell_of_held_nvr(scheduler, window.device, class);
             if class == Class::AccountRefused {
@@ -471,20 +474,22 @@ impl Run {
     async fn summary(&self) -> Result<Summary, RunError> {
         let plan = planning::plan(&self.tools.ledger, &self.job.asked, &self.job.nvrs).await?;
         let coverage = plan.coverage();
-        let mut missing: BTreeMap<_, i64> = BTreeMap::new();
-        let planned = plan.devices.iter().flat_map(|device| &device.missing).map(|planned| &planned.missing);
-        let settled = plan.devices.iter().flat_map(|device| &device.settled);
-        // What retention has deleted is no gap.
-        for stretch in planned.chain(settled.filter(|stretch| stretch.cause != Cause::Pruned)) {
-            *missing.entry(stretch.cause).or_default() += stretch.range.seconds();
-        }
+        let short: Vec<Shortfall> = plan
+            .devices
+            .iter()
+            .filter_map(|device| {
+                let planned = device.missing.iter().map(|planned| planned.missing);
+                Shortfall::of(device.device, planned.chain(device.settled.iter().copied()))
+            })
+            .collect();
         Ok(Summary {
             asked_seconds: coverage.asked_seconds,
             archived_seconds: coverage.archived_seconds,
             recordings: self.counts.recordings,
             bytes: self.counts.bytes,
             attempts: self.counts.attempts,
-            missing: missing.into_iter().collect(),
+            missing: Shortfall::by_cause(&short),
+            short,
             refusing: self.refusing.clone(),
             stopped: self.stopped.clone(),
         })

@@ -5,6 +5,7 @@
 
 mod devices;
 mod jobs;
+mod notify;
 mod raw;
 mod remark;
 mod secret;
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use devices::{NotADeviceList, parse_device_list};
+pub use notify::{NoticeSettings, NotifySettings, OnFinishSettings, OnRecordingSettings, PingSettings, UrlOrigin};
 pub use remark::{Place, Remark, SettingsErrors};
 
 use crate::bandwidth::Ceilings;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub jobs: Vec<JobSettings>,
     /// The jobs of the file that record live, in its order.
     pub live_jobs: Vec<LiveJobSettings>,
+    /// Who is told of runs, and what is run for them.
+    pub notices: NoticeSettings,
     /// What is allowed and should not stay so; to be shown once.
     pub warnings: Vec<Remark>,
 }
@@ -139,6 +143,8 @@ pub struct ArchiveSettings {
     pub bandwidth: Ceilings,
     /// How long the ledger keeps attempts one by one; of older ones it keeps sums. Default: 90 days.
     pub keep_attempts: Duration,
+    /// Where Prometheus' node exporter finds how the archive stands. Default: nowhere.
+    pub metrics_file: Option<PathBuf>,
     /// The devices' local time, unless a job says otherwise. Default: Asia/Shanghai.
     pub time_zone: Tz,
     /// Whether anybody said so. If not, what the ledger knows of a device comes before the default.

@@ -34,6 +34,7 @@ mod catalog;
 mod folders;
 mod listing;
 pub mod name;
+mod probe;
 mod root;
 mod staging;
 mod upkeep;
@@ -58,6 +59,7 @@ pub(crate) use folders::{make_folder, sync_folder};
 pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
 pub use listing::Strangers;
 pub use name::{LivePiece, Named};
+pub use probe::Trial;
 pub use staging::{Published, Staging};
 pub use upkeep::ReadBack;
 
@@ -168,6 +170,7 @@ fn advice(error: &io::Error) -> &'static str {
             ". It is mounted read-only, as happens after an error of the disk: the system's log (dmesg) says why"
         }
         io::ErrorKind::PermissionDenied => ". Give this user the rights to it, and to the folder that it is in",
+        io::ErrorKind::CrossesDevices => ". The archive and its .staging must be on one file system",
         io::ErrorKind::StaleNetworkFileHandle => ". The share went away: mount it again",
         // Rust has no kind of its own for it.
         _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {

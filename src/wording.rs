@@ -1,7 +1,10 @@
 //! How times, durations and sizes are written for people, alike everywhere.
 
+use std::collections::BTreeSet;
+
 use chrono_tz::Tz;
 
+use crate::device::DeviceId;
 use crate::time_range::{TimeRange, UtcSecond};
 
 /// A range in local time: `2026-11-20 09:00–09:10`; with seconds where they are not zero, with the end's date where it is
@@ -84,6 +87,19 @@ pub fn bytes(bytes: u64) -> String {
 pub fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// Devices as settings and flags take them, part by part: `1-4`, `7`. In order.
+pub fn device_ranges(devices: &BTreeSet<DeviceId>) -> Vec<String> {
+    let mut ranges: Vec<(i64, i64)> = Vec::new();
+    for device in devices.iter().map(|device| device.get()) {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == device => *last = device,
+            _ => ranges.push((device, device)),
+        }
+    }
+    let text = |(first, last): (i64, i64)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    ranges.into_iter().map(text).collect()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::publish::{self, ArchiveError, Ready, blocking};
 use crate::recording::{Recording, Source};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::vault::{Found, LivePiece, Named, Staging, Vault, VaultError};
-use crate::window::{Cause, Window};
+use crate::window::Cause;
 
 use super::{Check, examine_bytes};
 
@@ -151,9 +151,7 @@ async fn publish_left(
         tolerance_seconds: check.tolerance_seconds,
     };
     Ok(match publish(ledger, vault, complete, claim).await? {
-        Done::Published(publish::Done::Archived { recording, .. }) => {
-            Some(Recovery::Adopted { window: Window { device: piece.device, range: recording.range } })
-        }
+        Done::Published(publish::Done::Archived { recording, .. }) => Some(Recovery::Adopted { recording }),
         Done::Published(publish::Done::Overtaken(recovery)) => Some(recovery),
         Done::Superfluous => None,
     })

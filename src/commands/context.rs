@@ -129,7 +129,13 @@ pub(super) fn live_media(settings: &Settings, guard: Guard) -> anyhow::Result<Me
     media(settings, live::STALL, live::STALL, guard)
 }
 
-fn media(settings: &Settings, first_byte: Duration, stall: Duration, guard: Guard) -> anyhow::Result<MediaClient> {
+/// What opens media URLs, with so much patience for their first and their further bytes.
+pub(super) fn media(
+    settings: &Settings,
+    first_byte: Duration,
+    stall: Duration,
+    guard: Guard,
+) -> anyhow::Result<MediaClient> {
     let patience = Patience { connect: settings.platform.connect_timeout, first_byte, stall };
     MediaClient::new(patience, guard).context(NO_TLS)
 }

@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::calendar::{self, HourSpan, When};
 use crate::cli::{Common, LiveArgs};
 use crate::clock::WallClock;
 use crate::device::DeviceId;
-use crate::display::{self, Style};
+use crate::display::Style;
 use crate::exit_code::ExitCode;
 use crate::ledger::Ledger;
 use crate::live::{self, Camera, LiveJob, LiveTools};
-use crate::render;
+use crate::recording::Source;
 use crate::settings::{Credentials, LiveJobSettings, Settings};
 use crate::time_range::UtcSecond;
 
+use super::telling::{Ran, Telling};
 use super::zones::Zones;
-use super::{UsageError, context, logging, print_result, requests, root, work};
+use super::{UsageError, context, logging, progress, requests, root, work};
 
 pub(super) async fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
     // Each piece is a line, on a terminal too: there is no end that a bar could show the way to.
@@ -35,13 +35,24 @@ pub(super) async fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
     };
     // Before any secret is read: a mistake in the line is the likelier one.
     let settings = context::settings(&common)?;
-    let (zones, opened) = Zones::read_for_a_run(&settings).await?;
-    let asked = match args.file {
-        Some(_) => of_jobs(&args, &settings, &zones)?,
-        None => of_selection(&args, &zones)?,
+    let telling = match args.file {
+        Some(_) => {
+            let all = settings.live_jobs.iter().map(|job| &job.name);
+            Telling::of_jobs(&common, &settings, "live", &args.jobs, all)
+        }
+        None => Telling::by_hand(&common, &settings, format!("live device {}", args.devices.join(","))),
     };
-    let (settings, credentials) = context::settings_with_credentials(&common)?;
-    record(&common, style, &settings, credentials, asked, opened.map(|opened| opened.ledger)).await
+    telling.end(ask_and_record(&args, &common, style, &settings).await).await
+}
+
+async fn ask_and_record(args: &LiveArgs, common: &Common, style: Style, settings: &Settings) -> anyhow::Result<Ran> {
+    let (zones, opened) = Zones::read_for_a_run(settings).await?;
+    let asked = match args.file {
+        Some(_) => of_jobs(args, settings, &zones)?,
+        None => of_selection(args, &zones)?,
+    };
+    let (settings, credentials) = context::settings_with_credentials(common)?;
+    record(style, &settings, credentials, asked, opened.map(|opened| opened.ledger)).await
 }
 
 /// What is asked, in the words of whoever asked, and the cameras.
@@ -132,13 +143,12 @@ fn until(args: &LiveArgs, zone: Tz, now: UtcSecond) -> anyhow::Result<Option<Utc
 const LONGEST_SECONDS: i64 = 366 * 86_400;
 
 async fn record(
-    common: &Common,
     style: Style,
     settings: &Settings,
     credentials: Credentials,
     asked: Recorded,
     ledger: Option<Ledger>,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Ran> {
     // OK to ask for all of them: one that finds no room is a gap, and is asked for again.
     context::streams(asked.cameras.len(), "live streams");
     let ledger = Arc::new(ledger.map_or_else(|| work::open_ledger(&settings.archive), Ok)?);
@@ -147,10 +157,11 @@ async fn record(
     let client = Arc::new(context::client(settings, credentials, &guard)?);
     let media = context::live_media(settings, guard)?;
     let transfers = Arc::new(context::transfers()?);
-    let (events, receiver) = mpsc::unbounded_channel();
-    let shown = tokio::spawn(display::show(receiver, style, settings.archive.time_zone));
     let stop = CancellationToken::new();
+    let asked_to_end = stop.clone();
+    let (events, listening) = progress::listen(settings, style, Source::Live, &asked.what, &stop)?;
     let signals = tokio::spawn(work::stop_on_signals(stop.clone()));
+    let (what, devices) = (asked.what.clone(), asked.cameras.keys().copied().collect());
     let job = LiveJob {
         what: asked.what,
         cameras: asked.cameras,
@@ -164,13 +175,9 @@ async fn record(
     };
     let clock = WallClock::start();
     let tools = LiveTools { ledger, vault, client, media, transfers, events, stop, clock };
-    let ran = live::execute(job, tools).await;
+    let summary = live::execute(job, tools).await;
     signals.abort();
-    // The sender is gone with the run, so the display comes to its end.
-    if let Err(error) = shown.await {
-        tracing::warn!("what the run did could not be shown to its end: {error}");
-    }
-    let summary = ran?;
-    print_result(common, &summary, || render::summary(&summary))?;
-    Ok(ExitCode::of_run(&summary))
+    // The sender is gone with the run, so those who listen come to their end.
+    let programs = listening.end().await;
+    Ok(Ran { what, asked: devices, summary, programs, signalled: asked_to_end.is_cancelled() })
 }

@@ -3,6 +3,7 @@
 use crate::cli::OneOff;
 use crate::exit_code::ExitCode;
 
+use super::telling::Telling;
 use super::zones::Zones;
 use super::{context, logging, plan, requests, work};
 
@@ -17,5 +18,6 @@ pub(super) async fn run(args: OneOff) -> anyhow::Result<ExitCode> {
     let requests = requests::of_selection(&args.selection, &zones, requests::now())?;
     let (settings, credentials) = context::settings_with_credentials(&args.common)?;
     let clients = context::clients(&settings, credentials);
-    work::work(&args.common, style, &settings, clients, requests, opened).await
+    let telling = Telling::by_hand(&args.common, &settings, requests.what.clone());
+    telling.end(work::execute(style, &settings, clients, requests, opened).await).await
 }

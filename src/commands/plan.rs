@@ -38,6 +38,13 @@ pub(super) async fn show_jobs(jobs: &[String], common: &Common) -> anyhow::Resul
 }
 
 async fn show(common: &Common, settings: &Settings, requests: Requests) -> anyhow::Result<ExitCode> {
+    let report = forecast(settings, requests).await?;
+    print_result(common, &report, || render::plan(&report, settings.archive.time_zone))?;
+    Ok(ExitCode::Complete)
+}
+
+/// What a run of these requests would fetch, and what that takes.
+pub(super) async fn forecast(settings: &Settings, requests: Requests) -> anyhow::Result<PlanReport> {
     let now = requests::now();
     let (plan, nvrs, past) = if settings.archive.ledger.try_exists()? {
         let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
@@ -48,7 +55,7 @@ async fn show(common: &Common, settings: &Settings, requests: Requests) -> anyho
         (Plan::new(&requests.asked, &BTreeMap::new(), &nvrs), nvrs, Past::default())
     };
     let forecast = past.forecast(&plan, settings, &nvrs, now);
-    let report = PlanReport {
+    Ok(PlanReport {
         now,
         coverage: plan.coverage(),
         outlook: forecast.all,
@@ -56,9 +63,7 @@ async fn show(common: &Common, settings: &Settings, requests: Requests) -> anyho
         notes: requests.notes,
         nvrs: forecast.nvrs,
         devices: plan.devices,
-    };
-    print_result(common, &report, || render::plan(&report, settings.archive.time_zone))?;
-    Ok(ExitCode::Complete)
+    })
 }
 
 /// Whether the disk holds it. A disk that cannot be asked is no reason to say nothing of the plan.

@@ -48,6 +48,51 @@ pub(super) async fn refresh(
     credentials: Credentials,
     only: Option<i64>,
 ) -> anyhow::Result<u64> {
+    let (gathered, asked) = ask(common, settings, credentials, only).await?;
+    let Gathered { devices, stores: answered, refused, .. } = gathered;
+    let nothing = devices.is_empty();
+    if !nothing {
+        let ledger = work::open_ledger(&settings.archive)?;
+        for batch in devices.chunks(BATCH) {
+            ledger.know_devices(batch.to_vec()).await?;
+        }
+    }
+    let kept = format!("; the cameras of {} before it are kept", wording::count(answered, "store"));
+    let kept = if nothing { String::new() } else { kept };
+    asked.map_err(|(store, error)| anyhow::Error::new(error).context(format!("{}{kept}", named(&store))))?;
+    refuse_nothing(nothing && refused == 0, only)?;
+    Ok(refused)
+}
+
+/// Asks, and keeps nothing: the cameras, and how many stores the platform refused to list; each has been warned of.
+pub(super) async fn list(
+    common: &Common,
+    settings: &Settings,
+    credentials: Credentials,
+) -> anyhow::Result<(Vec<DeviceFacts>, u64)> {
+    let (gathered, asked) = ask(common, settings, credentials, None).await?;
+    asked.map_err(|(store, error)| anyhow::Error::new(error).context(named(&store)))?;
+    refuse_nothing(gathered.devices.is_empty(), None)?;
+    Ok((gathered.devices, gathered.refused))
+}
+
+fn refuse_nothing(is_nothing: bool, only: Option<i64>) -> anyhow::Result<()> {
+    if is_nothing {
+        let whose = only.map_or_else(|| "this account".to_owned(), |store| format!("store {store}"));
+        anyhow::bail!(
+            "the platform lists no camera of {whose}: look at the stores of its user on the vendor's main site"
+        );
+    }
+    Ok(())
+}
+
+/// What came, and at which store it ended before its end.
+async fn ask(
+    common: &Common,
+    settings: &Settings,
+    credentials: Credentials,
+    only: Option<i64>,
+) -> anyhow::Result<(Gathered, Result<(), (Store, CallError)>)> {
     let client = context::client(settings, credentials, &context::guard(settings))?;
     let retry = &settings.retry;
     let delays = Delays { first: retry.first_delay.min(FIRST_DELAY), longest: retry.max_delay.min(LONGEST_DELAY) };
@@ -66,24 +111,7 @@ pub(super) async fn refresh(
         let entries = if gathered.unreadable == 1 { "entry" } else { "entries" };
         tracing::warn!("{} {entries} of the platform's list could not be read", gathered.unreadable);
     }
-    let Gathered { devices, stores: answered, refused, .. } = gathered;
-    let nothing = devices.is_empty();
-    if !nothing {
-        let ledger = work::open_ledger(&settings.archive)?;
-        for batch in devices.chunks(BATCH) {
-            ledger.know_devices(batch.to_vec()).await?;
-        }
-    }
-    let kept = format!("; the cameras of {} before it are kept", wording::count(answered, "store"));
-    let kept = if nothing { String::new() } else { kept };
-    asked.map_err(|(store, error)| anyhow::Error::new(error).context(format!("{}{kept}", named(&store))))?;
-    if nothing && refused == 0 {
-        let whose = only.map_or_else(|| "this account".to_owned(), |store| format!("store {store}"));
-        anyhow::bail!(
-            "the platform lists no camera of {whose}: look at the stores of its user on the vendor's main site"
-        );
-    }
-    Ok(refused)
+    Ok((gathered, asked))
 }
 
 impl Gathered {

@@ -16,7 +16,7 @@ use crate::instant::Instant;
 use crate::ledger::Ledger;
 use crate::render;
 use crate::report::GapQuery;
-use crate::settings::{Credentials, Flags, Settings};
+use crate::settings::{Credentials, Flags, NoticeSettings, Settings};
 use crate::sim::config::{CameraConfig, Hidden, LoginConfig, NvrConfig, StoreConfig};
 use crate::sim::moment::Length;
 use crate::sim::{self, Config};
@@ -24,7 +24,7 @@ use crate::time_range::UtcSecond;
 
 use super::requests::{self, Requests};
 use super::zones::Zones;
-use super::{UsageError, context, logging, print, print_result, simulate, work};
+use super::{UsageError, context, logging, print, print_result, simulate, telling, work};
 
 /// The jobs that are rehearsed when no file is named.
 const BUILT_IN: &str = include_str!("rehearse.toml");
@@ -63,22 +63,28 @@ async fn rehearse(
     credentials: Credentials,
     requests: Requests,
 ) -> anyhow::Result<ExitCode> {
-    let summary = work::execute(style, settings, context::clients(settings, credentials), requests, None).await?;
+    let (what, began) = (requests.what.clone(), requests::now());
+    let asked = requests.asked.keys().copied().collect();
+    let ran = work::execute(style, settings, context::clients(settings, credentials), requests, None).await?;
+    let summary = ran.summary?;
+    let code = ExitCode::of_run(&summary);
+    let notice = telling::of_summary(settings, &what, began, &asked, summary).await;
+    let asked_seconds = notice.summary.as_ref().map_or(0, |summary| summary.asked_seconds);
     let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
     let gaps = ledger.gaps(GapQuery::default()).await?;
     let (root, ledger) = (settings.archive.root.display(), settings.archive.ledger.display());
-    print_result(common, &summary, || {
+    print_result(common, &notice, || {
         format!(
             "{}\n{}\n\
              files   {root}\n\
              ledger  {ledger}   (sqlite3 {ledger} 'select * from gaps')\n\n\
              On a real account: copy jobs.example.toml to jobs.toml, fill it in, and\n\
              \x20   ARCHIVE_SECRET=… archive plan jobs.toml && ARCHIVE_SECRET=… archive run jobs.toml\n",
-            render::summary(&summary),
-            render::gaps(&gaps, summary.asked_seconds, 0),
+            render::notice(&notice),
+            render::gaps(&gaps, asked_seconds, 0),
         )
     })?;
-    Ok(ExitCode::of_run(&summary))
+    Ok(code)
 }
 
 /// The folder that was asked for, or a new one. It must be empty: footage of a rehearsal in a real archive would pass for
@@ -147,7 +153,11 @@ fn load(file: &Path, common: &Common, root: &Path) -> anyhow::Result<(Settings, 
         "ARCHIVE_PASSWORD" => Some(PASSWORD.to_owned()),
         _ => None,
     };
-    Ok(Settings::load_with_credentials(&flags, &environment)?)
+    let (mut settings, credentials) = Settings::load_with_credentials(&flags, &environment)?;
+    // Nobody is told of a rehearsal, and nothing of it is copied elsewhere.
+    settings.notices = NoticeSettings::default();
+    settings.archive.metrics_file = None;
+    Ok((settings, credentials))
 }
 
 /// One store with the NVRs of the settings; a device that hangs off none of them gets one of its own.

@@ -42,7 +42,7 @@ pub(super) async fn existing(archive: &ArchiveSettings, ledger: &Ledger) -> anyh
 }
 
 /// Whether the ledger knows the archive at `root`; not, when it knows none. Another one is refused.
-async fn is_known(root: &Path, ledger: &Ledger) -> anyhow::Result<bool> {
+pub(super) async fn is_known(root: &Path, ledger: &Ledger) -> anyhow::Result<bool> {
     let Some(wanted) = ledger.archive_mark().await? else { return Ok(false) };
     is_the_one(root, wanted)?;
     Ok(true)

@@ -1,46 +1,132 @@
-//! `archive status`: how the archive stands, and what is still to be had.
+//! `archive status`: what runs now, how the archive stands, and what is still to be had.
 
 use std::collections::BTreeMap;
 
 use crate::cli::StatusArgs;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::exit_code::ExitCode;
-use crate::forecast::{self, NvrForecast};
+use crate::forecast::{self, Filling, NvrForecast, Wrote};
 use crate::ledger::Ledger;
 use crate::plan::Plan;
-use crate::render::{self, Backlog, NvrStatus, StatusReport};
+use crate::progress_file::ProgressFile;
+use crate::recording::Source;
+use crate::render::{self, Backlog, NvrStatus, RunningNow, StatusReport};
 use crate::report::NvrNight;
 use crate::settings::Settings;
-use crate::time_range::ALL_TIME;
+use crate::time_range::{ALL_TIME, UtcSecond};
+use crate::underway::Underway;
+use crate::vault::Vault;
 
 use super::past::Past;
-use super::{context, logging, print_result, recorders, requests};
+use super::{context, logging, print_result, recorders, requests, watch};
+
+/// Among so many of the newest runs those that go on are looked for: a live one may go on for months of nights.
+const NEWEST_RUNS: u32 = 1000;
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     logging::start(&args.common);
     let settings = context::settings(&args.common)?;
+    if args.watch {
+        return watch::watch(&args, &settings).await;
+    }
+    let report = report(&settings, args.runs).await?;
+    print_result(&args.common, &report, || render::status(&report, settings.archive.time_zone))?;
+    Ok(ExitCode::Complete)
+}
+
+/// All of it, with so many runs.
+pub(super) async fn report(settings: &Settings, runs: u32) -> anyhow::Result<StatusReport> {
     let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
-    let now = requests::now();
+    read(settings, &ledger, requests::now(), runs).await
+}
+
+/// How the archive stands, with its newest runs.
+pub(super) async fn read(
+    settings: &Settings,
+    ledger: &Ledger,
+    now: UtcSecond,
+    runs: u32,
+) -> anyhow::Result<StatusReport> {
     let known = ledger.devices().await?;
     // A chain's list has more devices than its jobs ask for.
     let devices: Vec<DeviceId> = known.iter().filter(|row| row.asked).map(|row| row.facts.device).collect();
-    let map = recorders::of(&settings, &known).map;
-    let past = Past::read(&ledger).await?;
+    let map = recorders::of(settings, &known).map;
+    let past = Past::read(ledger).await?;
     let backlog = Plan::of_backlog(ledger.missing(devices.clone(), ALL_TIME).await?, &map);
-    let forecast = past.forecast(&backlog, &settings, &map, now);
+    let forecast = past.forecast(&backlog, settings, &map, now);
     let nights = ledger.nvr_nights(render::RECENT_RUNS).await?;
-    let report = StatusReport {
+    let running = running(settings, ledger).await?;
+    Ok(StatusReport {
         now,
         root: settings.archive.root.display().to_string(),
         ledger: settings.archive.ledger.display().to_string(),
         devices: devices.len() as u64,
-        nvrs: nvrs(&devices, &map, &settings, &past, forecast.nvrs, nights),
+        nvrs: nvrs(&devices, &map, settings, &past, forecast.nvrs, nights),
         totals: ledger.totals(devices, ALL_TIME).await?,
         backlog: forecast.all.into(),
-        runs: ledger.runs(args.runs).await?,
+        disk: disk(settings, ledger, &running, now).await?,
+        runs: ledger.runs(runs).await?,
+        running,
+    })
+}
+
+/// The same with what runs now, and what the disk has free.
+pub(super) async fn with_what_runs(report: StatusReport, settings: &Settings) -> anyhow::Result<StatusReport> {
+    let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
+    let now = requests::now();
+    let running = running(settings, &ledger).await?;
+    Ok(StatusReport {
+        now,
+        disk: disk(settings, &ledger, &running, now).await?,
+        runs: ledger.runs(u32::try_from(report.runs.len()).unwrap_or(u32::MAX)).await?,
+        running,
+        ..report
+    })
+}
+
+/// The runs that go on: those that hold the ledger.
+async fn running(settings: &Settings, ledger: &Ledger) -> anyhow::Result<Vec<RunningNow>> {
+    let path = &settings.archive.ledger;
+    let mut running = Vec::new();
+    for source in Source::ALL {
+        let Some(holder) = Ledger::holder(path, source) else { continue };
+        // What a killed run left behind is another process's.
+        let said = ProgressFile::beside(path, source).read().and_then(|text| serde_json::from_str(&text).ok());
+        let progress = said.filter(|said: &Underway| Some(said.pid) == holder.pid);
+        // Its row comes a moment after its hold.
+        let mut newest = ledger.runs(NEWEST_RUNS).await?.into_iter();
+        let row = newest.find(|row| row.source == source && row.ended.is_none() && Some(row.pid) == holder.pid);
+        running.push(RunningNow {
+            source,
+            run: row.as_ref().map(|row| row.run),
+            started: row.map(|row| row.started),
+            holder: holder.to_string(),
+            progress,
+        });
+    }
+    Ok(running)
+}
+
+/// How the disk fills. One that cannot be asked is no reason to say nothing of the rest.
+async fn disk(
+    settings: &Settings,
+    ledger: &Ledger,
+    running: &[RunningNow],
+    now: UtcSecond,
+) -> anyhow::Result<Option<Filling>> {
+    let free = match Vault::free_bytes_at(&settings.archive.root) {
+        Ok(free) => free,
+        Err(error) => {
+            tracing::warn!("nobody can say when the disk is full: {error}");
+            return Ok(None);
+        }
     };
-    print_result(&args.common, &report, || render::status(&report, settings.archive.time_zone))?;
-    Ok(ExitCode::Complete)
+    let (mut written, first) = ledger.written(now - forecast::LATELY_SECONDS).await?;
+    written.extend(running.iter().filter_map(|run| {
+        let bytes = run.progress.as_ref()?.bytes;
+        Some(Wrote { from: run.started?, to: now, bytes })
+    }));
+    Ok(Some(Filling::of(&written, first, now, free, settings.archive.min_free)))
 }
 
 fn nvrs(

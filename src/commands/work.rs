@@ -4,16 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Common;
 use crate::device::NvrMap;
-use crate::display::{self, Style};
-use crate::event::Summary;
+use crate::display::Style;
 use crate::exit_code::ExitCode;
 use crate::ledger::{Ledger, LedgerError};
-use crate::render;
+use crate::recording::Source;
 use crate::report::DeviceRow;
 use crate::run::{self, Job, Tools};
 use crate::scheduler::Policy;
@@ -22,22 +19,9 @@ use crate::vault::{self, Vault};
 
 use super::context::Clients;
 use super::requests::Requests;
+use super::telling::Ran;
 use super::zones::Opened;
-use super::{context, print_result, recorders, root};
-
-/// Runs what is asked and prints the summary.
-pub(super) async fn work(
-    common: &Common,
-    style: Style,
-    settings: &Settings,
-    clients: Clients,
-    requests: Requests,
-    opened: Option<Opened>,
-) -> anyhow::Result<ExitCode> {
-    let summary = execute(style, settings, clients, requests, opened).await?;
-    print_result(common, &summary, || render::summary(&summary))?;
-    Ok(ExitCode::of_run(&summary))
-}
+use super::{context, progress, recorders, root};
 
 /// Runs what is asked, shows it while it runs, and stops it early on SIGINT or SIGTERM. The ledger is made when there is none.
 pub(super) async fn execute(
@@ -46,7 +30,7 @@ pub(super) async fn execute(
     clients: Clients,
     requests: Requests,
     opened: Option<Opened>,
-) -> anyhow::Result<Summary> {
+) -> anyhow::Result<Ran> {
     for note in &requests.notes {
         tracing::warn!("{note}");
     }
@@ -58,20 +42,18 @@ pub(super) async fn execute(
     let nvrs = recorders::of(settings, &known).map;
     recorders::warn_of_unknown(&nvrs, requests.asked.keys());
     let fetcher = context::fetcher(settings, clients, vault.clone()).await?;
-    let (events, receiver) = mpsc::unbounded_channel();
-    let zone = settings.archive.time_zone;
-    let shown = tokio::spawn(display::show(receiver, style, zone));
     let stop = CancellationToken::new();
+    let asked_to_end = stop.clone();
+    let (events, listening) = progress::listen(settings, style, Source::Nvr, &requests.what, &stop)?;
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
 
+    let (what, asked) = (requests.what.clone(), requests.asked.keys().copied().collect());
     let job = job(settings, requests, nvrs, known);
-    let ran = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
+    let summary = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
     signals.abort();
-    // The sender is gone with the run, so the display comes to its end.
-    if let Err(error) = shown.await {
-        tracing::warn!("what the run did could not be shown to its end: {error}");
-    }
-    Ok(ran?)
+    // The sender is gone with the run, so those who listen come to their end.
+    let programs = listening.end().await;
+    Ok(Ran { what, asked, summary, programs, signalled: asked_to_end.is_cancelled() })
 }
 
 /// The ledger, for a command that writes; made with its folder when there is none and has been none.

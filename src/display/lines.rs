@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use crate::device::DeviceId;
 use crate::event::{Event, Recovery, StopReason};
 use crate::outcome::{Attempt, Class, Outcome};
-use crate::recording::VideoCodec;
+use crate::recording::{Recording, VideoCodec};
 use crate::untrusted::Untrusted;
 use crate::window::Window;
 use crate::wording;
@@ -25,7 +25,7 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
             quiet(format!("{} to fetch, {}", wording::count(*windows, "window"), wording::seconds(*seconds)))
         }
         Event::Recovered(recovery) => important(recovered(recovery, zone)),
-        Event::AttemptStarted { .. } | Event::Streaming { .. } | Event::Ended(_) => None,
+        Event::AttemptStarted { .. } | Event::Streaming { .. } | Event::Archived { .. } | Event::Ended(_) => None,
         Event::AttemptEnded { window, attempt } => quiet(ended(window, attempt, zone)),
         Event::NvrHeld { nvr, class, until, limit } => {
             let until = until.map_or_else(String::new, |until| {
@@ -36,8 +36,8 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
         Event::NvrLearned { device, nvr } => quiet(format!("device {device} hangs off nvr {nvr}, as media URLs tell")),
         Event::GivenUp { window, cause } => quiet(format!("{}  gap: {cause}", named(window, zone))),
         Event::LiveBegan { device, via, said, codec } => quiet(began(*device, via, said, *codec)),
-        Event::LiveArchived { window, bytes } => {
-            quiet(format!("{}  archived  {}", named(window, zone), wording::bytes(*bytes)))
+        Event::LiveArchived { recording } => {
+            quiet(format!("{}  archived  {}", named_recording(recording, zone), wording::bytes(recording.bytes)))
         }
         Event::LiveInterrupted { device, since, why, retry } => {
             let retry = wording::seconds(i64::try_from(retry.as_secs()).unwrap_or(i64::MAX).max(1));
@@ -59,6 +59,10 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
 
 fn named(window: &Window, zone: Tz) -> String {
     format!("device {}  {}", window.device, wording::range(window.range, zone))
+}
+
+fn named_recording(recording: &Recording, zone: Tz) -> String {
+    named(&Window { device: recording.device, range: recording.range }, zone)
 }
 
 fn ended(window: &Window, attempt: &Attempt, zone: Tz) -> String {
@@ -94,8 +98,9 @@ fn recovered(recovery: &Recovery, zone: Tz) -> String {
         Recovery::Swept { files } => {
             format!("deleting {} that an earlier run left in staging", wording::count(*files, "file"))
         }
-        Recovery::Adopted { window } => {
-            format!("{}  adopted: published by a run that was killed before it could say so", named(window, zone))
+        Recovery::Adopted { recording } => {
+            let named = named_recording(recording, zone);
+            format!("{named}  adopted: published by a run that was killed before it could say so")
         }
         Recovery::Left { why } => format!("what an earlier run left behind stays where it is: {why}"),
         Recovery::SetAside { path, why } => format!("moved aside to {}: {why}", path.display()),

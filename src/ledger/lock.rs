@@ -57,6 +57,16 @@ impl RunLock {
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).map_err(cannot)?;
         Ok(Self { _file: file })
     }
+
+    /// Who holds the lock at this moment. OK to take it for an instant to find that out: whoever wants it waits for longer.
+    pub(super) fn holder(ledger: &Path, source: Source) -> Option<Holder> {
+        // OK to take a file that cannot be opened for one that nobody holds: a run could not have held it either.
+        let mut file = File::open(lock_path(ledger, source)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
+            Ok(()) | Err(TryLockError::Error(_)) => None,
+        }
+    }
 }
 
 /// The name of this host, as far as the system tells it.

@@ -11,6 +11,7 @@ use super::missing::{self, cause, second_of_text};
 use super::ranges::{Merged, range};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
+use crate::exit_code::ExitCode;
 use crate::plan::Known;
 use crate::recording::{ContentHash, MediaFacts, Recording, Source, UnknownCodec};
 use crate::report::{CoverageDay, Gap, GapQuery, RunCounts, RunId, RunRow, Totals};
@@ -139,18 +140,46 @@ pub(super) fn coverage(
     Ok(days)
 }
 
+/// What [`read_run`] reads.
+const RUNS: &str = "SELECT r.run, r.started, r.ended, r.what, r.exit, v.state, r.attempts, r.recordings, r.bytes,
+         r.archived_seconds, r.missing_seconds, r.pid, r.host, r.source
+     FROM run AS r JOIN runs AS v ON v.run = r.run";
+
 pub(super) fn runs(connection: &Connection, newest: u32) -> Result<Vec<RunRow>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT r.run, r.started, r.ended, r.what, r.exit, v.state, r.attempts, r.recordings, r.bytes,
-             r.archived_seconds, r.missing_seconds, r.pid, r.host, r.source
-         FROM run AS r JOIN runs AS v ON v.run = r.run ORDER BY r.run DESC LIMIT ?1",
-    )?;
+    let mut statement = connection.prepare_cached(&format!("{RUNS} ORDER BY r.run DESC LIMIT ?1"))?;
     let mut rows = statement.query([newest])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         runs.push(read_run(row)?);
     }
     Ok(runs)
+}
+
+/// The newest run of each source that has ended.
+pub(super) fn last_runs(connection: &Connection) -> Result<Vec<RunRow>, Fault> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{RUNS} WHERE r.run IN (SELECT max(run) FROM run WHERE ended IS NOT NULL GROUP BY source) ORDER BY r.source"
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(read_run(row)?);
+    }
+    Ok(runs)
+}
+
+/// When the newest run of each source ended that finished its work, whether gaps remain or not.
+pub(super) fn last_successes(connection: &Connection) -> Result<Vec<(Source, UtcSecond)>, Fault> {
+    let mut statement = connection
+        .prepare_cached("SELECT source, max(ended) FROM run WHERE exit IN (?1, ?2) GROUP BY source ORDER BY source")?;
+    let mut rows = statement.query([ExitCode::Complete as u8, ExitCode::Gaps as u8])?;
+    let mut successes = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Some(ended) = second(row, 1)? {
+            successes.push((read_source(&row.get::<_, String>(0)?)?, ended));
+        }
+    }
+    Ok(successes)
 }
 
 fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {

@@ -316,8 +316,7 @@ impl<'a> Pieces<'a> {
                 let (range, bytes) = (recording.range, recording.bytes);
                 self.archived_seconds += range.seconds();
                 self.context.count(range, bytes);
-                let window = Window { device: self.origin.device, range };
-                self.context.emit(Event::LiveArchived { window, bytes });
+                self.context.emit(Event::LiveArchived { recording });
             }
             Done::Published(publish::Done::Overtaken(recovery)) => self.context.emit(Event::Recovered(recovery)),
             Done::Superfluous => {}

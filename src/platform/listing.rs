@@ -55,13 +55,20 @@ impl Client {
     pub async fn stores(&self, delays: Delays) -> Result<StoreList, CallError> {
         let (mut list, mut known) = (StoreList::default(), BTreeSet::new());
         for page in 1..=MOST_PAGES {
-            let business = [("pageNumber", json!(page)), ("pageSize", json!(PAGE_SIZE))];
-            let page: StorePage = self.patiently(method::STORES, &business, delays).await?;
-            if !list.add(page, &mut known) {
+            if !list.add(self.store_page(page, delays).await?, &mut known) {
                 return Ok(list);
             }
         }
         Err(CallError::Endless { method: method::STORES, pages: MOST_PAGES })
+    }
+
+    /// The first stores of the account: whether it may ask. `delays` are between the tries. **\[sdk\]**
+    pub async fn first_stores(&self, delays: Delays) -> Result<StorePage, CallError> {
+        self.store_page(1, delays).await
+    }
+
+    async fn store_page(&self, page: usize, delays: Delays) -> Result<StorePage, CallError> {
+        self.patiently(method::STORES, &[("pageNumber", json!(page)), ("pageSize", json!(PAGE_SIZE))], delays).await
     }
 
     /// The cameras of one store, by its number. `delays` are between the tries. **\[sdk\]**

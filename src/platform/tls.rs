@@ -7,7 +7,7 @@ use rustls_platform_verifier::ConfigVerifierExt as _;
 
 /// A builder of clients that trust what this machine trusts. To read its certificates is to open some hundred files, so the first
 /// one does it for all.
-pub(super) fn builder() -> reqwest::ClientBuilder {
+pub fn builder() -> reqwest::ClientBuilder {
     static TLS: LazyLock<Result<ClientConfig, rustls::Error>> = LazyLock::new(|| {
         let mut config = ClientConfig::with_platform_verifier()?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

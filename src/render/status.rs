@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use crate::coverage::Coverage;
 use crate::device::NvrId;
-use crate::forecast::{Effort, Keeps, Limit, Lost, Outlook};
+use crate::forecast::{Effort, Filling, Keeps, Limit, Lost, Outlook};
 use crate::report::{NvrNight, RunRow, Totals};
 use crate::time_range::UtcSecond;
 use crate::wording;
 
 use super::outlook::{self, Worst};
+use super::running::{RunningNow, running};
 use super::{MOST_ROWS, causes, table};
 
 /// How many of the newest runs say how an NVR fares lately. The table's header says it, too.
@@ -37,6 +38,10 @@ pub struct StatusReport {
     pub totals: Totals,
     /// Over all devices and all time.
     pub backlog: Backlog,
+    /// What runs now.
+    pub running: Vec<RunningNow>,
+    /// When the disk is full; nothing when it cannot be asked.
+    pub disk: Option<Filling>,
     /// The newest runs, newest first.
     pub runs: Vec<RunRow>,
 }
@@ -88,7 +93,10 @@ impl From<Outlook> for Backlog {
 pub fn status(report: &StatusReport, zone: Tz) -> String {
     let totals = &report.totals;
     let coverage = Coverage { asked_seconds: totals.asked_seconds, archived_seconds: totals.archived_seconds };
-    let mut text = format!(
+    let mut text = running(&report.running, report.now, zone);
+    // OK to ignore: writing to a String cannot fail.
+    let _ = write!(
+        text,
         "root    {}\nledger  {}\n{} on {}: {} of {} archived ({coverage})\n",
         report.root,
         report.ledger,
@@ -102,6 +110,9 @@ pub fn status(report: &StatusReport, zone: Tz) -> String {
         text.push_str(&format!("  pruned: {}, which is not counted\n", wording::seconds(totals.pruned_seconds)));
     }
     text.push_str(&backlog(&report.backlog, report.now, zone));
+    if let Some(disk) = &report.disk {
+        text.push_str(&filling(disk, report.now, zone));
+    }
     if !report.nvrs.is_empty() {
         text.push_str(&nvrs(report, zone));
     }
@@ -128,6 +139,18 @@ fn backlog(backlog: &Backlog, now: UtcSecond, zone: Tz) -> String {
     }
     text.push('\n');
     text
+}
+
+/// `disk    219.4 GiB free above min_free, 3.0 GiB a day: full about 2027-02-02`.
+fn filling(disk: &Filling, now: UtcSecond, zone: Tz) -> String {
+    let room = disk.free_bytes.saturating_sub(disk.min_free_bytes);
+    let a_day = wording::bytes(disk.bytes_per_day);
+    let full = match disk.full_at {
+        Some(full) if full <= now => "full".to_owned(),
+        Some(full) => format!("full about {}", full.to_datetime().with_timezone(&zone).format("%Y-%m-%d")),
+        None => "not full within years".to_owned(),
+    };
+    format!("disk    {} free above min_free; {a_day} a day over the last week: {full}\n", wording::bytes(room))
 }
 
 /// The NVRs, the worst of them.

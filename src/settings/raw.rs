@@ -2,6 +2,7 @@
 //!
 //! A section remembers which keys it was asked for; whatever is left over in the end is a key that nobody knows.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
@@ -47,18 +48,32 @@ pub(super) struct Given {
 struct Source<'a> {
     name: Arc<str>,
     text: &'a str,
+    /// Where each line starts.
+    lines: Vec<usize>,
+    /// The offset that was last looked for, and how many characters of its line are before it.
+    last: Cell<(usize, usize)>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    fn new(name: &str, text: &'a str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        Self { name: name.into(), text, lines, last: Cell::default() }
+    }
+
+    /// A list of a hundred thousand devices may stand on one line: what follows on it is counted from what came before.
     fn place(&self, span: &Range<usize>) -> Place {
         // OK to fall back on the whole text: a span that is none points past its end.
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place::File {
-            file: Arc::clone(&self.name),
-            line: 1 + before.matches('\n').count(),
-            column: 1 + before[line_start..].chars().count(),
-        }
+        let at = self.text.get(..span.start).unwrap_or(self.text).len();
+        let line = self.lines.partition_point(|&start| start <= at);
+        // OK because the first line starts at 0, which nothing is before.
+        let line_start = self.lines[line - 1];
+        let (known, before) = match self.last.get() {
+            (known, before) if (line_start..=at).contains(&known) => (known, before),
+            _ => (line_start, 0),
+        };
+        let before = before + self.text[known..at].chars().count();
+        self.last.set((at, before));
+        Place::File { file: Arc::clone(&self.name), line, column: 1 + before }
     }
 
     fn given(&self, value: &Spanned<DeValue<'_>>) -> Given {
@@ -87,7 +102,7 @@ fn key_text(key: &Spanned<std::borrow::Cow<'_, str>>) -> String {
 
 /// The file's sections, or what keeps it from being TOML.
 pub(super) fn parse(name: &str, text: &str) -> Result<Section, Vec<Remark>> {
-    let source = Source { name: name.into(), text };
+    let source = Source::new(name, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         return Ok(Section::new(String::new(), Place::Nowhere, source.table(table.get_ref())));
@@ -130,6 +145,11 @@ impl Section {
     pub(super) fn take(&mut self, key: &'static str) -> Option<Given> {
         self.known.push(key);
         self.values.remove(key)
+    }
+
+    /// Whether a key has a value that was not taken yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
     }
 
     /// Takes out what is left, under whatever key.
@@ -244,4 +264,30 @@ fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let likeness = |other: &&str| strsim::jaro(key, other);
     let near = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(near) >= LIKENESS).then_some(near)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_the_same_in_whatever_order_places_are_looked_for() {
+        let text = "# 文字\n[a]\r\nkey = [1, 2,\n\n 3] # é x\n";
+        let offsets: Vec<usize> = text.char_indices().map(|(offset, _)| offset).chain([text.len(), 99]).collect();
+        let of = |source: &Source<'_>, at: usize| {
+            let Place::File { line, column, .. } = source.place(&(at..at)) else { panic!("{at} is in the file") };
+            (line, column)
+        };
+        let counted = |at: usize| {
+            let before = &text[..at.min(text.len())];
+            let last = before.rsplit('\n').next().unwrap_or(before);
+            (1 + before.matches('\n').count(), 1 + last.chars().count())
+        };
+        let source = Source::new("jobs.toml", text);
+        for step in [1, 2, 3, 5] {
+            for at in (0..offsets.len()).map(|i| offsets[i * step % offsets.len()]) {
+                assert_eq!(of(&source, at), counted(at), "{at}");
+            }
+        }
+    }
 }

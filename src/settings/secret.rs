@@ -22,13 +22,29 @@ pub(super) struct Names {
     pub(super) file: &'static str,
     pub(super) command: &'static str,
     pub(super) variable: &'static str,
+    /// Names the file, before the settings do: what starts the program may have the file elsewhere, as systemd has.
+    pub(super) file_variable: &'static str,
 }
 
-pub(super) const SECRET: Names =
-    Names { inline: "secret", file: "secret_file", command: "secret_command", variable: "ARCHIVE_SECRET" };
+pub(super) const SECRET: Names = Names {
+    inline: "secret",
+    file: "secret_file",
+    command: "secret_command",
+    variable: "ARCHIVE_SECRET",
+    file_variable: "ARCHIVE_SECRET_FILE",
+};
 
-pub(super) const PASSWORD: Names =
-    Names { inline: "password", file: "password_file", command: "password_command", variable: "ARCHIVE_PASSWORD" };
+pub(super) const PASSWORD: Names = Names {
+    inline: "password",
+    file: "password_file",
+    command: "password_command",
+    variable: "ARCHIVE_PASSWORD",
+    file_variable: "ARCHIVE_PASSWORD_FILE",
+};
+
+/// The folder in which systemd gives a service its credentials. Only the service can read them, whatever their mode says: where
+/// the right is given by a list, that shows as the group's.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 impl Names {
     fn ways(&self) -> String {
@@ -37,9 +53,10 @@ impl Names {
 }
 
 /// A secret that has not been read yet.
+#[derive(Clone, Debug)]
 pub(super) enum Origin {
     Environment(SecretString),
-    File(PathBuf, Place),
+    File { path: PathBuf, place: Place, is_credential: bool },
     Command(Vec<String>, Place),
 }
 
@@ -63,7 +80,11 @@ pub(super) fn origin(
     if let Some(secret) = environment(names.variable) {
         return Some(Origin::Environment(secret.into()));
     }
-    let file = file.map(|(path, place)| Origin::File(path, place));
+    let named = environment(names.file_variable).map(|path| (path.into(), Place::Environment(names.file_variable)));
+    let file = named.or(file).map(|(path, place): (PathBuf, Place)| {
+        let is_credential = environment(CREDENTIALS).is_some_and(|folder| path.starts_with(folder));
+        Origin::File { path, place, is_credential }
+    });
     file.or_else(|| command.map(|(words, place)| Origin::Command(words, place)))
 }
 
@@ -77,7 +98,9 @@ pub(super) fn read(reader: &mut Reader, names: &Names, origin: Option<Origin>) -
         Some(Origin::Environment(secret)) => return Some(secret),
         Some(Origin::Command(..)) if !reader.mistakes.is_empty() => return None,
         Some(Origin::Command(words, place)) => (run(&words), place),
-        Some(Origin::File(path, place)) => (read_file(reader, &path, &place), place),
+        Some(Origin::File { path, place, is_credential }) => {
+            (read_file(reader, &path, Some(&place).filter(|_| !is_credential)), place)
+        }
     };
     let trimmed = read.and_then(|text| trim(text).ok_or_else(|| format!("gives no {}; it is empty", names.inline)));
     trimmed.map_err(|error| reader.mistake(&place, error)).ok()
@@ -89,10 +112,13 @@ fn trim(text: String) -> Option<SecretString> {
     (!line.is_empty()).then(|| SecretString::from(line))
 }
 
-fn read_file(reader: &mut Reader, path: &std::path::Path, place: &Place) -> Result<String, String> {
+/// With a place, others' right to the file is warned of there.
+fn read_file(reader: &mut Reader, path: &std::path::Path, place: Option<&Place>) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let file = File::open(path).map_err(cannot)?;
-    warn_if_others_can_read(reader, &file, path, place).map_err(cannot)?;
+    if let Some(place) = place {
+        warn_if_others_can_read(reader, &file, path, place).map_err(cannot)?;
+    }
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text).map_err(cannot)?;
     Ok(text)
@@ -135,4 +161,36 @@ fn run(words: &[String]) -> Result<String, String> {
         return Err(format!("{program:?} failed: {}", output.status));
     }
     String::from_utf8(output.stdout).map_err(|_not_text| format!("{program:?} wrote something that is not UTF-8 text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use secrecy::ExposeSecret as _;
+
+    use crate::settings::{Flags, Settings};
+
+    #[test]
+    fn a_file_that_the_environment_names_comes_before_the_settings_and_a_credential_is_its_services_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, jobs) = (folder.path().join("archive.secret"), folder.path().join("jobs.toml"));
+        std::fs::write(&file, "of systemd\n").expect("it can be written");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o440)).expect("it is ours");
+        std::fs::write(&jobs, "[platform]\nakey = \"k\"\nsecret_file = \"/nowhere\"\n").expect("it can be written");
+        let read = |credentials: Option<&str>| {
+            let environment = |name: &str| match name {
+                "ARCHIVE_SECRET_FILE" => Some(file.display().to_string()),
+                "CREDENTIALS_DIRECTORY" => credentials.map(str::to_owned),
+                _ => None,
+            };
+            let flags = Flags { config: Some(jobs.clone()), ..Flags::default() };
+            let (settings, credentials) = Settings::load_with_credentials(&flags, &environment).expect("all is there");
+            assert_eq!(credentials.secret.expose_secret(), "of systemd");
+            settings.warnings.len()
+        };
+        assert_eq!(read(None), 1, "others may read it");
+        assert_eq!(read(folder.path().to_str()), 0);
+        assert_eq!(read(Some("/run/credentials/another.service")), 1);
+    }
 }

@@ -12,7 +12,7 @@ use super::remark::{Place, Remark, SettingsErrors};
 use super::secret::{self, Origin};
 use super::{
     ArchiveSettings, Body, Credentials, Flags, Login, LoginKind, NvrSettings, PlatformSettings, PruneSettings,
-    RetrySettings, Settings, Signature, jobs, values,
+    RetrySettings, Settings, Signature, jobs, notify, values,
 };
 use crate::bandwidth::{Ceiling, Ceilings};
 use crate::calendar::HourSpan;
@@ -83,8 +83,10 @@ fn read(reader: &mut Reader, mut file: Section, flags: &Flags, environment: Envi
     let prune = read_prune(reader, prune);
     let nvrs = read_nvrs(reader, &mut file);
     let (jobs, live_jobs) = jobs::read(reader, &mut file, archive.time_zone);
+    let names = jobs.iter().map(|job| job.name.as_str()).chain(live_jobs.iter().map(|job| job.name.as_str()));
+    let notices = notify::read(reader, &mut file, &names.collect(), &environment);
     reader.finish(file);
-    (Settings { archive, platform, retry, prune, nvrs, jobs, live_jobs, warnings: Vec::new() }, account)
+    (Settings { archive, platform, retry, prune, nvrs, jobs, live_jobs, notices, warnings: Vec::new() }, account)
 }
 
 /// A variable that is empty is one that is not set: it is how a shell unsets it for one command.
@@ -243,6 +245,7 @@ fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
         stall_timeout: reader.read(here, "stall_timeout", values::positive_duration).unwrap_or(seconds(30)),
         first_byte_timeout: reader.read(here, "first_byte_timeout", values::positive_duration).unwrap_or(seconds(60)),
         keep_attempts: reader.read(here, "keep_attempts", values::duration).unwrap_or(seconds(90 * 86_400)),
+        metrics_file: reader.read(here, "metrics_file", values::path),
         bandwidth: read_bandwidth(reader, here, time_zone.unwrap_or(ZONE)),
         time_zone: time_zone.unwrap_or(ZONE),
         time_zone_is_stated: time_zone.is_some(),
