@@ -1,6 +1,7 @@
 //! Arguments, and nothing else: what they mean is for [`crate::commands`] to find out.
 
 mod check;
+mod export;
 mod init;
 mod packaging;
 mod report;
@@ -16,6 +17,7 @@ use crate::device::DeviceId;
 use crate::exit_code::ExitCode;
 
 pub use check::CheckArgs;
+pub use export::ExportArgs;
 pub use init::InitArgs;
 pub use packaging::{CompletionsArgs, ManArgs};
 pub use report::ReportArgs;
@@ -147,6 +149,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Delete what is older than the jobs of a file keep it.
     Prune(PruneArgs),
+    /// Join the recordings of a camera and a time into one MP4, or copy them, with a manifest of what is missing in it.
+    Export(ExportArgs),
     /// Make a lost or damaged ledger anew, from the recordings and the archive's catalog.
     Reindex(ReindexArgs),
     /// Run the main job against the simulated platform: needs no account.

@@ -3,6 +3,7 @@
 mod check;
 mod context;
 mod devices;
+mod export;
 mod gaps;
 mod init;
 mod live;
@@ -79,6 +80,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Live(args)) => live::run(args).await,
             Some(Command::Verify(args)) => verify::run(args).await,
             Some(Command::Prune(args)) => prune::run(args).await,
+            Some(Command::Export(args)) => export::run(args).await,
             Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
             Some(Command::Simulate(args)) => simulate::run(args).await,

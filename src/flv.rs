@@ -6,11 +6,12 @@
 //! An FLV is a header, then tags, and behind each tag its size (PreviousTagSize). Field defects that it lives with:
 //! sizes that do not match, garbage between tags, an end anywhere. What to make of them is for [`crate::judge`].
 //!
-//! A live stream has no end: [`Cutter`] makes pieces of it that have one.
+//! A live stream has no end: [`Cutter`] makes pieces of it that have one. [`Frames`] hands out the frames of a file.
 
 mod amf;
 mod contents;
 mod cut;
+mod frames;
 mod picture;
 mod report;
 mod resync;
@@ -21,6 +22,7 @@ mod timeline;
 
 pub use amf::Claims;
 pub use cut::{Cut, CutError, Cutter, Seam};
+pub use frames::{Coding, Frame, Frames, TrackKind};
 pub(crate) use picture::{avc_unit_size, hevc_unit_size};
 pub use report::{Configurations, End, FirstBytes, Garbage, Jumps, Report, Signature, TagCounts, Track};
 pub(crate) use timeline::Timeline;

@@ -12,10 +12,10 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
-//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`picture`], [`notice`], [`message`], [`readiness`], [`underway`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`] | pure: time and randomness come in as arguments |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`recording`], [`catalog`], [`event`], [`report`], [`manifest`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`picture`], [`notice`], [`message`], [`readiness`], [`underway`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`], [`joining`], [`mp4`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`progress_file`], [`display`], [`render`], [`webhook`], [`program`] | one resource each |
-//! | assembly | [`clock`], [`transfers`], [`follow`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`notify`], [`on_recording`], [`sim`] | join decisions and adapters |
+//! | assembly | [`clock`], [`transfers`], [`follow`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`export`], [`notify`], [`on_recording`], [`sim`] | join decisions and adapters |
 //! | surface | [`cli`], [`commands`] | arguments in, exit code out |
 
 #![forbid(unsafe_code)]
@@ -36,6 +36,7 @@ pub mod device;
 pub mod display;
 pub mod event;
 pub mod exit_code;
+pub mod export;
 pub mod failpoint;
 pub mod fetch;
 pub mod flv;
@@ -43,6 +44,7 @@ pub mod follow;
 pub mod forecast;
 pub mod hls;
 pub mod instant;
+pub mod joining;
 pub mod judge;
 pub mod leaving;
 pub mod ledger;
@@ -50,8 +52,10 @@ pub mod live;
 pub mod live_clock;
 pub mod live_timeline;
 pub mod mac;
+pub mod manifest;
 pub mod media_rule;
 pub mod message;
+pub mod mp4;
 pub mod notice;
 pub mod notify;
 pub mod nvrs;

@@ -2,6 +2,7 @@
 
 mod check;
 mod devices;
+mod export;
 mod jobs_file;
 mod metrics;
 mod notice;
@@ -22,6 +23,7 @@ use crate::wording;
 
 pub use check::check;
 pub use devices::{DeviceLine, devices};
+pub use export::{ExportFiles, export, manifest_line};
 pub use jobs_file::{CameraEntry, JobsFile, NvrEntry, jobs_file, of_all as cameras_of};
 pub use metrics::{Measured, metrics};
 pub use notice::notice;

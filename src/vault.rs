@@ -52,9 +52,9 @@ use crate::failpoint::{Failpoint, reached};
 use crate::recording::Source;
 use crate::time_range::TimeRange;
 
-use folders::{Durable, sync_folder};
+use folders::Durable;
 
-pub(crate) use folders::make_folder;
+pub(crate) use folders::{make_folder, sync_folder};
 
 pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
 pub use listing::Strangers;
@@ -435,7 +435,7 @@ fn names_in(folder: &Path) -> Result<Vec<String>, VaultError> {
 }
 
 /// Renames, and fails with `AlreadyExists` rather than replace a file.
-fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     let here = rustix::fs::CWD;
     match rustix::fs::renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
         // Some file systems (older NFS, some FUSE ones) cannot do it in one step. OK to look first: one process at a

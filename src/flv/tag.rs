@@ -208,7 +208,7 @@ fn audio(size: u32, head: &[u8]) -> Content {
 }
 
 /// Samples a second from an AudioSpecificConfig: 5 bits of object type, then 4 of an index, or 15 and 24 bits.
-fn aac_rate(record: &[u8]) -> Option<u32> {
+pub(super) fn aac_rate(record: &[u8]) -> Option<u32> {
     const RATES: [u32; 13] = [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
     let mut bits = picture::Bits::new(record);
     // Object type 31 means that six more bits tell it.

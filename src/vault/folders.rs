@@ -42,7 +42,7 @@ fn make(folder: &Path) -> Result<bool, VaultError> {
 }
 
 /// Makes the folder's entries durable.
-pub(super) fn sync_folder(path: &Path) -> Result<(), VaultError> {
+pub(crate) fn sync_folder(path: &Path) -> Result<(), VaultError> {
     // What stands above a relative path.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let synced = reached(Failpoint::FolderSync).and_then(|()| File::open(path)?.sync_all());

@@ -12,6 +12,8 @@ mod container_oracles;
 mod descriptors;
 mod devices;
 mod documents;
+mod export;
+mod export_oracles;
 mod fault_matrix;
 mod faults;
 mod flv_oracles;

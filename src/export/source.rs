@@ -1,0 +1,126 @@
+//! Reading recordings: whole, and only with the bytes that the ledger knows.
+
+use std::fs::File;
+use std::io::Read as _;
+
+use crate::flv::{Coding, Frame, TrackKind};
+use crate::joining::SourceClock;
+use crate::recording::{ContentHash, Recording};
+use crate::vault::{Vault, VaultError, failed};
+
+use super::ExportError;
+
+/// Files are read in pieces of this many bytes.
+pub(super) const PIECE: usize = 1 << 20;
+
+/// Reads a recording's file to its end, piece by piece; says whether it is what the ledger says.
+pub(super) fn read(
+    vault: &Vault,
+    recording: &Recording,
+    is_stopped: &dyn Fn() -> bool,
+    mut each: impl FnMut(&[u8]) -> Result<(), ExportError>,
+) -> Result<Result<(), String>, ExportError> {
+    let path = vault.path_of(&recording.path);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) => return Ok(Err(unreadable(failed("open", &path)(error)))),
+    };
+    let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; PIECE], 0);
+    loop {
+        if is_stopped() {
+            return Err(ExportError::Stopped);
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                hasher.update(&buffer[..read]);
+                bytes += read as u64;
+                each(&buffer[..read])?;
+            }
+            Err(error) => return Ok(Err(unreadable(failed("read", &path)(error)))),
+        }
+    }
+    let found = ContentHash(*hasher.finalize().as_bytes());
+    Ok(match (bytes, found) {
+        (bytes, _) if bytes != recording.bytes => Err(format!(
+            "it has {bytes} bytes, and the ledger says {}: it is not what was archived; archive verify takes it out",
+            recording.bytes
+        )),
+        (_, found) if found != recording.blake3 => Err(format!(
+            "its BLAKE3 is {found}, and the ledger says {}: it is not what was archived; archive verify --hash takes it out",
+            recording.blake3
+        )),
+        _ => Ok(()),
+    })
+}
+
+fn unreadable(error: VaultError) -> String {
+    error.to_string()
+}
+
+/// The frames of a file that a decoder can use, with their times. The same for both readings.
+#[derive(Debug)]
+pub(super) struct Usable {
+    pub(super) clock: SourceClock,
+    video: Option<Coding>,
+    audio: Option<Coding>,
+    has_key: bool,
+}
+
+/// A frame with its time.
+#[derive(Debug)]
+pub(super) struct Timed<'a> {
+    pub(super) track: TrackKind,
+    /// Milliseconds after the file's first frame.
+    pub(super) time: i64,
+    pub(super) composition: i32,
+    pub(super) key: bool,
+    pub(super) payload: &'a [u8],
+    /// How it is coded; nothing when no decoder could use it.
+    pub(super) coding: Result<&'a Coding, Useless>,
+}
+
+/// Why a frame cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Useless {
+    /// A decoder has nothing to begin with yet.
+    Undecodable,
+    /// It is of a codec that goes into no MP4 of ours.
+    Foreign(String),
+}
+
+impl Usable {
+    pub(super) fn new(recording: &Recording) -> Self {
+        let clock = SourceClock::new(recording.range.seconds().saturating_mul(1000));
+        Self { clock, video: None, audio: None, has_key: false }
+    }
+
+    /// The next of the file.
+    pub(super) fn frame<'a>(&'a mut self, frame: Frame<'a>) -> Option<Timed<'a>> {
+        match frame {
+            Frame::Coding(coding) if coding.is_video() => {
+                if self.video.as_ref() != Some(&coding) {
+                    (self.video, self.has_key) = (Some(coding), false);
+                }
+                None
+            }
+            Frame::Coding(coding) => {
+                self.audio = Some(coding);
+                None
+            }
+            Frame::Sample { track, timestamp, composition, key, payload } => {
+                let time = self.clock.time(track, timestamp);
+                self.has_key |= track == TrackKind::Video && key && self.video.is_some();
+                let coding = match track {
+                    TrackKind::Video => self.video.as_ref().filter(|_| self.has_key),
+                    TrackKind::Audio => self.audio.as_ref(),
+                };
+                Some(Timed { track, time, composition, key, payload, coding: coding.ok_or(Useless::Undecodable) })
+            }
+            Frame::Foreign { track, timestamp, codec } => {
+                let (time, coding) = (self.clock.time(track, timestamp), Err(Useless::Foreign(codec)));
+                Some(Timed { track, time, composition: 0, key: false, payload: &[], coding })
+            }
+        }
+    }
+}
