@@ -2,18 +2,21 @@
 //! again.
 //!
 //! A playlist is read from scratch each time ([`Playlist::read`]); what was already handed out is known by its sequence
-//! number ([`Follower`]). RFC 8216 says what is what. Sound in a playlist of its own (`EXT-X-MEDIA`) is not followed.
+//! number ([`Follower`]). Of a playlist that goes far back, the segments at its end are kept ([`Media`]). RFC 8216 says what is
+//! what. Sound in a playlist of its own (`EXT-X-MEDIA`) is not followed.
 
 mod lines;
 mod playlist;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use url::Url;
 
+pub use lines::LONGEST_PLAYLIST;
 pub use playlist::{Media, Playlist};
 
 use crate::untrusted::Untrusted;
@@ -29,8 +32,8 @@ pub enum PlaylistError {
     /// It is no playlist.
     #[error("the server sent no HLS playlist; what it sent begins with {0:?}")]
     NotPlaylist(Untrusted),
-    /// It has more than a megabyte, or more than 50,000 lines.
-    #[error("the playlist has more than 1 MiB or 50,000 lines, which no live stream's has")]
+    /// It has more bytes than [`LONGEST_PLAYLIST`], or more than 8,192 lines.
+    #[error("the playlist has more than 256 KiB or 8,192 lines, which no live stream's has")]
     TooLong,
     /// A line of it cannot be read.
     #[error("the playlist has a line that cannot be read: {0:?}")]
@@ -87,11 +90,11 @@ pub struct Segment {
     /// Its sequence number. It runs on from segment to segment, but for a [`Seam::Skipped`] and a [`Seam::Restarted`].
     pub sequence: u64,
     /// Where it is.
-    pub url: Url,
+    pub url: Arc<Url>,
     /// Its duration in milliseconds as the playlist has it, from 1 to 60,000.
     pub milliseconds: i64,
     /// Where the initialization (`EXT-X-MAP`) is that it needs before it, if any.
-    pub map: Option<Url>,
+    pub map: Option<Arc<Url>>,
     /// What is between it and the segment before.
     pub seam: Seam,
 }
@@ -148,20 +151,20 @@ impl Follower {
     }
 
     fn news(&mut self, media: Media) -> Vec<Segment> {
-        let Some(last) = media.segments.last() else { return Vec::new() };
+        let Some(last) = media.segments.back() else { return Vec::new() };
         let (from, seam, before) = match &self.newest {
-            None => (media.first, Seam::First, last),
+            None => (media.kept(), Seam::First, last),
             Some(newest) => {
                 let next = newest.end();
                 // OK: a playlist is kept only when it has segments.
-                let Some(before) = newest.segments.last() else { return Vec::new() };
+                let Some(before) = newest.segments.back() else { return Vec::new() };
                 if media.first < newest.first || media.end() < next {
                     if is_older(&media, newest) {
                         return Vec::new();
                     }
-                    (media.first, Seam::Restarted, before)
-                } else if media.first > next {
-                    (media.first, Seam::Skipped { segments: media.first - next }, before)
+                    (media.kept(), Seam::Restarted, before)
+                } else if media.kept() > next {
+                    (media.kept(), Seam::Skipped { segments: media.kept() - next }, before)
                 } else {
                     (next, Seam::None, before)
                 }
@@ -180,7 +183,7 @@ impl Follower {
             map = &listed.map;
             segments.push(Segment {
                 sequence,
-                url: listed.url.clone(),
+                url: Arc::clone(&listed.url),
                 milliseconds: listed.milliseconds,
                 map: listed.map.clone(),
                 seam,
@@ -195,7 +198,7 @@ impl Follower {
 /// that was restarted: it brings nothing new, and where both number a segment, that is the same file. Queries are left out,
 /// since some servers sign each answer anew.
 fn is_older(media: &Media, newest: &Media) -> bool {
-    let common = media.first.max(newest.first)..media.end().min(newest.end());
+    let common = media.kept().max(newest.kept())..media.end().min(newest.end());
     let is_same = |sequence| match (media.segment(sequence), newest.segment(sequence)) {
         (Some(one), Some(other)) => one.url.path() == other.url.path(),
         _ => false,

@@ -36,6 +36,7 @@ mod listing;
 pub mod name;
 mod probe;
 mod root;
+mod spool;
 mod staging;
 mod upkeep;
 
@@ -60,6 +61,7 @@ pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
 pub use listing::Strangers;
 pub use name::{LivePiece, Named};
 pub use probe::Trial;
+pub use spool::Spool;
 pub use staging::{Published, Staging};
 pub use upkeep::ReadBack;
 
@@ -313,10 +315,32 @@ impl Vault {
 
     /// A new, empty staging file of a live stream. It outlives its process.
     pub fn stage_live(&self, piece: &LivePiece) -> Result<Staging, VaultError> {
-        self.check_root()?;
-        let folder = self.root.join(LIVE);
-        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+        self.make_live_folder()?;
         Staging::create_live(self.clone(), self.live_path(piece))
+    }
+
+    /// For bytes of a live stream of which nobody knows yet whether they are of use.
+    pub fn spool(&self) -> Spool {
+        Spool::new(self.clone())
+    }
+
+    fn live_folder(&self) -> PathBuf {
+        self.root.join(LIVE)
+    }
+
+    fn make_live_folder(&self) -> Result<PathBuf, VaultError> {
+        self.check_root()?;
+        let folder = self.live_folder();
+        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+        Ok(folder)
+    }
+
+    /// A file on the archive's disk that is gone with whoever holds it. Not among the downloads' staging files, which are swept as a
+    /// whole while a live run goes on.
+    fn live_file_without_a_name(&self) -> Result<File, VaultError> {
+        let folder = self.make_live_folder()?;
+        // OK that on a disk without such files it has a name for a moment: what a crash leaves then is an empty file.
+        tempfile::tempfile_in(&folder).map_err(failed("create a file in", &folder))
     }
 
     /// The staging files of live streams that are there, earliest first. Names that are none of ours are passed over.

@@ -12,13 +12,18 @@ const SHORT: usize = 2_000;
 
 /// The input is a live FLV, or what came instead of one.
 pub fn holds(input: &[u8]) {
-    let (files, result) = cut(|push| push(input));
-    assert_eq!(cut(|push| pieces::of(input, push)), (files.clone(), result), "in pieces");
+    let cut_at_once = cut(|push| push(input));
+    assert_eq!(cut(|push| pieces::of(input, push)), cut_at_once, "in pieces");
     if input.len() <= SHORT {
-        assert_eq!(cut(|push| pieces::single(input, push)), (files.clone(), result), "byte by byte");
+        assert_eq!(cut(|push| pieces::single(input, push)), cut_at_once, "byte by byte");
     }
+    let (mut files, unfinished, result) = cut_at_once;
     if let Err(error) = result {
         shown::is_harmless(&error);
+    }
+    if unfinished > 0 {
+        let last = files.last_mut().expect("of a file that has begun");
+        last.truncate(last.len().checked_sub(unfinished).expect("all of it came out"));
     }
     let reports: Vec<Report> = files.iter().map(|file| report(file)).collect();
     for (file, report) in files.iter().zip(&reports) {
@@ -35,8 +40,8 @@ pub fn holds(input: &[u8]) {
     }
 }
 
-/// The files that come out of what is pushed, and how it ended.
-fn cut(input: impl FnOnce(&mut dyn FnMut(&[u8]))) -> (Vec<Vec<u8>>, Result<(), CutError>) {
+/// The files that come out of what is pushed, how much of the last one is of a tag that is not whole, and how it ended.
+fn cut(input: impl FnOnce(&mut dyn FnMut(&[u8]))) -> (Vec<Vec<u8>>, usize, Result<(), CutError>) {
     let mut cutter = Cutter::new();
     MARKS.iter().for_each(|mark| cutter.mark(*mark));
     let mut files: Vec<Vec<u8>> = Vec::new();
@@ -47,5 +52,5 @@ fn cut(input: impl FnOnce(&mut dyn FnMut(&[u8]))) -> (Vec<Vec<u8>>, Result<(), C
             Cut::Bytes(bytes) => files.last_mut().expect("a file has begun").extend_from_slice(bytes),
         });
     });
-    (files, result)
+    (files, usize::try_from(cutter.unfinished()).expect("in memory"), result)
 }

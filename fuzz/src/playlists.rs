@@ -29,7 +29,7 @@ pub fn holds(input: &[u8]) {
         for segment in &polled.segments {
             assert!((1..=60_000).contains(&segment.milliseconds), "{segment:?}");
             is_fetched(&segment.url);
-            segment.map.iter().for_each(is_fetched);
+            segment.map.iter().for_each(|map| is_fetched(map));
             match (segment.seam, last) {
                 (Seam::First, None) | (Seam::Restarted, Some(_)) => {}
                 (Seam::Skipped { segments }, Some(last)) => {

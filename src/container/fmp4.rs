@@ -13,9 +13,9 @@ use super::streams::Streams;
 use crate::untrusted::Untrusted;
 
 /// An initialization is a few kilobytes.
-const LARGEST_MOOV: u64 = 1 << 20;
-/// A fragment's times are some twenty bytes a frame.
-const LARGEST_MOOF: u64 = 4 << 20;
+const LARGEST_MOOV: u64 = 128 << 10;
+/// A fragment's times are some twenty bytes a frame, and no segment of a live stream lasts longer than a minute.
+const LARGEST_MOOF: u64 = 128 << 10;
 /// How many of the first bytes are kept to quote from what is no MP4.
 const QUOTED: usize = 64;
 /// What an MP4 or one of its segments can begin with.
@@ -191,7 +191,11 @@ impl Scanner {
         };
         match &kind {
             b"moov" => kept(Kept::Moov, LARGEST_MOOV, Lost::LargeMoov { at }),
-            b"moof" => kept(Kept::Moof, LARGEST_MOOF, Lost::LargeMoof { at }),
+            b"moof" => {
+                // Two at once are never needed.
+                self.moof = None;
+                kept(Kept::Moof, LARGEST_MOOF, Lost::LargeMoof { at })
+            }
             b"mdat" if self.moof.is_some() => State::Frames { size: body, left: body },
             _ => {
                 self.has_bare_mdat |= kind == *b"mdat";

@@ -5,7 +5,8 @@
 //! configurations, and its timestamps begin at zero. Every frame of the input is in exactly one piece, in its order and byte
 //! for byte; what is written anew is around the frames.
 //!
-//! What is held is the tag that is coming in, and the latest of the three kinds of tag that a piece opens with.
+//! What is held is the tag that is coming in, and the latest of the three kinds of tag that a piece opens with. Of a tag that is
+//! larger than cameras usually send no more than the beginning is held, which says where it belongs; the rest passes as it comes.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,10 @@ const DISORDER: i64 = 500;
 const ONE_CLOCK: i64 = 20_000;
 
 /// No metadata or configuration has more bytes; what has is left out, since it would be held, and written into every piece.
-const LONGEST_OPENING: usize = 64 << 10;
+const LONGEST_OPENING: usize = 16 << 10;
+
+/// A tag whose body has more bytes is not held until it is whole. More than an opening has.
+const LONGEST_HELD: usize = 64 << 10;
 
 /// A step of the main track's clock by more than this, in milliseconds, is a hole, if it is also [`UNUSUAL`] times as long as
 /// the step before: there are cameras that send a picture every few seconds.
@@ -43,7 +47,8 @@ pub enum Cut<'a> {
         /// The time of the latest picture before it (of the latest sound, where there are no pictures).
         before: Option<i64>,
     },
-    /// The next bytes of the piece that has begun last, a tag or more. A piece that ends after any of them is whole.
+    /// The next bytes of the piece that has begun last. A piece that ends after any of them is whole, but for what
+    /// [`Cutter::unfinished`] says.
     Bytes(&'a [u8]),
 }
 
@@ -81,6 +86,8 @@ pub struct Cutter {
     unread: Vec<u8>,
     /// Bytes of the input before those.
     offset: u64,
+    /// The rest of a tag of which the beginning was dealt with.
+    passing: Option<Passing>,
     /// The file header's flags, once it has been read: whether there are pictures, whether there is sound.
     flags: Option<u8>,
     failed: Option<CutError>,
@@ -98,6 +105,18 @@ pub struct Cutter {
     /// The pictures' configuration at the last picture, if another came since.
     replaced: Option<Option<Vec<u8>>>,
     out: Vec<u8>,
+}
+
+/// A tag that is too large to be held.
+#[derive(Clone, Copy, Debug)]
+struct Passing {
+    header: TagHeader,
+    /// Bytes of its body that are still to come.
+    body_left: usize,
+    /// Bytes of the PreviousTagSize behind it that are still to come. It is passed over, and written anew.
+    size_left: usize,
+    /// Whether it comes out; an opening that is too large does not.
+    is_kept: bool,
 }
 
 /// What a piece opens with: the latest metadata and configurations, in the order in which they are written.
@@ -154,36 +173,70 @@ impl Cutter {
         self.video.last.or(self.audio.last).map(|(_, time)| time)
     }
 
-    /// The next bytes of the input, in pieces of any size; `out` is given what they complete. After an error there is nothing
-    /// more, and the error again.
+    /// How many bytes at the end of what came out are of a tag whose rest has not come yet: so many more than are whole, should
+    /// nothing follow. Zero unless that tag is larger than cameras usually send.
+    pub fn unfinished(&self) -> u64 {
+        self.passing.filter(|passing| passing.is_kept).map_or(0, |passing| {
+            // OK: no more of a body is left than it has.
+            (HEADER + passing.header.size as usize - passing.body_left) as u64
+        })
+    }
+
+    /// The next bytes of the input, in pieces of any size; `out` is given what they complete, and of a large tag what they are. After
+    /// an error there is nothing more, and the error again.
     pub fn push(&mut self, mut bytes: &[u8], mut out: impl FnMut(Cut<'_>)) -> Result<(), CutError> {
         while !bytes.is_empty() && self.failed.is_none() {
-            let wanted = self.wanted();
-            // OK: what is wanted is more than what is there, until it is dealt with below.
-            let taken = (wanted - self.unread.len()).min(bytes.len());
-            self.unread.extend_from_slice(&bytes[..taken]);
+            let taken = match self.passing.take() {
+                Some(passing) => self.pass(passing, bytes, &mut out),
+                None => self.gather(bytes, &mut out),
+            };
             bytes = &bytes[taken..];
-            // More may be wanted when the length is known.
-            let done = self.check().map(|()| self.unread.len() == self.wanted());
-            match done {
-                Ok(true) => self.take(&mut out),
-                Ok(false) => {}
-                Err(error) => self.failed = Some(error),
-            }
         }
         self.failed.map_or(Ok(()), Err)
     }
 
-    /// How many bytes make the file header or the tag that is being read, as far as that is known.
+    /// Takes bytes of what is held until it is dealt with; says how many.
+    fn gather(&mut self, bytes: &[u8], out: &mut impl FnMut(Cut<'_>)) -> usize {
+        let wanted = self.wanted();
+        // OK: what is wanted is more than what is there, until it is dealt with below.
+        let taken = (wanted - self.unread.len()).min(bytes.len());
+        self.unread.extend_from_slice(&bytes[..taken]);
+        // More may be wanted when the length is known.
+        match self.check().map(|()| self.unread.len() == self.wanted()) {
+            Ok(true) => self.take(out),
+            Ok(false) => {}
+            Err(error) => self.failed = Some(error),
+        }
+        taken
+    }
+
+    /// Lets bytes of a large tag pass; says how many.
+    fn pass(&mut self, mut passing: Passing, bytes: &[u8], out: &mut impl FnMut(Cut<'_>)) -> usize {
+        let (body, behind) = bytes.split_at(bytes.len().min(passing.body_left));
+        let size = behind.len().min(passing.size_left);
+        passing.body_left -= body.len();
+        passing.size_left -= size;
+        self.offset += (body.len() + size) as u64;
+        if passing.is_kept && !body.is_empty() {
+            out(Cut::Bytes(body));
+        }
+        if passing.size_left > 0 {
+            self.passing = Some(passing);
+        } else if passing.is_kept {
+            out(Cut::Bytes(&passing.header.whole_size().to_be_bytes()));
+        }
+        body.len() + size
+    }
+
+    /// How many bytes make the file header or the tag that is being read, as far as that is known; of a large tag, its beginning.
     fn wanted(&self) -> usize {
         match (self.flags, self.unread.first_chunk::<FILE_HEADER>(), self.unread.first_chunk::<HEADER>()) {
             (None, None, _) => FILE_HEADER,
             (None, Some(header), _) => header_size(header) + PREVIOUS_SIZE,
             (Some(_), _, None) => HEADER,
             (Some(_), _, Some(header)) => {
-                let size = TagHeader::read(header).map_or(0, |header| header.size);
-                // OK to widen: a body is 8 MiB at most.
-                HEADER + size as usize + PREVIOUS_SIZE
+                let size = TagHeader::read(header).map_or(0, |header| header.size as usize);
+                if size > LONGEST_HELD { HEADER + HEAD } else { HEADER + size + PREVIOUS_SIZE }
             }
         }
     }
@@ -200,12 +253,20 @@ impl Cutter {
         }
     }
 
-    /// Deals with a whole file header or a whole tag.
+    /// Deals with a whole file header, a whole tag, or the beginning of a large one.
     fn take(&mut self, out: &mut impl FnMut(Cut<'_>)) {
         let unread = std::mem::take(&mut self.unread);
         self.offset += unread.len() as u64;
         match (self.flags, unread.first_chunk::<HEADER>().and_then(TagHeader::read)) {
-            (Some(_), Some(header)) => self.tag(header, &unread[HEADER..unread.len() - PREVIOUS_SIZE], out),
+            (Some(_), Some(header)) if header.size as usize > LONGEST_HELD => {
+                let body = &unread[HEADER..];
+                let is_kept = self.tag(header, body, out);
+                let body_left = header.size as usize - body.len();
+                self.passing = Some(Passing { header, body_left, size_left: PREVIOUS_SIZE, is_kept });
+            }
+            (Some(_), Some(header)) => {
+                self.tag(header, &unread[HEADER..unread.len() - PREVIOUS_SIZE], out);
+            }
             // OK to index: a file header has nine bytes.
             _ => self.flags = Some(unread[4]),
         }
@@ -214,7 +275,8 @@ impl Cutter {
         self.unread.clear();
     }
 
-    fn tag(&mut self, header: TagHeader, body: &[u8], out: &mut impl FnMut(Cut<'_>)) {
+    /// Deals with a tag by its body, or as much of that as is there; says whether it is one that comes out where it stands.
+    fn tag(&mut self, header: TagHeader, body: &[u8], out: &mut impl FnMut(Cut<'_>)) -> bool {
         let seen = content(header, &body[..body.len().min(HEAD)]);
         let place = match seen {
             Content::MetaData(_) => 0,
@@ -222,17 +284,18 @@ impl Cutter {
             Content::AudioConfiguration { .. } => 2,
             _ => {
                 self.frame_or_other(header, seen, body, out);
-                return;
+                return true;
             }
         };
-        if body.len() > LONGEST_OPENING {
-            return;
+        if header.size as usize > LONGEST_OPENING {
+            return false;
         }
         let before = self.opening.tags[place].take().map(|kept| kept.body);
         if matches!(seen, Content::VideoConfiguration { .. }) && before.as_deref() != Some(body) {
             self.replaced.get_or_insert(before);
         }
         self.opening.tags[place] = Some(Kept { kind: header.kind, body: body.to_vec(), is_new: true });
+        false
     }
 
     fn frame_or_other(&mut self, header: TagHeader, seen: Content, body: &[u8], out: &mut impl FnMut(Cut<'_>)) {
@@ -273,7 +336,11 @@ impl Cutter {
                 write(&mut self.out, kept.kind, timestamp, &kept.body);
             }
         }
-        write(&mut self.out, header.kind, timestamp, body);
+        write_header(&mut self.out, TagHeader { timestamp, ..header });
+        self.out.extend_from_slice(body);
+        if body.len() == header.size as usize {
+            self.out.extend_from_slice(&header.whole_size().to_be_bytes());
+        }
         out(Cut::Bytes(&self.out));
     }
 
@@ -327,19 +394,23 @@ fn timestamp(time: i64, piece: Option<i64>) -> u32 {
 
 /// Writes a tag, and its PreviousTagSize.
 fn write(out: &mut Vec<u8>, kind: Kind, timestamp: u32, body: &[u8]) {
-    // OK to cut: a body is 8 MiB at most.
-    let size = body.len() as u32;
-    let [high, low @ ..] = timestamp.to_be_bytes();
-    out.push(match kind {
+    // OK to cut: what is kept has some kilobytes.
+    let header = TagHeader { kind, size: body.len() as u32, timestamp };
+    write_header(out, header);
+    out.extend_from_slice(body);
+    out.extend_from_slice(&header.whole_size().to_be_bytes());
+}
+
+fn write_header(out: &mut Vec<u8>, header: TagHeader) {
+    let [high, low @ ..] = header.timestamp.to_be_bytes();
+    out.push(match header.kind {
         Kind::Audio => 8,
         Kind::Video => 9,
         Kind::Script => 18,
     });
-    out.extend_from_slice(&size.to_be_bytes()[1..]);
+    out.extend_from_slice(&header.size.to_be_bytes()[1..]);
     out.extend_from_slice(&low);
     out.extend_from_slice(&[high, 0, 0, 0]);
-    out.extend_from_slice(body);
-    out.extend_from_slice(&(size + HEADER as u32).to_be_bytes());
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@
 use super::PlaylistError;
 use crate::untrusted::Untrusted;
 
-/// More bytes than any playlist has: a day in pieces of two seconds, at 24 bytes a piece.
-const LONGEST_PLAYLIST: usize = 1 << 20;
+/// More bytes than any live stream's playlist has: an hour and more in pieces of four seconds, with signed addresses.
+pub const LONGEST_PLAYLIST: usize = 256 << 10;
 /// More bytes than any line has that is worth reading, signed URLs included.
 const LONGEST_LINE: usize = 4096;
-/// More lines than a day in pieces of four seconds has: what a megabyte of shortest lines would take in memory is too much.
-const MOST_LINES: usize = 50_000;
+/// More lines than hours in pieces of four seconds have: what so many bytes of shortest lines would take in memory is too much.
+const MOST_LINES: usize = 8_192;
 
 /// The tags that have one value.
 const WITH_VALUE: [&str; 3] = ["#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE", "#EXT-X-BYTERANGE"];
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn what_is_too_much_is_refused() {
         let long = |line: &str, count: usize| format!("#EXTM3U\n{}", line.repeat(count)).into_bytes();
-        assert!(readable(&long("#\n", 40_000)).is_ok());
-        assert_eq!(readable(&long("#\n", 60_000)), Err(PlaylistError::TooLong));
-        assert_eq!(readable(&long("# a long comment on a line\n", 40_000)), Err(PlaylistError::TooLong));
+        assert!(readable(&long("#\n", 8_000)).is_ok());
+        assert_eq!(readable(&long("#\n", 9_000)), Err(PlaylistError::TooLong));
+        assert_eq!(readable(&long("# a comment on a line, and a long one too\n", 8_000)), Err(PlaylistError::TooLong));
         assert!(matches!(readable(&long("a", 5000)), Err(PlaylistError::Unreadable(_))));
         assert!(matches!(readable(b"#EXTM3U\n\xff"), Err(PlaylistError::Unreadable(_))));
     }

@@ -1,5 +1,7 @@
 //! One playlist as it was fetched: a choice of others, or segments.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -11,6 +13,11 @@ use crate::untrusted::Untrusted;
 /// streams are a few seconds.
 const LONGEST_SEGMENT: f64 = 60_000.0;
 
+/// What the segments that are kept of a playlist may take in memory, in bytes: those of half an hour.
+const MOST_KEPT: usize = 128 << 10;
+/// What one takes beside its addresses, about.
+const EACH: usize = 256;
+
 /// A playlist, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Playlist {
@@ -20,13 +27,16 @@ pub enum Playlist {
     Media(Media),
 }
 
-/// A media playlist, checked: nothing in it is encrypted, part of a file, or elsewhere than on an http(s) server.
+/// A media playlist, checked: nothing in it is encrypted, part of a file, or elsewhere than on an http(s) server. Of a long one
+/// the segments at its end are kept; those before count as gone from the server, as they will be soon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Media {
     /// The first segment's sequence number; that of the first to come when there is none.
     pub(super) first: u64,
-    /// The segments, numbered on from `first`.
-    pub(super) segments: Vec<Listed>,
+    /// How many segments there are before those that are kept.
+    pub(super) dropped: u64,
+    /// The segments that are kept, numbered on from those.
+    pub(super) segments: VecDeque<Listed>,
     /// The target duration, or the longest segment's when that is missing; 10 s at most.
     pub(super) target: Duration,
     /// Whether there will be no more.
@@ -36,23 +46,37 @@ pub struct Media {
 /// A segment of a media playlist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
-    pub url: Url,
+    pub url: Arc<Url>,
     pub milliseconds: i64,
     /// The initialization that it needs.
-    pub map: Option<Url>,
+    pub map: Option<Arc<Url>>,
     /// Whether it does not continue the one before.
     pub discontinuity: bool,
 }
 
+impl Listed {
+    /// What it takes in memory, about.
+    fn cost(&self) -> usize {
+        let address = |url: &Arc<Url>| url.as_str().len();
+        EACH + address(&self.url) + self.map.as_ref().map_or(0, address)
+    }
+}
+
 impl Media {
+    /// The number of the first segment that is kept; that of the first to come when there is none.
+    pub(super) fn kept(&self) -> u64 {
+        // OK: `Playlist::read` saw that it fits.
+        self.first + self.dropped
+    }
+
     /// The number behind the last segment's.
     pub(super) fn end(&self) -> u64 {
-        // OK: `Playlist::read` saw that it fits.
-        self.first + self.segments.len() as u64
+        // OK: the same.
+        self.kept() + self.segments.len() as u64
     }
 
     pub(super) fn segment(&self, sequence: u64) -> Option<&Listed> {
-        self.segments.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)
+        self.segments.get(usize::try_from(sequence.checked_sub(self.kept())?).ok()?)
     }
 }
 
@@ -85,7 +109,11 @@ fn media_playlist(playlist: m3u8_rs::MediaPlaylist, base: &Url) -> Result<Media,
         return Err(PlaylistError::KeyframesOnly);
     }
     let mut map = None;
-    let mut segments = Vec::with_capacity(playlist.segments.len());
+    let (mut segments, mut cost, mut dropped, mut longest) = (VecDeque::new(), 0, 0, 0_i64);
+    let first = playlist.media_sequence;
+    if first.checked_add(playlist.segments.len() as u64).is_none() {
+        return Err(PlaylistError::Numbers);
+    }
     for segment in playlist.segments {
         // Every tag that gets here is known; the parser calls one unknown when it cannot read its value.
         if let Some(tag) = segment.unknown_tags.first() {
@@ -95,30 +123,35 @@ fn media_playlist(playlist: m3u8_rs::MediaPlaylist, base: &Url) -> Result<Media,
             return Err(PlaylistError::ByteRange);
         }
         if let Some(changed) = segment.map {
-            map = Some(resolve(&changed.uri, base)?);
+            map = Some(Arc::new(resolve(&changed.uri, base)?));
         }
         let milliseconds = f64::from(segment.duration) * 1000.0;
         if !(milliseconds > 0.0 && milliseconds <= LONGEST_SEGMENT) {
             return Err(PlaylistError::Duration { uri: shown(&segment.uri) });
         }
-        segments.push(Listed {
-            url: resolve(&segment.uri, base)?,
+        let listed = Listed {
+            url: Arc::new(resolve(&segment.uri, base)?),
             // OK to cast: a minute at most.
             milliseconds: (milliseconds.round() as i64).max(1),
             map: map.clone(),
             discontinuity: segment.discontinuity,
-        });
+        };
+        longest = longest.max(listed.milliseconds);
+        cost += listed.cost();
+        segments.push_back(listed);
+        while cost > MOST_KEPT
+            && segments.len() > 1
+            && let Some(oldest) = segments.pop_front()
+        {
+            cost -= oldest.cost();
+            dropped += 1;
+        }
     }
-    let first = playlist.media_sequence;
-    if first.checked_add(segments.len() as u64).is_none() {
-        return Err(PlaylistError::Numbers);
-    }
-    let longest = segments.iter().map(|segment| segment.milliseconds).max().unwrap_or(0);
     let target = match playlist.target_duration {
         0 => Duration::from_millis(longest.unsigned_abs()),
         seconds => Duration::from_secs(seconds),
     };
-    Ok(Media { first, segments, target, ended: playlist.end_list })
+    Ok(Media { first, dropped, segments, target, ended: playlist.end_list })
 }
 
 fn unread(tag: &m3u8_rs::ExtTag) -> PlaylistError {

@@ -189,6 +189,33 @@ fn absurd_numbers_are_refused_or_bounded() {
 }
 
 #[test]
+fn of_a_playlist_that_goes_far_back_the_end_is_kept_and_followed() {
+    let mut follower = Follower::new();
+    let begun = take(&mut follower, &numbered(0..2_000));
+    let first = begun.segments[0].sequence;
+    assert!((1_000..1_900).contains(&first), "{first}");
+    let expected: Vec<_> =
+        (first..2_000).map(|number| (number, if number == first { Seam::First } else { Seam::None })).collect();
+    assert_eq!(seams(&begun), expected);
+    assert_eq!(begun.segments[0].url.path(), format!("/hls/x/{first}.ts"));
+    // From other addresses, of which fewer or more are kept.
+    for (more, from) in [("?token=1234567890", 2_000), ("", 2_002), ("?token=1234567890", 2_004)] {
+        let next = take(&mut follower, &numbered(1..from + 2).replace(".ts", &format!(".ts{more}")));
+        assert_eq!(seams(&next), [(from, Seam::None), (from + 1, Seam::None)]);
+    }
+    // What was not kept was never there.
+    let leapt = take(&mut follower, &numbered(1_800..4_006));
+    let Seam::Skipped { segments } = leapt.segments[0].seam else { panic!("{:?}", leapt.segments[0]) };
+    assert_eq!(leapt.segments[0].sequence, 2_006 + segments);
+    assert_eq!(leapt.segments.last().map(|segment| segment.sequence), Some(4_005));
+    // However long the addresses are, there is the last one.
+    let long = "a".repeat(4_000);
+    let names: Vec<_> = (0..60).map(|number| format!("{long}/{number}.ts")).collect();
+    let long = take(&mut Follower::new(), &playlist(0, &names.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert!((1..40).contains(&long.segments.len()) && long.segments.last().is_some_and(|last| last.sequence == 59));
+}
+
+#[test]
 fn an_error_changes_nothing() {
     let mut follower = Follower::new();
     take(&mut follower, &numbered(0..3));

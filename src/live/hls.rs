@@ -2,7 +2,10 @@
 //!
 //! Time is counted in the playlist's durations. A segment is there as soon as the playlist names it, so that is when it
 //! arrives, as far as its time is concerned; a cut falls between two segments.
+//!
+//! A segment is kept apart until all of it is there and was found to be good, so that a torn one spoils nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,21 +18,25 @@ use crate::instant;
 use crate::platform::media::MediaError;
 use crate::recording::Container;
 use crate::untrusted::Untrusted;
+use crate::vault::{Spool, VaultError};
 
 use super::pieces::{Begin, Pieces};
 use super::{Context, Ended, Failure};
 
-/// A playlist of a megabyte is none; one byte more, so that the reader of playlists says so.
-const LONGEST_PLAYLIST: usize = (1 << 20) + 1;
+/// No playlist has so many bytes; one byte more, so that the reader of playlists says so.
+const LONGEST_PLAYLIST: u64 = hls::LONGEST_PLAYLIST as u64 + 1;
 
-/// What a segment of live video may have, since it is held whole: 32 Mbit/s for as long as the playlist says that it lasts, and a
-/// keyframe or two; and no more than a minute at 8 Mbit/s.
+/// What a segment of live video may have, since it is kept apart until it is whole: 32 Mbit/s for as long as the playlist says
+/// that it lasts, and a keyframe or two; and no more than a minute at 8 Mbit/s.
 const SEGMENT_BYTES_A_SECOND: u64 = 4 << 20;
 const SEGMENT_BYTES_BESIDE: u64 = 4 << 20;
 const LONGEST_SEGMENT: u64 = 64 << 20;
 
 /// What an initialization may have, which is held for as long as segments need it.
-const LONGEST_MAP: usize = 1 << 20;
+const LONGEST_MAP: u64 = 128 << 10;
+
+/// How many of a segment's first bytes are looked at to tell what it is, and quoted if it is nothing.
+const FIRST: u64 = 64;
 
 /// By how much pictures may be sent out of the order in which they are shown, in milliseconds.
 const REORDERED: i64 = 1_000;
@@ -73,16 +80,17 @@ struct Stream<'a> {
     /// Where its clock stands: the end of the last segment that was taken, or left out, in milliseconds.
     media: i64,
     /// The initialization that segments need now, and where it came from.
-    map: Option<(Url, Vec<u8>)>,
+    map: Option<(Arc<Url>, Vec<u8>)>,
     /// Whether something was left out since the last segment.
     broken: bool,
 }
 
 impl Stream<'_> {
     async fn record(&mut self, pieces: &mut Pieces<'_>) -> End {
-        let mut news = Instant::now();
+        let clock = self.context.tools.clock;
+        let (mut news, mut news_came) = (Instant::now(), clock.now());
         loop {
-            let asked = self.context.tools.clock.now();
+            let asked = clock.now();
             let polled = match self.poll().await {
                 Ok(polled) => polled,
                 Err(end) => return end,
@@ -90,7 +98,7 @@ impl Stream<'_> {
             let next = match polled {
                 Ok(polled) => {
                     match self.take(&polled, pieces, news).await {
-                        Ok(true) => news = Instant::now(),
+                        Ok(true) => (news, news_came) = (Instant::now(), clock.now()),
                         Ok(false) => {}
                         Err(end) => return end,
                     }
@@ -111,12 +119,13 @@ impl Stream<'_> {
                 Err(error) if news.elapsed() >= self.context.job.stall => return interrupted(error.to_string()),
                 Err(_not_yet) => RETRY_PAUSE,
             };
-            // A server may be between two segments for as long as one of them lasts.
+            // A server may be between two segments for as long as one of them lasts, by the clock of the cameras, which simulated
+            // ones have of their own.
             let stall = self.context.job.stall.max(next * 3);
-            if news.elapsed() >= stall {
+            if news.elapsed() >= self.context.job.stall && clock.now().since(news_came) >= next * 3 {
                 return interrupted(format!("nothing new came that could be used for {} s", stall.as_secs_f64()));
             }
-            let took = self.context.tools.clock.now().since(asked);
+            let took = clock.now().since(asked);
             if !self.context.wait(next.saturating_sub(took)).await {
                 return End::Ended(Ended::Stopped);
             }
@@ -126,7 +135,7 @@ impl Stream<'_> {
     /// Asks for the playlist once; for that of the best variant, when there is a choice.
     async fn poll(&mut self) -> Result<Result<Polled, PollError>, End> {
         // OK to try twice: a master playlist leads to a media playlist, and another one is an error.
-        let (body, from) = match self.get(&self.url, LONGEST_PLAYLIST, Duration::ZERO).await? {
+        let (body, from) = match self.get_playlist().await? {
             Ok(got) => got,
             Err(error) => return Ok(Err(error)),
         };
@@ -134,7 +143,7 @@ impl Stream<'_> {
             Ok(Playlist::Media(media)) => Ok(Ok(self.follower.follow(media))),
             Ok(Playlist::Variant(url)) => {
                 self.url = url;
-                let (body, from) = match self.get(&self.url, LONGEST_PLAYLIST, Duration::ZERO).await? {
+                let (body, from) = match self.get_playlist().await? {
                     Ok(got) => got,
                     Err(error) => return Ok(Err(error)),
                 };
@@ -144,23 +153,46 @@ impl Stream<'_> {
         }
     }
 
-    /// The whole of a URL, and where it came from in the end. However slowly it comes, it comes within the stall time, or
-    /// within `patience`, if that is longer.
-    async fn get(&self, url: &Url, most: usize, patience: Duration) -> Result<Result<(Vec<u8>, Url), PollError>, End> {
+    async fn get_playlist(&self) -> Result<Result<(Vec<u8>, Url), PollError>, End> {
+        let mut body = Vec::new();
+        let take = |bytes: &[u8]| {
+            body.extend_from_slice(bytes);
+            Ok(())
+        };
+        let got = self.get(&self.url, LONGEST_PLAYLIST, Duration::ZERO, take).await?;
+        Ok(got.map(|from| (body, from)))
+    }
+
+    /// Gives `take` the whole of a URL, if it has no more than `most` bytes; says where it came from in the end. However slowly it
+    /// comes, it comes within the stall time, or within `patience`, if that is longer.
+    async fn get(
+        &self,
+        url: &Url,
+        most: u64,
+        patience: Duration,
+        mut take: impl FnMut(&[u8]) -> Result<(), VaultError>,
+    ) -> Result<Result<Url, PollError>, End> {
         let patience = patience.max(self.context.job.stall);
         let getting = async {
             let Some(mut stream) = self.context.tools.media.open(url.as_str(), 0).await? else {
                 return Err(PollError::Nothing);
             };
-            match stream.whole(most).await? {
-                Some(body) => Ok((body, stream.url)),
-                None => Err(PollError::TooLong { most }),
+            let mut left = most;
+            while let Some(bytes) = stream.next().await? {
+                left = left.checked_sub(bytes.len() as u64).ok_or(PollError::TooLong { most })?;
+                take(&bytes)?;
             }
+            Ok(stream.url)
         };
-        tokio::select! {
+        let got = tokio::select! {
             biased;
-            () = self.context.stop.cancelled() => Err(End::Ended(Ended::Stopped)),
-            got = tokio::time::timeout(patience, getting) => Ok(got.unwrap_or(Err(PollError::Slow { patience }))),
+            () = self.context.stop.cancelled() => return Err(End::Ended(Ended::Stopped)),
+            got = tokio::time::timeout(patience, getting) => got.unwrap_or(Err(PollError::Slow { patience })),
+        };
+        match got {
+            // That is not the server's fault.
+            Err(PollError::Archive(error)) => Err(error.into()),
+            got => Ok(got),
         }
     }
 
@@ -184,7 +216,7 @@ impl Stream<'_> {
                 (self.broken, taken) = (true, true);
                 continue;
             }
-            let Some(found) = self.fetch(segment).await? else {
+            let Some(mut found) = self.fetch(segment).await? else {
                 self.broken = true;
                 if !taken && news.elapsed() >= self.context.job.stall {
                     return Ok(false);
@@ -218,7 +250,7 @@ impl Stream<'_> {
                     pieces.append(map)?;
                 }
             }
-            pieces.append(&found.bytes)?;
+            found.bytes.read(found.good_bytes, |bytes| pieces.append(bytes))?;
             pieces.heard(there, ends)?;
             pieces.settle().await.map_err(End::Failed)?;
             // The last pictures of a segment may be in the next one, as far as their time is concerned.
@@ -244,45 +276,45 @@ impl Stream<'_> {
         if let Some(url) = &segment.map
             && self.map.as_ref().is_none_or(|(known, _)| known != url)
         {
-            let Some(map) = self.get_patiently(url, "initialization", segment, LONGEST_MAP).await? else {
+            let Some(mut came) = self.get_patiently(url, "initialization", segment, LONGEST_MAP).await? else {
                 return Ok(None);
             };
+            let map = first_of(&mut came, LONGEST_MAP)?;
             map_changed = self.map.as_ref().is_some_and(|(_, known)| *known != map);
-            self.map = Some((url.clone(), map));
+            self.map = Some((Arc::clone(url), map));
         }
         let Some(mut bytes) = self.get_patiently(&segment.url, "segment", segment, longest(segment)).await? else {
             return Ok(None);
         };
-        let Some(container) = container_of(&bytes) else {
-            let first = Untrusted::from_bytes(&bytes);
+        let first = first_of(&mut bytes, FIRST)?;
+        let Some(container) = container_of(&first) else {
+            let first = Untrusted::from_bytes(&first);
             return Err(interrupted(format!("a segment is neither MPEG-TS nor fragmented MP4, but begins {first:?}")));
         };
         let mut examiner = Examiner::new(container);
         let map = self.map.as_ref().filter(|_| container == Container::Mp4).map_or(&[][..], |(_, map)| map);
         examiner.push(map);
-        examiner.push(&bytes);
+        bytes.read(u64::MAX, |bytes| {
+            examiner.push(bytes);
+            Ok(())
+        })?;
         let examined = examiner.examined();
         if let Some(problem) = examined.problem {
             tracing::warn!(sequence = segment.sequence, "a segment of a live stream is of no use: {problem}");
             return Ok(None);
         }
-        // OK to cut to an address: it is less than what is in memory. A torn segment would spoil those behind it.
-        bytes.truncate((examined.good_bytes as usize).saturating_sub(map.len()));
-        Ok(Some(Found { container, bytes, map_changed }))
+        // A torn segment would spoil those behind it.
+        let good_bytes = examined.good_bytes.saturating_sub(map.len() as u64);
+        Ok(Some(Found { container, bytes, good_bytes, map_changed }))
     }
 
     /// What belongs to a segment, when it comes: `most` bytes of it.
-    async fn get_patiently(
-        &self,
-        url: &Url,
-        what: &str,
-        segment: &Segment,
-        most: usize,
-    ) -> Result<Option<Vec<u8>>, End> {
+    async fn get_patiently(&self, url: &Url, what: &str, segment: &Segment, most: u64) -> Result<Option<Spool>, End> {
         let patience = Duration::from_millis(segment.milliseconds.unsigned_abs()) * 3;
         for tries in 1.. {
-            let error = match self.get(url, most, patience).await? {
-                Ok((bytes, _)) => return Ok(Some(bytes)),
+            let mut came = self.context.tools.vault.spool();
+            let error = match self.get(url, most, patience, |bytes| came.append(bytes)).await? {
+                Ok(_) => return Ok(Some(came)),
                 Err(error) => error,
             };
             // OK to count an address that is not asked: it is the same the next time.
@@ -314,7 +346,10 @@ enum PollError {
     #[error("the media server has nothing of it")]
     Nothing,
     #[error("the media server sent more than {most} bytes")]
-    TooLong { most: usize },
+    TooLong { most: u64 },
+    /// It cannot be kept, which ends the run.
+    #[error(transparent)]
+    Archive(#[from] VaultError),
     #[error("it was not there after {} s", patience.as_secs_f64())]
     Slow { patience: Duration },
 }
@@ -322,17 +357,27 @@ enum PollError {
 /// A segment that came.
 struct Found {
     container: Container,
-    /// Those that are good.
-    bytes: Vec<u8>,
+    bytes: Spool,
+    /// How many of them, from the first one on.
+    good_bytes: u64,
     /// Whether its initialization is another one than the last segment's.
     map_changed: bool,
 }
 
 /// How many bytes a segment may have.
-fn longest(segment: &Segment) -> usize {
+fn longest(segment: &Segment) -> u64 {
     let seconds = segment.milliseconds.unsigned_abs().div_ceil(1000);
-    // OK to cut to an address: it is less than a few.
-    (seconds * SEGMENT_BYTES_A_SECOND + SEGMENT_BYTES_BESIDE).min(LONGEST_SEGMENT) as usize
+    (seconds * SEGMENT_BYTES_A_SECOND + SEGMENT_BYTES_BESIDE).min(LONGEST_SEGMENT)
+}
+
+/// The first bytes of what came: `most`, or as many as there are.
+fn first_of(came: &mut Spool, most: u64) -> Result<Vec<u8>, VaultError> {
+    let mut first = Vec::new();
+    came.read(most, |bytes| {
+        first.extend_from_slice(bytes);
+        Ok(())
+    })?;
+    Ok(first)
 }
 
 /// What a segment's first bytes say it is.

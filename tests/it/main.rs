@@ -27,6 +27,7 @@ mod kill;
 mod kill_live;
 mod live;
 mod live_edges;
+mod live_memory;
 mod live_oracles;
 mod live_support;
 mod notify;

@@ -86,6 +86,21 @@ fn cut(bytes: &[u8], chunk: usize, marks: &[i64]) -> (Vec<Piece>, Result<(), Cut
     (pieces, result)
 }
 
+/// The pieces of an input that comes in chunks, and how many bytes at the end of the last one are of a tag that is not whole.
+fn raw(bytes: &[u8], chunk: usize, marks: &[i64]) -> (Vec<Piece>, usize) {
+    let mut cutter = Cutter::new();
+    marks.iter().for_each(|mark| cutter.mark(*mark));
+    let mut pieces: Vec<Piece> = Vec::new();
+    for chunk in bytes.chunks(chunk.max(1)) {
+        let result = cutter.push(chunk, |cut| match cut {
+            Cut::Begins { milliseconds, .. } => pieces.push((milliseconds, Vec::new())),
+            Cut::Bytes(bytes) => pieces.last_mut().expect("a piece has begun").1.extend_from_slice(bytes),
+        });
+        assert_eq!(result, Ok(()));
+    }
+    (pieces, usize::try_from(cutter.unfinished()).expect("in memory"))
+}
+
 fn parse(bytes: &[u8]) -> Report {
     let mut parser = Parser::new();
     parser.push(bytes);
@@ -256,7 +271,7 @@ fn real_files_are_cut_without_losing_a_frame() {
 }
 
 fn any_tag() -> impl Strategy<Value = (u8, u32, Vec<u8>)> {
-    (0..12u8, 0..400u32, prop::collection::vec(any::<u8>(), 1..40))
+    (0..13u8, 0..400u32, prop::collection::vec(any::<u8>(), 1..40))
 }
 
 /// A stream in which anything may follow anything, with frames in order of time.
@@ -272,11 +287,45 @@ fn any_stream() -> impl Strategy<Value = Vec<Tag>> {
                 3 => Tag::new(Kind::Script, at, b"\x02\0\x05onCue", &payload),
                 4..=6 => Tag::audio(at, &payload),
                 7 | 8 => Tag::video(at, true, &payload),
+                // Some of them are too large to be held.
+                9 if payload[0] < 32 => Tag::video(at, payload[0] % 2 == 0, &payload.repeat(3_000)),
                 _ => Tag::video(at, false, &payload),
             }
         };
         raw.into_iter().map(tag).collect()
     })
+}
+
+#[test]
+fn a_large_tag_passes_as_it_comes_and_is_not_held() {
+    let tag = |bytes| Tag::video(1_000, true, &vec![7; bytes]);
+    let source = file(&[Tag::video(0, true, &[1]), tag(5 << 20), Tag::video(2_000, true, &[1])]);
+    let (mut cutter, mut came, mut most) = (Cutter::new(), Vec::new(), 0);
+    for chunk in source.chunks(50_000) {
+        let before = came.len();
+        let result = cutter.push(chunk, |cut| {
+            if let Cut::Bytes(bytes) = cut {
+                came.extend_from_slice(bytes);
+            }
+        });
+        assert_eq!(result, Ok(()));
+        assert!(came.len() - before + 500 >= chunk.len() || came.len() == source.len(), "it is held back");
+        most = most.max(cutter.unread.capacity() + cutter.out.capacity());
+    }
+    assert_eq!(came, source);
+    assert!(most <= 4 * LONGEST_HELD, "{most} bytes are held");
+    assert_eq!(cutter.unfinished(), 0);
+}
+
+#[test]
+fn an_opening_that_is_too_large_is_left_out_whatever_its_size() {
+    let metadata = |bytes| Tag::new(Kind::Script, 0, METADATA, &vec![0; bytes]);
+    for bytes in [LONGEST_OPENING, LONGEST_HELD, LONGEST_HELD + 1, 1 << 20] {
+        let source = [metadata(bytes), Tag::video(0, true, &[1]), metadata(bytes), Tag::video(40, true, &[2])];
+        let (pieces, unfinished) = raw(&file(&source), 1_000, &[]);
+        assert_eq!((pieces.len(), unfinished), (1, 0));
+        assert_eq!(pieces[0].1, file(&[Tag::video(0, true, &[1]), Tag::video(40, true, &[2])]), "{bytes}");
+    }
 }
 
 proptest! {
@@ -354,6 +403,31 @@ proptest! {
             let ends = (before..source.len()).filter(|index| source[*index].is_frame()).nth(shown.saturating_sub(1));
             before = ends.map_or(before, |index| index + 1);
         }
+    }
+
+    #[test]
+    fn however_it_comes_and_wherever_it_ends_the_same_comes_out_and_is_whole_but_for_what_is_unfinished(
+        source in any_stream(), large in 65_000..66_000usize, chunk in 1..3_000usize, missing in 0..70_000usize,
+    ) {
+        let at = source.last().map_or(0, |tag| tag.timestamp);
+        let source = [source, vec![Tag::video(at, true, &vec![7; large])]].concat();
+        let mut bytes = file(&source);
+        bytes.truncate(bytes.len().saturating_sub(missing));
+        let at_once = raw(&bytes, bytes.len(), &[10_000]);
+        prop_assert_eq!(&raw(&bytes, chunk, &[10_000]), &at_once);
+        let (mut pieces, unfinished) = at_once;
+        if unfinished > 0 {
+            let (_, last) = pieces.last_mut().expect("one has begun");
+            last.truncate(last.len() - unfinished);
+        }
+        let mut all = Vec::new();
+        for (_, piece) in &pieces {
+            is_whole(piece);
+            all.extend(frames(&tags(piece)));
+        }
+        prop_assert!(frames(&source).starts_with(&all));
+        // None is missing that came whole.
+        prop_assert_eq!(all.len() as u64, parse(&bytes).video.frames + parse(&bytes).audio.frames);
     }
 
     #[test]
