@@ -17,7 +17,7 @@ fi
 # What cargo-deb packs is laid out as it is named in Cargo.toml, whatever the target folder is called.
 lay=$(mktemp -d)
 trap 'rm -rf "$lay"' EXIT
-cp -a Cargo.toml Cargo.lock README.md CHANGELOG.md LICENSE-* jobs.example.toml packaging docs migrations src benches "$lay"/
+cp -a Cargo.toml Cargo.lock README.md README.zh-CN.md CHANGELOG.md LICENSE-* jobs.example.toml packaging docs migrations src benches "$lay"/
 mkdir -p "$lay/target/release" "$lay/target/package/man"
 cp "$program" "$lay/target/release/archive"
 "$program" man "$lay/target/package/man"
