@@ -1,6 +1,8 @@
-//! What the README says, held against the program: its queries, causes, exit codes, settings and commands.
+//! What the documents say, held against the program: the queries, causes, exit codes, settings and commands of both READMEs, and
+//! that every link leads somewhere.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use archive::cli::Cli;
 use archive::exit_code::ExitCode;
@@ -9,20 +11,44 @@ use archive::window::Cause;
 use clap::CommandFactory as _;
 use rusqlite::Connection;
 
-const README: &str = include_str!("../../README.md");
-const EXAMPLE: &str = include_str!("../../jobs.example.toml");
+use crate::shown_commands::{blocks, documents};
 
-/// The blocks of the README in a language.
-fn blocks(language: &str) -> Vec<&'static str> {
-    let opening = format!("```{language}\n");
-    README.split(&opening).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
+const EXAMPLE: &str = include_str!("../../jobs.example.toml");
+const OPERATING: &str = include_str!("../../docs/operating.md");
+
+/// A README, and above which words its tables stand.
+struct Readme {
+    text: &'static str,
+    commands: &'static str,
+    settings: &'static str,
+    codes: &'static str,
+    causes: &'static str,
 }
 
-/// The first cells of the table under a heading, in order.
-fn first_cells(heading: &str) -> Vec<&'static str> {
-    let (_, rest) = README.split_once(heading).unwrap_or_else(|| panic!("the README has no {heading:?}"));
-    let table = rest.lines().skip_while(|line| !line.starts_with("|--")).skip(1);
-    table.map_while(|line| line.strip_prefix("| ")?.split(" | ").next()).collect()
+const READMES: [Readme; 2] = [
+    Readme {
+        text: include_str!("../../README.md"),
+        commands: "\n## Commands\n",
+        settings: "\n## Settings\n",
+        codes: "\n## Exit codes\n",
+        causes: "\nThe causes:\n",
+    },
+    Readme {
+        text: include_str!("../../README.zh-CN.md"),
+        commands: "\n## 命令\n",
+        settings: "\n## 设置\n",
+        codes: "\n## 退出码\n",
+        causes: "\n缺口的原因：\n",
+    },
+];
+
+impl Readme {
+    /// The first cells of the table under a heading, in order.
+    fn first_cells(&self, heading: &str) -> Vec<&'static str> {
+        let (_, rest) = self.text.split_once(heading).unwrap_or_else(|| panic!("a README has no {heading:?}"));
+        let table = rest.lines().skip_while(|line| !line.starts_with("|--")).skip(1);
+        table.map_while(|line| line.strip_prefix("| ")?.split(" | ").next()).collect()
+    }
 }
 
 /// What stands between back-ticks.
@@ -31,30 +57,38 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[tokio::test]
-async fn its_queries_are_answered() {
+async fn every_query_is_answered() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     drop(Ledger::open(&path).expect("a new ledger"));
     let ledger = Connection::open(&path).expect("SQLite opens it");
-    let queries = blocks("sql");
-    assert_eq!(queries.len(), 3);
+    let queries: Vec<String> = documents().values().flat_map(|text| blocks(text, "sql")).collect();
+    assert!(queries.len() >= 9, "{queries:?}");
     for query in queries {
-        let mut statement = ledger.prepare(query).unwrap_or_else(|error| panic!("{query}: {error}"));
+        let mut statement = ledger.prepare(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
         let rows = statement.query_map([], |_row| Ok(())).unwrap_or_else(|error| panic!("{query}: {error}"));
         assert!(rows.collect::<Result<Vec<()>, _>>().is_ok(), "{query}");
     }
 }
 
 #[test]
-fn it_explains_every_cause() {
-    let explained: BTreeSet<&str> = first_cells("The causes:").into_iter().flat_map(quoted).collect();
+fn they_explain_every_cause() {
     // What retention deleted is no gap.
-    let gaps = Cause::ALL.into_iter().filter(|&cause| cause != Cause::Pruned);
-    assert_eq!(explained, gaps.map(Cause::as_str).collect());
+    let gaps: BTreeSet<&str> =
+        Cause::ALL.into_iter().filter(|&cause| cause != Cause::Pruned).map(Cause::as_str).collect();
+    for readme in READMES {
+        let explained: BTreeSet<&str> = readme.first_cells(readme.causes).into_iter().flat_map(quoted).collect();
+        assert_eq!(explained, gaps);
+    }
+    // And what to do about it.
+    let (_, advice) = OPERATING.split_once("\n## A gap\n").expect("it has that");
+    let advised: BTreeSet<&str> =
+        advice.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).take(gaps.len()).collect();
+    assert_eq!(advised, gaps);
 }
 
 #[test]
-fn it_lists_every_exit_code_in_order() {
+fn they_list_every_exit_code_in_order() {
     let codes = [
         ExitCode::Complete,
         ExitCode::Failure,
@@ -66,12 +100,16 @@ fn it_lists_every_exit_code_in_order() {
         ExitCode::DiskFull,
     ];
     let numbers: Vec<String> = codes.into_iter().map(|code| (code as u8).to_string()).collect();
-    assert_eq!(first_cells("## Exit codes"), numbers);
+    for readme in READMES {
+        assert_eq!(readme.first_cells(readme.codes), numbers);
+    }
 }
 
 #[test]
-fn its_settings_are_in_the_example() {
-    let rows = first_cells("## Settings");
+fn their_settings_are_in_the_example() {
+    let [rows, chinese] = READMES.map(|readme| readme.first_cells(readme.settings));
+    // The last one is the file itself, in words.
+    assert_eq!(rows[..rows.len() - 1], chinese[..chinese.len() - 1]);
     let settings = rows.iter().filter_map(|cell| cell.strip_prefix("`[")?.split_once("] "));
     let mut checked = 0;
     for (section, names) in settings {
@@ -87,14 +125,75 @@ fn its_settings_are_in_the_example() {
 }
 
 #[test]
-fn it_lists_every_command() {
-    let listed: BTreeSet<&str> = first_cells("## Commands")
-        .into_iter()
-        .filter_map(|cell| cell.strip_prefix("`archive ")?.split([' ', '`']).next())
-        .filter(|word| !word.starts_with('-'))
-        .collect();
+fn they_list_every_command() {
     let cli = Cli::command();
-    assert_eq!(listed, cli.get_subcommands().map(|command| command.get_name()).collect());
+    let commands: BTreeSet<&str> = cli.get_subcommands().map(|command| command.get_name()).collect();
+    for readme in READMES {
+        let cells = readme.first_cells(readme.commands).into_iter();
+        let words = cells.filter_map(|cell| cell.strip_prefix("`archive ")?.split([' ', '`']).next());
+        let listed: BTreeSet<&str> = words.filter(|word| !word.starts_with('-')).collect();
+        assert_eq!(listed, commands);
+    }
+}
+
+/// What is typed is the same in both languages, but for what a comment says.
+#[test]
+fn both_show_the_same() {
+    let [english, chinese] = READMES.map(|readme| {
+        let shown = ["sh", "sql", ""].map(|language| blocks(readme.text, language)).concat();
+        let lines = shown.iter().flat_map(|block| block.lines());
+        let typed = lines.map(|line| line.split("  #").next().unwrap_or(line).trim_end().to_owned());
+        let sections =
+            readme.text.lines().filter(|line| line.starts_with("##")).map(|line| line.split(' ').next().map(str::len));
+        (typed.collect::<Vec<_>>(), sections.collect::<Vec<_>>())
+    });
+    assert_eq!(english, chinese);
+    let [english, chinese] = READMES.map(|readme| readme.first_cells(readme.commands));
+    assert_eq!(english, chinese);
+}
+
+/// The name by which a link finds a heading: what can be said in lower case, with a hyphen for each space.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .to_lowercase()
+        .chars()
+        .filter(|&c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .collect::<String>();
+    kept.replace(' ', "-")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents = documents();
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for (name, text) in &documents {
+        let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { PathBuf::from(name) } else { folder.join(file) };
+            // "docs/../CHANGELOG.md" is a file, and no name of a document.
+            let target = target.strip_prefix("docs/..").map(Path::to_owned).unwrap_or(target);
+            let found = match documents.get(&target.display().to_string()) {
+                Some(text) if !heading.is_empty() => {
+                    let mut headings =
+                        text.lines().filter_map(|line| Some(line.strip_prefix('#')?.trim_start_matches('#').trim()));
+                    headings.any(|line| anchor(line) == heading)
+                }
+                _ => heading.is_empty() && root.join(&target).exists(),
+            };
+            if !found {
+                missing.push(format!("{name}: {link}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(count > 40, "only {count} links were found");
 }
 
 /// Steps at which the program can be killed are for tests alone: a build that is not theirs has none of them.

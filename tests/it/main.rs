@@ -40,6 +40,7 @@ mod reindex;
 mod report;
 mod secrets;
 mod seeds;
+mod shown_commands;
 mod sim_footage;
 mod sim_server;
 mod slow_disk;
