@@ -109,7 +109,7 @@ async fn hls_segments_of_any_size_take_no_memory() {
     let answer = move |Path(file): Path<String>| {
         let answer = match file.as_str() {
             "a.m3u8" => Ok(Bytes::from_static(
-                b"#EXTM3U\n#EXT-X-TARGETDURATION:60\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:10,\n0.m4s\n",
+                b"#EXTM3U\n#EXT-X-TARGETDURATION:60\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:4,\n0.m4s\n",
             )),
             "init.mp4" => Ok(initialization.clone()),
             "0.m4s" => Ok(segment.clone()),
