@@ -1,5 +1,7 @@
 //! What live streams that mean harm cost in memory: 64 MiB, and 512 KiB for each, whatever they send.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
@@ -18,6 +20,9 @@ const CAMERAS: [i64; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 
 /// What the program may take, in KiB.
 const MOST_MEMORY: u64 = (64 << 10) + 512 * CAMERAS.len() as u64;
+
+/// What was filmed before the program started is not claimed, so the server takes that long before it sends anything.
+const SOME_FOOTAGE: Duration = Duration::from_secs(3);
 
 const MP4: &[u8] = include_bytes!("../../src/sim/clips/h265.mp4");
 
@@ -77,7 +82,10 @@ async fn flv_tags_of_any_size_take_no_memory() {
     let answer = move || {
         let sent = futures::stream::iter([whole.clone(), broken_off.clone()].map(Ok::<_, std::io::Error>));
         let body = Body::from_stream(sent.chain(futures::stream::pending()));
-        async move { body }
+        async move {
+            tokio::time::sleep(SOME_FOOTAGE).await;
+            body
+        }
     };
     let flv = serve(Router::new().route("/a.flv", get(answer))).await + "/a.flv";
     let (memory, _place, recordings) = recorded(LiveUrls { flv, ..LiveUrls::default() }, all - (1 << 20)).await;
@@ -101,13 +109,18 @@ async fn hls_segments_of_any_size_take_no_memory() {
     let answer = move |Path(file): Path<String>| {
         let answer = match file.as_str() {
             "a.m3u8" => Ok(Bytes::from_static(
-                b"#EXTM3U\n#EXT-X-TARGETDURATION:60\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:10,\n0.m4s\n",
+                b"#EXTM3U\n#EXT-X-TARGETDURATION:60\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:4,\n0.m4s\n",
             )),
             "init.mp4" => Ok(initialization.clone()),
             "0.m4s" => Ok(segment.clone()),
             _ => Err(StatusCode::NOT_FOUND),
         };
-        async move { answer }
+        async move {
+            if file.ends_with(".m3u8") {
+                tokio::time::sleep(SOME_FOOTAGE).await;
+            }
+            answer
+        }
     };
     let hls = serve(Router::new().route("/{file}", get(answer))).await + "/a.m3u8";
     let (memory, _place, recordings) = recorded(LiveUrls { hls, ..LiveUrls::default() }, bytes - (1 << 20)).await;
