@@ -255,7 +255,8 @@ async fn what_comes_over_hls_is_recorded_as_it_is() {
         let pieces = assert_pieces(&place, 2).await;
         assert!(pieces.len() >= 3, "{pieces:?}");
         let gaps = place.read_ledger().gaps(GapQuery::default()).await.expect("the ledger answers");
-        let pauses: Vec<_> = gaps.iter().filter(|gap| gap.device == device(2) && gap.seconds >= 30).collect();
+        // What came before the pause may have come half a second late, which is fifteen of the cameras' seconds.
+        let pauses: Vec<_> = gaps.iter().filter(|gap| gap.device == device(2) && gap.seconds >= 25).collect();
         assert!(pauses.len() == 1 && pauses[0].seconds <= 60, "{gaps:?}");
         for gap in &gaps {
             assert_eq!(gap.cause, Cause::LiveInterrupted);
