@@ -24,6 +24,8 @@ mod publishing;
 mod queries;
 mod ranges;
 mod rebuild;
+#[allow(dead_code, unused_macros, unused_imports)]
+mod session;
 mod upkeep;
 mod writer;
 mod written;
