@@ -66,6 +66,7 @@ pub(super) enum Row<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Column<'a> {
     Nothing,
+    /// Whichever width the engine gives it: PostgreSQL makes truth 32 bits wide.
     Integer(i64),
     Real(f64),
     Text(&'a str),
