@@ -101,6 +101,7 @@ pub(super) fn history(session: Session<'_>, newest: u32) -> Result<Vec<DeviceHis
          ) AS kept",
         values![],
     )?;
+    // OK to take the largest of its NVRs: a device has one.
     session.all(
         "WITH download AS (
              SELECT device, 1 AS attempts, seconds, milliseconds, bytes FROM attempt
@@ -109,10 +110,10 @@ pub(super) fn history(session: Session<'_>, newest: u32) -> Result<Vec<DeviceHis
              SELECT device, attempts, seconds, milliseconds, bytes FROM attempt_day
              WHERE last_attempt > ?1 AND outcome IN (SELECT outcome FROM outcome WHERE word = 'archived')
          )
-         SELECT a.device, d.nvr, CAST(sum(a.attempts) AS BIGINT), CAST(sum(a.seconds) AS BIGINT),
+         SELECT a.device, max(d.nvr), CAST(sum(a.attempts) AS BIGINT), CAST(sum(a.seconds) AS BIGINT),
              CAST(sum(a.bytes) AS DOUBLE PRECISION) / sum(a.seconds),
              CAST(sum(a.milliseconds) AS DOUBLE PRECISION) / 1000.0 / sum(a.seconds)
-         FROM download AS a JOIN device AS d ON d.device = a.device GROUP BY a.device, d.nvr ORDER BY a.device",
+         FROM download AS a JOIN device AS d ON d.device = a.device GROUP BY a.device ORDER BY a.device",
         values![last - i64::from(newest)],
         |row| {
             Ok(DeviceHistory {
