@@ -6,6 +6,7 @@ mod broken_server;
 mod browser;
 mod calls;
 mod check;
+mod cluster;
 mod codes;
 mod commands;
 mod container_oracles;
