@@ -9,6 +9,7 @@
 
 mod everywhere;
 pub mod live;
+mod mp4;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -124,9 +125,15 @@ fn examine(found: &Found, path: &Path, check: Check) -> Result<Recording, String
 
 /// The same, where a file that cannot be read is an error.
 pub(crate) fn recording_in(found: &Found, path: &Path, check: Check) -> io::Result<Result<Recording, String>> {
-    match found.named.source {
-        Source::Nvr => download(found, path, check),
-        Source::Live => live::published(found, path, check),
+    match (found.named.container, found.named.source) {
+        (Container::Mp4, source) => match mp4::published(found, path, check)? {
+            // One that a live stream was sent as.
+            None if source == Source::Live => live::published(found, path, check),
+            None => Ok(Err("it is no MP4 that was made of a recording".to_owned())),
+            Some(examined) => Ok(examined),
+        },
+        (_, Source::Nvr) => download(found, path, check),
+        (_, Source::Live) => live::published(found, path, check),
     }
 }
 

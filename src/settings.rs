@@ -29,6 +29,7 @@ use crate::bandwidth::Ceilings;
 use crate::calendar::{Asked, HourSpan};
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::media_rule::MediaHost;
+use crate::recording::Container;
 
 /// Everything that can be set, except the account's secrets.
 #[derive(Clone, Debug)]
@@ -125,6 +126,8 @@ pub struct ArchiveSettings {
     pub ledger: PathBuf,
     /// Whether an archive is in the root already, so that an empty one is a disk that is not mounted. Default: no.
     pub must_exist: bool,
+    /// In which container what comes as FLV is archived, where that can hold it; never MPEG-TS. Default: FLV.
+    pub container: Container,
     /// Bytes that must stay free on the root's disk. Default: 5 GiB.
     pub min_free: u64,
     /// Downloads at once, over all NVRs. Default: 16.

@@ -8,7 +8,7 @@ use super::ranges::{Merged, range};
 use super::session::{Session, values};
 use crate::device::DeviceId;
 use crate::picture::{State, Stretch, Told, is_grid_window, join};
-use crate::recording::{Container, Source};
+use crate::recording::Source;
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::window::Cause;
 
@@ -118,6 +118,6 @@ fn named_by_numbers(range: TimeRange, quarters: i32, container: u8, source: &str
         .find(|(number, _)| *number == container)
         .ok_or_else(|| Fault::BadValue(format!("{container} is no container of a recording")))?;
     let source = read_source(source)?;
-    let is_plain = container == Container::Flv && source == Source::Nvr && is_grid_window(&range);
-    Ok(if is_plain { State::Windows { quarters } } else { State::File { quarters, container, source } })
+    let is_plain = source == Source::Nvr && is_grid_window(&range);
+    Ok(if is_plain { State::Windows { quarters, container } } else { State::File { quarters, container, source } })
 }
