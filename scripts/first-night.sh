@@ -10,6 +10,8 @@ fail() {
     exit 1
 }
 
+[ "$(cat /run/systemd/container 2>/dev/null)" = copy ] || fail "this is not a copy: scripts/in-a-copy.sh makes one"
+
 # Seconds for an index of manual pages that nobody opens.
 rm -f /var/lib/man-db/auto-update
 apt-get install -q -y --no-install-recommends "$1" >/tmp/apt.log 2>&1 || { cat /tmp/apt.log; fail "it cannot be installed"; }
@@ -39,20 +41,16 @@ as_archive --config /etc/archive/jobs.toml --device "$device" --from "$from" --t
 as_archive status --config /etc/archive/jobs.toml
 find /var/lib/archive/recordings -name '*.flv' | grep . || fail "nothing was archived"
 
-
 # The timer, and what it starts: half an hour of all cameras, which are kept for some time.
 systemctl enable --now archive.timer archive-verify.timer archive-prune.timer
 systemctl list-timers --no-pager
 [ "$(systemctl is-active archive.timer archive-verify.timer archive-prune.timer | sort -u)" = active ] || fail "a timer is not active"
 sed -i 's/^# hours = .*/hours = ["09:00-09:30"]/; s/^# keep = /keep = /' /etc/archive/jobs.toml
 
-# Waits until a unit is none of these any longer.
-while_it_is() {
-    while [[ " $2 " = *" $(systemctl show --value -p ActiveState "$1") "* ]]; do sleep 0.1; done
-}
-# How a unit that has run ended.
+# Waits until a unit has run, and holds its end to this.
 ended() {
-    while_it_is "$1" "activating active deactivating"
+    until [[ $(systemctl show --value -p ActiveState "$1") = @(inactive|failed) ]]; do sleep 0.1; done
+    journalctl --sync
     local how
     how=$(systemctl show -p Result -p ExecMainCode -p ExecMainStatus "$1" | sort | paste -s -d ' ')
     echo "$1: $how"
@@ -78,6 +76,7 @@ for _ in {1..600}; do
 done
 [ -n "$streaming" ] || { journalctl --no-pager -o cat -u archive-live; fail "nothing streams after a minute"; }
 systemctl stop archive-live
+journalctl --sync
 journalctl --no-pager -o cat -u archive-live | tail -8 | tee /tmp/live
 grep -q '^archive-live.service: Deactivated successfully' /tmp/live || fail "archive-live did not end as it should"
 find /var/lib/archive/recordings -name '*_live.*' | grep . || fail "nothing was recorded live"

@@ -4,8 +4,8 @@
 #
 #     scripts/in-a-copy.sh SYSTEM FOLDER COMMAND…      SYSTEM is / for this machine, or the folder of another one
 #
-# FOLDER is /mnt in the copy, and may be written. After COPY_LIMIT seconds (300) it is killed. Needs root, systemd in SYSTEM, and a kernel that lets this root mount overlays and
-# control groups, as on a machine of one's own: a container engine rarely does.
+# FOLDER is /mnt in the copy, and may be written. After COPY_LIMIT seconds (300) it is killed. Needs root, systemd in SYSTEM, and a
+# kernel that lets this root mount overlays and control groups, as on a machine of one's own: a container engine rarely does.
 set -euo pipefail
 
 if [ "${1:-}" != --laid ]; then
