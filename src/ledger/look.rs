@@ -9,13 +9,15 @@ use rustix::fs::{Access, access};
 
 use super::error::Fault;
 use super::lock::RunLock;
+use super::session::Session;
 use super::{Holder, Ledger, LedgerError};
 use crate::recording::Source;
 
 impl Ledger {
     /// Looks through the file for damage, for so long at most. False when that was not enough; what was found is an error.
     pub async fn is_whole(&self, patience: Duration) -> Result<bool, LedgerError> {
-        self.read(move |connection| {
+        self.read(move |session| {
+            let Session::Sqlite(connection) = session;
             let handle = connection.get_interrupt_handle();
             let (done, waiting) = mpsc::channel::<()>();
             let watch = std::thread::spawn(move || {
