@@ -309,12 +309,14 @@ COMMENT ON TABLE uncatalogued IS 'the recordings that the catalog in the archive
 CREATE TABLE catalog (
     segment BIGINT NOT NULL
 );
+CREATE UNIQUE INDEX one_catalog ON catalog ((true));
 COMMENT ON TABLE catalog IS 'how far the catalog has come: one row, or none while it has to be written from the beginning';
 COMMENT ON COLUMN catalog.segment IS 'the number of its newest recordings-….jsonl';
 
 CREATE TABLE archive_mark (
     mark TEXT COLLATE "C" NOT NULL
 );
+CREATE UNIQUE INDEX one_archive_mark ON archive_mark ((true));
 COMMENT ON TABLE archive_mark IS 'which archive the ledger is of: what stands in .archive-root in its root';
 
 -- Sharing, which SQLite's ledger has none of. Who is alive is told by this server's clock alone.
