@@ -30,6 +30,7 @@ mod ranges;
 mod rebuild;
 mod restore;
 mod session;
+mod taking_on;
 mod upkeep;
 mod writer;
 mod written;
@@ -179,7 +180,10 @@ impl Ledger {
         }
         let (path, since) = (self.name.clone(), since.to_string());
         let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
-        taking.await.map(|lock| lock.map(Some)).unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
+        taking
+            .await
+            .map(|lock| lock.map(Some))
+            .unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
     }
 
     /// Says how the run ended, and lets go of the ledger.
@@ -314,13 +318,16 @@ impl Ledger {
             .await
     }
 
-    /// The beginning of a run, in one transaction: [`Self::set_zone`], [`Self::serve_devices`] and [`Self::ask`].
+    /// The beginning of a run, in one transaction unless many hosts share the ledger: [`Self::set_zone`], [`Self::serve_devices`] and [`Self::ask`].
     pub async fn take_on(
         &self,
         zones: Vec<(Tz, Vec<DeviceId>)>,
         served: Vec<ServedBy>,
         wanted: Vec<(DeviceId, RangeSet)>,
     ) -> Result<(), LedgerError> {
+        if self.is_shared() {
+            return self.take_on_in_parts(zones, served, wanted).await;
+        }
         self.write(move |session| {
             for (zone, devices) in &zones {
                 zones::add(session, *zone)?;

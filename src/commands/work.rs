@@ -46,14 +46,28 @@ pub(super) async fn execute(
     let asked_to_end = stop.clone();
     let (events, listening) = progress::listen(settings, style, Source::Nvr, &requests.what, &stop)?;
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
+    let ledger = Arc::new(ledger);
+    end_waiting_with(&stop, &ledger);
 
     let (what, asked) = (requests.what.clone(), requests.asked.keys().copied().collect());
     let job = job(settings, requests, nvrs, known);
-    let summary = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
+    let summary = run::execute(job, Tools { ledger, vault, fetcher, events, stop }).await;
     signals.abort();
     // The sender is gone with the run, so those who listen come to their end.
     let programs = listening.end().await;
     Ok(Ran { what, asked, summary, programs, signalled: asked_to_end.is_cancelled() })
+}
+
+/// Lets a run that is to stop do so while the ledger's server is away.
+pub(super) fn end_waiting_with(stop: &CancellationToken, ledger: &Arc<Ledger>) {
+    let (stop, ledger) = (stop.clone(), Arc::downgrade(ledger));
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        // OK if it is gone: so is the run.
+        if let Some(ledger) = ledger.upgrade() {
+            ledger.end_waiting();
+        }
+    });
 }
 
 /// The ledger, for a command that writes; made with its folder when there is none and has been none.

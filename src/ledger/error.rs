@@ -187,7 +187,9 @@ pub enum LedgerError {
         why: String,
     },
     /// What was to be written was about an NVR that another host has taken over since.
-    #[error("{nvr} is another host's now: this one was not heard of for too long, and nothing that it still had was kept")]
+    #[error(
+        "{nvr} is another host's now: this one was not heard of for too long, and nothing that it still had was kept"
+    )]
     LeaseLost {
         /// The NVR.
         nvr: NvrId,

@@ -18,6 +18,9 @@ mod failure;
 mod open;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -72,7 +72,8 @@ async fn migrate(client: &mut Object, name: &Path) -> Result<(), Fault> {
     let runner = migrations::migrations::runner().set_grouped(true);
     let migrated = runner.run_async(&mut ***client).await;
     migrated.map_err(|error| {
-        let why = format!("its schema could not be brought up to date, and was left as it was: {}", super::told(&error));
+        let why =
+            format!("its schema could not be brought up to date, and was left as it was: {}", super::told(&error));
         Fault::from(LedgerError::Engine { ledger: name.to_path_buf(), why })
     })?;
     reached(Failpoint::LedgerMigrated)
