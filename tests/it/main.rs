@@ -36,6 +36,7 @@ mod mp4_oracles;
 mod notify;
 mod outcomes;
 mod play;
+mod postgres;
 mod power_oracles;
 mod prune;
 mod record_live;
