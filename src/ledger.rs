@@ -10,6 +10,7 @@
 mod attempts;
 mod catalog;
 mod changes;
+mod copying;
 mod devices;
 mod error;
 mod limits;
@@ -26,6 +27,7 @@ mod ranges;
 mod rebuild;
 mod restore;
 mod session;
+mod tables;
 mod upkeep;
 mod writer;
 mod written;
@@ -43,6 +45,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rusqlite::Connection;
 
+pub use self::copying::Progress;
 use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
 use self::lock::RunLock;

@@ -166,6 +166,18 @@ pub enum LedgerError {
         /// Its path.
         held_path: String,
     },
+    /// A copy of a ledger has another row than the one that it is of.
+    #[error(
+        "{} has not the rows of the ledger that it was copied from: the first that differs is {row}. Nothing uses it yet: \
+         delete it and copy again",
+        .ledger.display()
+    )]
+    Differs {
+        /// The copy.
+        ledger: PathBuf,
+        /// The row's table and key.
+        row: String,
+    },
     /// A run that the ledger does not know, or that has ended.
     #[error("run {0} is not under way in this ledger")]
     NoSuchRun(i64),
