@@ -15,6 +15,7 @@ mod changes;
 mod copying;
 mod devices;
 mod error;
+mod filling;
 mod leases;
 mod limits;
 mod lock;
@@ -52,8 +53,9 @@ use rusqlite::Connection;
 pub use self::copying::Progress;
 use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
+pub use self::filling::{Filling, Still};
 use self::lock::RunLock;
-use self::postgres::Database;
+use self::postgres::{Database, Purpose};
 use self::ranges::Merged;
 pub use self::rebuild::{Rebuilding, Rebuilt};
 use self::session::Session;
@@ -108,7 +110,7 @@ impl Ledger {
                 let writer = Writer::start(path.clone(), connection)?;
                 Keeper::File { writer: Some(writer), readers: Arc::new(Readers::of(path)) }
             }
-            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, true)?),
+            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, Purpose::Changes)?),
         };
         Ok(Self::around(&place, keeper))
     }
@@ -123,7 +125,7 @@ impl Ledger {
                 readers.put_back(open::for_reading(path)?);
                 Keeper::File { writer: None, readers: Arc::new(readers) }
             }
-            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, false)?),
+            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, Purpose::Questions)?),
         };
         Ok(Self::around(&place, keeper))
     }
@@ -182,7 +184,10 @@ impl Ledger {
         }
         let (path, since) = (self.name.clone(), since.to_string());
         let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
-        taking.await.map(|lock| lock.map(Some)).unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
+        taking
+            .await
+            .map(|lock| lock.map(Some))
+            .unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
     }
 
     /// Says how the run ended, and lets go of the ledger.

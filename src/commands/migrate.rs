@@ -52,13 +52,14 @@ pub(super) async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
         let said = &said;
         move |so_far: Progress| say(quiet, said, doing, so_far)
     };
-    let mut migrated =
-        Migrated { from: from.to_string(), to: to.to_string(), copied: 0, compared: 0, complete: false };
+    let mut migrated = Migrated { from: from.to_string(), to: to.to_string(), copied: 0, compared: 0, complete: false };
     let copied = filling.ledger().copy_from(&source, &is_stopped, &tell("copied")).await?;
     if let Some(copied) = copied {
         migrated.copied = copied;
         if let Some(compared) = filling.ledger().compare_with(&source, &is_stopped, &tell("compared")).await? {
             migrated.compared = compared;
+            // On a server, a host may have begun to work on it meanwhile.
+            source.refuse_hosts().await?;
             filling.finish().await?;
             migrated.complete = true;
         }

@@ -69,7 +69,7 @@ impl Ledger {
                 let same = mine.iter().zip(&theirs).take_while(|(mine, theirs)| mine == theirs).count();
                 let differing = [mine.get(same), theirs.get(same)].into_iter().flatten();
                 if let Some(row) = differing.min_by_key(|row| table.key_of(row)) {
-                    return Err(LedgerError::Differs { ledger: self.path.clone(), row: table.name_of(row) });
+                    return Err(LedgerError::Differs { ledger: self.name.clone(), row: table.name_of(row) });
                 }
                 let Some(last) = mine.last() else { break };
                 after = Some(table.key_of(last).to_vec());

@@ -66,7 +66,8 @@ impl Ledger {
     /// finished before this host joined is to be done again: a new host is a new run.
     pub async fn offer(&self, host: HostId, demands: Vec<Demand>) -> Result<(), LedgerError> {
         self.shared_write(move |session| {
-            let lines: Vec<Line<'_>> = demands.iter().filter(|demand| demand.backlog_seconds > 0).map(Line::from).collect();
+            let lines: Vec<Line<'_>> =
+                demands.iter().filter(|demand| demand.backlog_seconds > 0).map(Line::from).collect();
             let lines = serde_json::to_string(&lines).map_err(|error| Fault::BadValue(error.to_string()))?;
             // In one order, so that two hosts that offer do not wait for each other.
             session.execute(
@@ -202,7 +203,9 @@ fn is_heard_of(session: Session<'_>, host: HostId, lasts: Duration) -> Result<()
 
 fn shared(session: Session<'_>) -> Result<Shared, Fault> {
     let hosts = session.all(
-        &format!("SELECT h.host, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {IS_ALIVE} ORDER BY h.host"),
+        &format!(
+            "SELECT h.host, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {IS_ALIVE} ORDER BY h.host"
+        ),
         values![],
         |row| {
             let state =

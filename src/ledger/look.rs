@@ -80,7 +80,8 @@ impl Ledger {
             return Ok(Vec::new());
         }
         let heard_of = "SELECT machine, pid FROM host WHERE left_at IS NULL AND until > clock_timestamp()";
-        let mut living = self.read(|session| session.all(heard_of, values![], |row| Ok((row.get(0)?, row.get(1)?)))).await?;
+        let mut living =
+            self.read(|session| session.all(heard_of, values![], |row| Ok((row.get(0)?, row.get(1)?)))).await?;
         let here = host_name();
         let is_there = |pid: u32| {
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);

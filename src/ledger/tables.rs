@@ -1,7 +1,7 @@
 //! The ledger's tables as rows of values: for whoever copies a whole ledger from one engine to the other, and compares.
 
 use super::error::Fault;
-use super::session::{Engine, Row, Session, Value};
+use super::session::{Row, Session, Value};
 
 /// A table that is copied. Columns that the engine computes from others are none of it.
 #[derive(Debug)]
@@ -216,14 +216,9 @@ impl Table {
         names.join(", ")
     }
 
-    /// The key's columns as what is sorted and compared by: texts byte by byte in both engines, whatever language the
-    /// PostgreSQL database speaks.
-    fn sorted_by(&self, engine: Engine) -> Vec<String> {
-        let by = |Column(name, kind): &Column| match (engine, kind) {
-            (Engine::Sqlite, _) | (_, Kind::Integer | Kind::Blob) => quoted(name),
-            (Engine::Postgres, Kind::Text) => format!("{} COLLATE \"C\"", quoted(name)),
-        };
-        self.key.iter().map(by).collect()
+    /// The key's columns. Texts are compared byte by byte in both engines.
+    fn sorted_by(&self) -> Vec<String> {
+        self.key.iter().map(|column| quoted(column.0)).collect()
     }
 
     /// The key of one of its rows.
@@ -240,7 +235,7 @@ impl Table {
 
     /// The next rows after the one with that key, so many at most; from the first one when there is none.
     pub(super) fn page(&self, session: Session<'_>, after: Option<&[Field]>, most: u32) -> Result<Vec<Fields>, Fault> {
-        let sorted_by = self.sorted_by(session.engine());
+        let sorted_by = self.sorted_by();
         let mut values: Vec<Value<'_>> = after.unwrap_or(&[]).iter().map(Field::value).collect();
         let beyond = match after {
             None => String::new(),
@@ -257,8 +252,7 @@ impl Table {
 
     /// The key of the last row; nothing when there is no row.
     pub(super) fn last(&self, session: Session<'_>) -> Result<Option<Fields>, Fault> {
-        let downwards: Vec<String> =
-            self.sorted_by(session.engine()).into_iter().map(|column| format!("{column} DESC")).collect();
+        let downwards: Vec<String> = self.sorted_by().into_iter().map(|column| format!("{column} DESC")).collect();
         let sql =
             format!("SELECT {} FROM {} ORDER BY {} LIMIT 1", self.names(), quoted(self.name), downwards.join(", "));
         let last = session.first(&sql, &[], |row| self.read(row))?;

@@ -42,10 +42,7 @@ impl Ledger {
             session.about(device)?;
             let stands = stands(session, device, range.start(), path)?.is_some_and(|held| held == recording);
             if stands {
-                note(
-                    session,
-                    &Leaving { path: path.clone(), device, start: range.start(), fate: fate.clone() },
-                )?;
+                note(session, &Leaving { path: path.clone(), device, start: range.start(), fate: fate.clone() })?;
             }
             Ok(stands)
         })

@@ -43,9 +43,11 @@ pub(super) fn path(value: &Value) -> Read<PathBuf> {
 pub(super) fn ledger(value: &Value) -> Read<LedgerPlace> {
     match text(value)? {
         url if LedgerUrl::is_one(&url) => LedgerPlace::parse(&url).map_err(|error| error.to_string()),
-        url if url.contains("://") => Err("it is a URL of something else than PostgreSQL; write postgres://user@host/database, \
+        url if url.contains("://") => {
+            Err("it is a URL of something else than PostgreSQL; write postgres://user@host/database, \
                                            or the path of a local file"
-            .to_owned()),
+                .to_owned())
+        }
         path => Ok(PathBuf::from(path).into()),
     }
 }

@@ -44,11 +44,12 @@ async fn ledger(settings: &Settings) -> (Option<Ledger>, Finding) {
         readiness::ledger(state, &shown, Some(holders.join("; ")).filter(|held| !held.is_empty()).as_deref())
     };
     // A run begins anew where there is none.
-    let ledger = match Ledger::is_there(place).and_then(|there| there.then(|| Ledger::open_read_only(place)).transpose()) {
-        Ok(None) => return (None, judged(None)),
-        Ok(Some(ledger)) => Ok(ledger),
-        Err(error) => Err(error),
-    };
+    let ledger =
+        match Ledger::is_there(place).and_then(|there| there.then(|| Ledger::open_read_only(place)).transpose()) {
+            Ok(None) => return (None, judged(None)),
+            Ok(Some(ledger)) => Ok(ledger),
+            Err(error) => Err(error),
+        };
     let ledger = match ledger {
         Ok(ledger) => ledger,
         Err(LedgerError::Older { .. }) => return (None, judged(Some(LedgerState::Older))),

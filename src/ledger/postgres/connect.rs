@@ -75,9 +75,11 @@ fn read(url: &str) -> Result<(Config, Option<PathBuf>), String> {
             Some(("sslmode", "prefer")) => mode = SslMode::Prefer,
             Some(("sslmode", "require" | "verify-full")) => mode = SslMode::Require,
             Some(("sslmode", _)) => {
-                return Err("sslmode is disable, prefer, require or verify-full, of which the last two are the same: the \
+                return Err(
+                    "sslmode is disable, prefer, require or verify-full, of which the last two are the same: the \
                             server's certificate is always checked, and its name in it"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             Some(("sslrootcert", file)) => root = Some(PathBuf::from(file.replace("%2F", "/"))),
             _ => rest.push(pair),
@@ -85,9 +87,9 @@ fn read(url: &str) -> Result<(Config, Option<PathBuf>), String> {
     }
     let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
     // OK to repeat the error: the driver's names the part that it does not understand, and no value.
-    let mut config: Config = format!("{address}{query}").parse().map_err(|error: tokio_postgres::Error| {
-        format!("its address cannot be read: {}", super::told(&error))
-    })?;
+    let mut config: Config = format!("{address}{query}")
+        .parse()
+        .map_err(|error: tokio_postgres::Error| format!("its address cannot be read: {}", super::told(&error)))?;
     config
         .ssl_mode(mode)
         .connect_timeout(CONNECT)
@@ -159,7 +161,8 @@ fn of_line(text: &str, wanted: [&str; 4]) -> Option<String> {
                 sign => fields.last_mut()?.push(if sign == '\\' { signs.next()? } else { sign }),
             }
         }
-        let is_it = fields.len() == 5 && wanted.iter().zip(&fields).all(|(wanted, field)| field == "*" || field == wanted);
+        let is_it =
+            fields.len() == 5 && wanted.iter().zip(&fields).all(|(wanted, field)| field == "*" || field == wanted);
         is_it.then(|| fields.pop()).flatten()
     })
 }

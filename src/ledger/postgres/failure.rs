@@ -63,7 +63,9 @@ impl Failure {
         match code.code() {
             "53100" => LedgerError::DiskFull { ledger },
             "58030" => LedgerError::DiskFails { ledger, why },
-            "3D000" => LedgerError::CannotOpen { ledger, why: format!("{why}: make it, with createdb or CREATE DATABASE") },
+            "3D000" => {
+                LedgerError::CannotOpen { ledger, why: format!("{why}: make it, with createdb or CREATE DATABASE") }
+            }
             class if class.starts_with("28") => LedgerError::CannotOpen {
                 ledger,
                 why: format!("{why}: the password comes from the address, PGPASSWORD or ~/.pgpass"),

@@ -79,7 +79,8 @@ impl<'a> Transaction<'a> {
                 return Err(LedgerError::LeaseLost { nvr: lease.nvr }.into());
             }
         }
-        let row = self.rows("SELECT 1 FROM device WHERE device = ?1 FOR NO KEY UPDATE", &[Value::from(device.get())])?;
+        let row =
+            self.rows("SELECT 1 FROM device WHERE device = ?1 FOR NO KEY UPDATE", &[Value::from(device.get())])?;
         if row.is_empty() {
             return Ok(false);
         }
