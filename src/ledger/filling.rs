@@ -19,7 +19,7 @@ use super::lock::RunLock;
 use super::postgres::{Database, Purpose};
 use super::rebuild::{cannot, sync_folder, with_suffix};
 use super::session::{Session, values};
-use super::{Keeper, Ledger};
+use super::{Keeper, Ledger, open};
 use crate::ledger_place::LedgerPlace;
 use crate::recording::Source;
 use crate::time_range::UtcSecond;
@@ -111,7 +111,6 @@ impl Filling {
         match file {
             None => ledger.write(unmark).await,
             Some((beside, place)) => {
-                // The last connection to close folds the log into the file.
                 drop(ledger);
                 put_in_place(&beside, &place)
             }
@@ -120,6 +119,9 @@ impl Filling {
 }
 
 fn put_in_place(beside: &Path, place: &Path) -> Result<(), LedgerError> {
+    // Of the connections so far one that only reads was the last: the last to close that may write folds the log into the file.
+    let last = open::for_writing(beside)?;
+    last.close().map_err(|(_, error)| Fault::from(error).at(beside))?;
     let log = with_suffix(beside, "-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         let why = "another program has it open: close that, and let the same command go on".to_owned();

@@ -30,6 +30,7 @@ mod live_edges;
 mod live_memory;
 mod live_oracles;
 mod live_support;
+mod migrate;
 mod notify;
 mod outcomes;
 mod play;
