@@ -12,8 +12,10 @@
 mod attempts;
 mod catalog;
 mod changes;
+mod copying;
 mod devices;
 mod error;
+mod filling;
 mod leases;
 mod limits;
 mod lock;
@@ -30,6 +32,7 @@ mod ranges;
 mod rebuild;
 mod restore;
 mod session;
+mod tables;
 mod taking_on;
 mod upkeep;
 mod writer;
@@ -48,10 +51,12 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rusqlite::Connection;
 
+pub use self::copying::Progress;
 use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
+pub use self::filling::{Filling, Still};
 use self::lock::RunLock;
-use self::postgres::Database;
+use self::postgres::{Database, Purpose};
 use self::ranges::Merged;
 pub use self::rebuild::{Rebuilding, Rebuilt};
 use self::session::Session;
@@ -106,7 +111,7 @@ impl Ledger {
                 let writer = Writer::start(path.clone(), connection)?;
                 Keeper::File { writer: Some(writer), readers: Arc::new(Readers::of(path)) }
             }
-            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, true)?),
+            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, Purpose::Changes)?),
         };
         Ok(Self::around(&place, keeper))
     }
@@ -121,7 +126,7 @@ impl Ledger {
                 readers.put_back(open::for_reading(path)?);
                 Keeper::File { writer: None, readers: Arc::new(readers) }
             }
-            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, false)?),
+            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, Purpose::Questions)?),
         };
         Ok(Self::around(&place, keeper))
     }

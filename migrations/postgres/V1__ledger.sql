@@ -511,6 +511,11 @@ SELECT round, utc_text(began) AS began_utc, utc_text(ended) AS ended_utc, device
     utc_text(reached) AS reached_utc, files, bytes, corrupt
 FROM verify_round;
 
+CREATE TABLE filling (
+    source TEXT COLLATE "C" NOT NULL
+);
+COMMENT ON TABLE filling IS 'a row while this is being filled from another ledger, from which one; it is no ledger before that is done';
+
 CREATE VIEW hosts AS
 SELECT h.host, h.name, h.machine, h.pid, to_char(h.joined AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS joined_utc,
     to_char(h.seen AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_utc,

@@ -169,6 +169,36 @@ pub enum LedgerError {
         /// Its path.
         held_path: String,
     },
+    /// A ledger is there where a new one was to be made.
+    #[error("{} is a ledger already: a copy is made only where there is none", .ledger.display())]
+    NotEmpty {
+        /// The ledger.
+        ledger: PathBuf,
+    },
+    /// It is not whole yet.
+    #[error(
+        "{} is being filled from {from}, and is no ledger before that is done: let the same `archive migrate` go on, or, if that \
+         was a mistake, drop the database and make it anew",
+        .ledger.display()
+    )]
+    BeingFilled {
+        /// The ledger.
+        ledger: PathBuf,
+        /// The ledger that it is filled from.
+        from: String,
+    },
+    /// A copy of a ledger has another row than the one that it is of.
+    #[error(
+        "{} has not the rows of the ledger that it was copied from: the first that differs is {row}. Nothing uses it yet: \
+         delete it and copy again",
+        .ledger.display()
+    )]
+    Differs {
+        /// The copy.
+        ledger: PathBuf,
+        /// The row's table and key.
+        row: String,
+    },
     /// A run that the ledger does not know, or that has ended.
     #[error("run {0} is not under way in this ledger")]
     NoSuchRun(i64),

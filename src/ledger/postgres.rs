@@ -60,13 +60,24 @@ pub(super) struct Database {
     pool: Pool,
     /// Only taken out when this is dropped.
     runtime: Option<Runtime>,
-    /// Whether it may be changed.
-    writes: bool,
+    /// What it was opened for.
+    purpose: Purpose,
     guards: Guards,
     /// Set when the run is to end.
     ending: CancellationToken,
     /// Whether the last try found it away.
     away: AtomicBool,
+}
+
+/// What a ledger is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It is not changed.
+    Questions,
+    /// What a run does.
+    Changes,
+    /// It is filled with the rows of another one, and nobody else opens it before that is done.
+    Filling,
 }
 
 /// Why a try came to nothing.
@@ -80,8 +91,9 @@ enum Setback {
 }
 
 impl Database {
-    /// Opens the ledger of that address. One that `writes` makes it if there is none, and brings an older one up to date.
-    pub(super) fn open(url: &LedgerUrl, writes: bool) -> Result<Arc<Self>, LedgerError> {
+    /// Opens the ledger of that address. Unless it is for questions only, makes it if there is none, and brings an older one up to
+    /// date.
+    pub(super) fn open(url: &LedgerUrl, purpose: Purpose) -> Result<Arc<Self>, LedgerError> {
         let name = PathBuf::from(url.to_string());
         let cannot = |why: String| LedgerError::CannotOpen { ledger: name.clone(), why };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -95,7 +107,7 @@ impl Database {
             name,
             pool,
             runtime: Some(runtime),
-            writes,
+            purpose,
             guards: Guards::default(),
             ending: CancellationToken::new(),
             away: AtomicBool::new(false),
@@ -112,7 +124,7 @@ impl Database {
         reached(Failpoint::LedgerOpen).map_err(|fault| fault.at(&self.name))?;
         self.persist(Some(OPEN_PATIENCE), || {
             let mut client = self.connection()?;
-            let made = self.handle().block_on(open::make_ready(&mut client, &self.name, self.writes));
+            let made = self.handle().block_on(open::make_ready(&mut client, &self.name, self.purpose));
             made.map_err(|fault| self.setback(fault))
         })
     }
@@ -139,7 +151,7 @@ impl Database {
         T: Send + 'static,
         W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        if !self.writes {
+        if self.purpose == Purpose::Questions {
             return Err(LedgerError::ReadOnly { ledger: self.name.clone() });
         }
         let database = Arc::clone(self);

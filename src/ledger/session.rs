@@ -149,6 +149,7 @@ cell! {
     &'a str => Column::Text(text) => Some(text);
     String => Column::Text(text) => Some(text.to_owned());
     [u8; 32] => Column::Blob(bytes) => bytes.try_into().ok();
+    Vec<u8> => Column::Blob(bytes) => Some(bytes.to_vec());
 }
 
 impl<'a, T: Cell<'a>> Cell<'a> for Option<T> {

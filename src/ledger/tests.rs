@@ -1,5 +1,6 @@
 //! Tests of the ledger as its callers see it.
 
+mod copying;
 mod engines;
 mod model;
 mod narrow;

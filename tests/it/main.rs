@@ -31,6 +31,7 @@ mod live_edges;
 mod live_memory;
 mod live_oracles;
 mod live_support;
+mod migrate;
 mod mp4;
 mod mp4_oracles;
 mod notify;

@@ -94,3 +94,29 @@ async fn a_run_goes_on_when_the_server_has_crashed_in_its_midst() {
     assert!(files.is_empty(), "files without a row: {files:?}");
     assert_eq!(ledger.gaps(GapQuery::default()).await.expect("an answer"), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn a_ledger_moves_to_a_server_and_back_and_is_the_same() {
+    let place = Place::new(fleet(&[(2, &[1, 2])])).await;
+    expect_code(place.fetch("1,2,9", range(yesterday(), 1800)), 4);
+    let (url, file) = (server().database(), place.ledger_path().display().to_string());
+    expect_code(place.archive(&["migrate", "--from", &file, "--to", &url]), 0);
+    let refused = expect_code(place.archive(&["migrate", "--from", &file, "--to", &url]), 2);
+    assert!(stderr(&refused).contains("is a ledger already"), "{}", stderr(&refused));
+
+    // What it numbers goes on after what has come with it.
+    let seen = place.platform.calls().len();
+    expect_code(on(&url, place.fetch("1,2,9", range(yesterday(), 2400))), 4);
+    let asked =
+        place.platform.calls()[seen..].iter().filter(|call| call.device.is_some_and(|asked| asked.get() < 9)).count();
+    assert_eq!(asked, 2, "what is archived was not asked for again");
+
+    expect_code(place.archive(&["migrate", "--from", &url, "--to", "sqlite:back.db"]), 0);
+    let answers = |ledger: &str| {
+        let told = finish(place.archive(&["gaps", "--json", "--ledger", ledger]));
+        stdout(&told)
+    };
+    assert_eq!(answers("back.db"), answers(&url));
+    assert!(answers("back.db").contains("\"device\": 9"), "{}", answers("back.db"));
+}

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use deadpool_postgres::Object;
 
 use super::super::error::{Fault, LedgerError, reached};
+use super::Purpose;
 use crate::failpoint::Failpoint;
 
 pub(super) mod migrations {
@@ -19,18 +20,21 @@ const OLDEST_SERVER: i32 = 150_000;
 /// "arcl": the lock that whoever brings the ledger up to date takes.
 const MIGRATION_LOCK: i64 = 1_634_886_508;
 
-/// Leaves the ledger as this program knows it, or refuses. Changes nothing unless it `writes`.
-pub(super) async fn make_ready(client: &mut Object, name: &Path, writes: bool) -> Result<(), Fault> {
+/// Leaves the ledger as this program knows it, or refuses. Changes nothing for questions.
+pub(super) async fn make_ready(client: &mut Object, name: &Path, purpose: Purpose) -> Result<(), Fault> {
     let version: i32 = client.query_one("SELECT current_setting('server_version_num')::INT", &[]).await?.get(0);
     if version < OLDEST_SERVER {
         let why = format!("the server is PostgreSQL {}, and 15 is the oldest that will do", version / 10_000);
         return Err(LedgerError::CannotOpen { ledger: name.to_path_buf(), why }.into());
     }
     let known = newest_version();
-    let ledger = name.to_path_buf();
+    let (ledger, writes) = (name.to_path_buf(), purpose != Purpose::Questions);
     match found(client, name).await? {
         Some(found) if found > known => Err(LedgerError::Newer { ledger, found, known }.into()),
-        Some(found) if found == known => Ok(()),
+        Some(found) if found == known => match purpose {
+            Purpose::Filling => Ok(()),
+            _ => refuse_half_filled(client, name).await,
+        },
         Some(found) if !writes => Err(LedgerError::Older { ledger, found, known }.into()),
         None if !writes => Err(LedgerError::NotThere { ledger }.into()),
         _ => {
@@ -40,6 +44,14 @@ pub(super) async fn make_ready(client: &mut Object, name: &Path, writes: bool) -
             client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
             migrated
         }
+    }
+}
+
+/// What is being filled is no ledger yet.
+async fn refuse_half_filled(client: &Object, name: &Path) -> Result<(), Fault> {
+    match client.query_opt("SELECT source FROM filling", &[]).await? {
+        None => Ok(()),
+        Some(row) => Err(LedgerError::BeingFilled { ledger: name.to_path_buf(), from: row.get(0) }.into()),
     }
 }
 
