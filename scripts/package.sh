@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # A Debian package of the program that is built: cargo build --release. Needs cargo-deb: cargo install --locked cargo-deb
 #
-#     scripts/package.sh FOLDER        writes archive_….deb into it, and prints its path
+#     scripts/package.sh FOLDER [ARGUMENT OF CARGO-DEB…]        writes archive_….deb into it, and prints its path
 #
 # PACKAGE_PROGRAM (target/release/archive) is another build of the program, for a trial of the package itself.
 set -euo pipefail
 to=$(realpath "$1")
+shift
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}
@@ -18,6 +19,8 @@ fi
 lay=$(mktemp -d)
 trap 'rm -rf "$lay"' EXIT
 cp -a Cargo.toml Cargo.lock README.md README.zh-CN.md CHANGELOG.md LICENSE-* jobs.example.toml packaging docs migrations src benches "$lay"/
+# Nothing is built here, and a cargo-deb that is older than the edition would not read it.
+sed -i 's/^edition = .*/edition = "2021"/' "$lay/Cargo.toml"
 mkdir -p "$lay/target/release" "$lay/target/package/man"
 cp "$program" "$lay/target/release/archive"
 "$program" man "$lay/target/package/man"
@@ -26,5 +29,5 @@ cp "$program" "$lay/target/release/archive"
 "$program" completions fish >"$lay/target/package/archive.fish"
 
 mkdir -p "$to"
-(cd "$lay" && CARGO_TARGET_DIR=target cargo deb --no-build --quiet --output "$to" >&2)
+(cd "$lay" && CARGO_TARGET_DIR=target cargo deb --no-build --quiet --output "$to" "$@" >&2)
 ls -t "$to"/archive_*.deb | head -1

@@ -4,14 +4,19 @@
 //! **The rule.** For every device, asked ∪ archived = archived ⊎ missing. Every second that was asked for is therefore
 //! in exactly one state: archived, or missing with one cause. Each change keeps the rule within its one transaction.
 //!
-//! One thread writes ([`writer`]); requests that wait together share a transaction and its fsync, and each is answered
-//! once that is on disk. Reading goes on beside it, in this process and in others. The ledger never reads a clock.
+//! It is a file of this machine, or a database on a server that many machines share; what a change or a question means is the
+//! same for both ([`session`]). Of a file, one thread writes ([`writer`]); requests that wait together share a transaction and its
+//! fsync, and each is answered once that is on disk. Reading goes on beside it, in this process and in others. Of a server,
+//! [`postgres`] tells. The ledger never reads a clock; who shares its work is told by the server's ([`leases`]).
 
 mod attempts;
 mod catalog;
 mod changes;
+mod copying;
 mod devices;
 mod error;
+mod filling;
+mod leases;
 mod limits;
 mod lock;
 mod look;
@@ -20,12 +25,15 @@ mod media;
 mod missing;
 mod open;
 mod picture;
+mod postgres;
 mod publishing;
 mod queries;
 mod ranges;
 mod rebuild;
 mod restore;
 mod session;
+mod tables;
+mod taking_on;
 mod upkeep;
 mod writer;
 mod written;
@@ -43,15 +51,19 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rusqlite::Connection;
 
+pub use self::copying::Progress;
 use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
+pub use self::filling::{Filling, Still};
 use self::lock::RunLock;
+use self::postgres::{Database, Purpose};
 use self::ranges::Merged;
 pub use self::rebuild::{Rebuilding, Rebuilt};
 use self::session::Session;
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
 use crate::failpoint::Failpoint;
+use crate::ledger_place::LedgerPlace;
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
 use crate::picture::Told;
@@ -67,45 +79,79 @@ use crate::window::{Cause, Missing, Window};
 /// How long another run's end is waited for.
 const RUN_PATIENCE: Duration = Duration::from_secs(1);
 
-/// An open ledger. Any number of tasks may use it at once. Dropping it waits for what is still to be written, and frees
+/// An open ledger. Any number of tasks may use it at once. Dropping it waits for what is still to be written to a file, and frees
 /// the run's hold.
 pub struct Ledger {
-    path: PathBuf,
-    /// Nothing when it was opened only for reading.
-    writer: Option<Writer>,
-    readers: Arc<Readers>,
+    /// For errors: the file, or the server's address without its password.
+    name: PathBuf,
+    keeper: Keeper,
     /// A hold whose run is not written down yet.
     taken: Mutex<Option<RunLock>>,
     /// The hold of a run. Declared last, so that it is freed when everything is written.
     run: Mutex<Option<RunLock>>,
 }
 
+/// What keeps it.
+enum Keeper {
+    /// A file. No writer when it was opened only for reading.
+    File { writer: Option<Writer>, readers: Arc<Readers> },
+    /// A server.
+    Server(Arc<Database>),
+}
+
 impl Ledger {
     /// Opens the ledger, creates it if there is none, and brings an older one up to date. Blocks, for milliseconds
-    /// unless it has to be brought up to date. A file that is something else, damaged, or newer than this program is
-    /// refused and left as it is.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let connection = open::for_writing(path)?;
-        let writer = Writer::start(path.to_path_buf(), connection)?;
-        Ok(Self { writer: Some(writer), ..Self::around(path) })
+    /// unless it has to be brought up to date or a server is away. What is something else, damaged, or newer than this program
+    /// is refused and left as it is.
+    pub fn open(place: impl Into<LedgerPlace>) -> Result<Self, LedgerError> {
+        let place = place.into();
+        let keeper = match &place {
+            LedgerPlace::File(path) => {
+                let connection = open::for_writing(path)?;
+                let writer = Writer::start(path.clone(), connection)?;
+                Keeper::File { writer: Some(writer), readers: Arc::new(Readers::of(path)) }
+            }
+            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, Purpose::Changes)?),
+        };
+        Ok(Self::around(&place, keeper))
     }
 
     /// Opens a ledger that is there, for questions only. Works while a run is going on; never creates, changes or
     /// locks anything.
-    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
-        let ledger = Self::around(path);
-        ledger.readers.put_back(open::for_reading(path)?);
-        Ok(ledger)
+    pub fn open_read_only(place: impl Into<LedgerPlace>) -> Result<Self, LedgerError> {
+        let place = place.into();
+        let keeper = match &place {
+            LedgerPlace::File(path) => {
+                let readers = Readers::of(path);
+                readers.put_back(open::for_reading(path)?);
+                Keeper::File { writer: None, readers: Arc::new(readers) }
+            }
+            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, Purpose::Questions)?),
+        };
+        Ok(Self::around(&place, keeper))
     }
 
-    fn around(path: &Path) -> Self {
-        let readers = Readers { path: path.to_path_buf(), idle: Mutex::default() };
-        Self {
-            path: path.to_path_buf(),
-            writer: None,
-            readers: Arc::new(readers),
-            taken: Mutex::default(),
-            run: Mutex::default(),
+    fn around(place: &LedgerPlace, keeper: Keeper) -> Self {
+        Self { name: place.name(), keeper, taken: Mutex::default(), run: Mutex::default() }
+    }
+
+    /// Whether many hosts may work with it at once.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.keeper, Keeper::Server(_))
+    }
+
+    /// Whether its server was away when it was last needed. Never, of a file.
+    pub fn is_away(&self) -> bool {
+        match &self.keeper {
+            Keeper::File { .. } => false,
+            Keeper::Server(database) => database.is_away(),
+        }
+    }
+
+    /// Says that the run is to end: from now on a server that is away is waited for no longer than some seconds.
+    pub fn end_waiting(&self) {
+        if let Keeper::Server(database) = &self.keeper {
+            database.end_waiting();
         }
     }
 
@@ -116,31 +162,38 @@ impl Ledger {
     pub async fn begin_run(&self, start: RunStart) -> Result<RunId, LedgerError> {
         let taken = locked(&self.taken).take();
         let lock = match taken {
-            Some(lock) => lock,
+            Some(lock) => Some(lock),
             None => self.lock(start.source, start.started).await?,
         };
         let run = self.write(move |session| changes::begin_run(session, &start)).await?;
-        *locked(&self.run) = Some(lock);
-        error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.path))?;
+        *locked(&self.run) = lock;
+        error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.name))?;
         Ok(run)
     }
 
     /// Takes the hold of [`Self::begin_run`], which then has it already: for who has something to do while the run is written down.
     pub async fn hold(&self, source: Source, since: UtcSecond) -> Result<(), LedgerError> {
         let lock = self.lock(source, since).await?;
-        *locked(&self.taken) = Some(lock);
+        *locked(&self.taken) = lock;
         Ok(())
     }
 
-    async fn lock(&self, source: Source, since: UtcSecond) -> Result<RunLock, LedgerError> {
-        let (path, since) = (self.path.clone(), since.to_string());
+    /// Nothing on a server: any number of runs may go on at once, and what keeps them apart is the leases.
+    async fn lock(&self, source: Source, since: UtcSecond) -> Result<Option<RunLock>, LedgerError> {
+        if self.is_shared() {
+            return Ok(None);
+        }
+        let (path, since) = (self.name.clone(), since.to_string());
         let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
-        taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
+        taking
+            .await
+            .map(|lock| lock.map(Some))
+            .unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
     }
 
     /// Says how the run ended, and lets go of the ledger.
     pub async fn end_run(&self, run: RunId, end: RunEnd) -> Result<(), LedgerError> {
-        error::reached(Failpoint::RunEnd).map_err(|fault| fault.at(&self.path))?;
+        error::reached(Failpoint::RunEnd).map_err(|fault| fault.at(&self.name))?;
         self.write(move |session| changes::end_run(session, run, &end)).await?;
         *locked(&self.run) = None;
         Ok(())
@@ -270,13 +323,16 @@ impl Ledger {
             .await
     }
 
-    /// The beginning of a run, in one transaction: [`Self::set_zone`], [`Self::serve_devices`] and [`Self::ask`].
+    /// The beginning of a run, in one transaction unless many hosts share the ledger: [`Self::set_zone`], [`Self::serve_devices`] and [`Self::ask`].
     pub async fn take_on(
         &self,
         zones: Vec<(Tz, Vec<DeviceId>)>,
         served: Vec<ServedBy>,
         wanted: Vec<(DeviceId, RangeSet)>,
     ) -> Result<(), LedgerError> {
+        if self.is_shared() {
+            return self.take_on_in_parts(zones, served, wanted).await;
+        }
         self.write(move |session| {
             for (zone, devices) in &zones {
                 zones::add(session, *zone)?;
@@ -423,24 +479,35 @@ impl Ledger {
     async fn write<T, W>(&self, work: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        W: FnOnce(Session<'_>) -> Result<T, Fault> + Send + 'static,
+        W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        match &self.writer {
-            Some(writer) => writer.write(work).await,
-            None => Err(LedgerError::ReadOnly { ledger: self.path.clone() }),
+        match &self.keeper {
+            Keeper::File { writer: Some(writer), .. } => writer.write(work).await,
+            Keeper::File { writer: None, .. } => Err(LedgerError::ReadOnly { ledger: self.name.clone() }),
+            Keeper::Server(database) => database.write(work).await,
         }
     }
 
     async fn read<T, W>(&self, work: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        W: FnOnce(Session<'_>) -> Result<T, Fault> + Send + 'static,
+        W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        let readers = Arc::clone(&self.readers);
+        let readers = match &self.keeper {
+            Keeper::File { readers, .. } => Arc::clone(readers),
+            Keeper::Server(database) => return database.read(work).await,
+        };
         let done = tokio::task::spawn_blocking(move || readers.read(work)).await;
         done.unwrap_or_else(|error| {
-            Err(LedgerError::Engine { ledger: self.path.clone(), why: format!("a question was not answered: {error}") })
+            Err(LedgerError::Engine { ledger: self.name.clone(), why: format!("a question was not answered: {error}") })
         })
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // What nobody waits for any more must not keep the process.
+        self.end_waiting();
     }
 }
 
@@ -451,6 +518,10 @@ struct Readers {
 }
 
 impl Readers {
+    fn of(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), idle: Mutex::default() }
+    }
+
     fn read<T>(&self, work: impl FnOnce(Session<'_>) -> Result<T, Fault>) -> Result<T, LedgerError> {
         let idle = locked(&self.idle).pop();
         let mut connection = idle.map_or_else(|| open::for_reading(&self.path), Ok)?;

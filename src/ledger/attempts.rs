@@ -63,6 +63,8 @@ pub(super) struct Folded {
 /// Folds away those of the next [`FOLD_ROWS`] attempts after `after` that began before `before`.
 pub(super) fn fold(session: Session<'_>, after: i64, before: UtcSecond) -> Result<Folded, Fault> {
     reached(Failpoint::FoldStep)?;
+    // Two hosts that fold the same attempts would count them twice.
+    session.alone_with("LOCK TABLE attempt_day IN SHARE ROW EXCLUSIVE MODE")?;
     let last: Option<i64> = session.one(
         "SELECT max(attempt) FROM (SELECT attempt FROM attempt WHERE attempt > ?1 ORDER BY attempt LIMIT ?2) AS step",
         values![after, FOLD_ROWS],

@@ -24,7 +24,18 @@ impl Ledger {
 
     /// The number of the last change that the catalog may lack; 0 when there is none.
     pub async fn newest_change(&self) -> Result<i64, LedgerError> {
-        self.read(newest_change).await
+        match self.is_shared() {
+            // Numbers are given before the rows can be seen: whoever gave one must have come to an end, or his row would be taken
+            // for one that the catalog names.
+            true => {
+                self.write(|session| {
+                    session.alone_with("LOCK TABLE uncatalogued IN SHARE MODE")?;
+                    newest_change(session)
+                })
+                .await
+            }
+            false => self.read(newest_change).await,
+        }
     }
 
     /// Some of the recordings that the catalog does not name, from the first change after `after` up to `last`, and the change up

@@ -11,8 +11,13 @@ use crate::untrusted::Untrusted;
 
 /// A device that is asked for before anybody listed it has a row all the same.
 pub(super) fn have(session: Session<'_>, device: DeviceId) -> Result<(), Fault> {
+    if session.about(device)? {
+        return Ok(());
+    }
     session
         .execute("INSERT INTO device (device) VALUES (?1) ON CONFLICT (device) DO NOTHING", values![device.get()])?;
+    // Again: another host may have been the one that put it there.
+    session.about(device)?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ impl Ledger {
                 return Ok(noted);
             }
             session.execute("INSERT INTO archive_mark (mark) VALUES (?1)", values![&mark])?;
-            Ok(mark)
+            Ok(mark.clone())
         })
         .await
     }

@@ -293,6 +293,7 @@ fn edit(
     range: TimeRange,
     change: impl FnOnce(Vec<Stretch>) -> Vec<Stretch>,
 ) -> Result<(), Fault> {
+    session.about(device)?;
     let reach = TimeRange::new(range.start() - 1, range.end() + 1).unwrap_or(range);
     let before = overlapping(session, device, reach)?;
     let after = arrange(change(before.clone()), range, before.first(), before.last());

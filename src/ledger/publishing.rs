@@ -3,9 +3,20 @@
 
 use super::error::Fault;
 use super::session::{Session, values};
+use crate::device::DeviceId;
 use crate::recording::Source;
 
+/// A file is its camera's, whose number its name begins with: 5/2026-11-20/5_20261120T090000+0800_600s.flv.
+fn about(session: Session<'_>, path: &str) -> Result<(), Fault> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name.split('_').next().and_then(|number| number.parse().ok()).and_then(DeviceId::new) {
+        Some(device) => session.about(device).map(drop),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn note(session: Session<'_>, source: Source, path: &str) -> Result<(), Fault> {
+    about(session, path)?;
     // OK to replace: the same file, which an earlier attempt of this run could not publish.
     session.execute(
         "INSERT INTO publishing (path, live) VALUES (?1, ?2) ON CONFLICT (path) DO UPDATE SET live = excluded.live",
@@ -15,6 +26,7 @@ pub(super) fn note(session: Session<'_>, source: Source, path: &str) -> Result<(
 }
 
 pub(super) fn forget(session: Session<'_>, path: &str) -> Result<(), Fault> {
+    about(session, path)?;
     session.execute("DELETE FROM publishing WHERE path = ?1", values![path])?;
     Ok(())
 }

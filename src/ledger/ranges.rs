@@ -100,6 +100,7 @@ impl Merged {
 
     /// Adds every second of `range`; ranges that then touch become one.
     pub(super) fn add(self, session: Session<'_>, device: DeviceId, range: TimeRange) -> Result<(), Fault> {
+        session.about(device)?;
         // One second more on either side finds also those that only touch.
         let reach = TimeRange::new(range.start() - 1, range.end() + 1).unwrap_or(range);
         let touched = self.whole(session, device, reach)?;
@@ -120,6 +121,7 @@ impl Merged {
 impl Merged {
     /// Takes every second of `gone` out.
     pub(super) fn remove(self, session: Session<'_>, device: DeviceId, gone: TimeRange) -> Result<(), Fault> {
+        session.about(device)?;
         for held in self.whole(session, device, gone)? {
             session.execute(self.delete(), values![device.get(), held.start().get()])?;
             for &left in RangeSet::from(held).subtract(&gone.into()).ranges() {

@@ -240,7 +240,7 @@ fn schema(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String,
     rows.collect()
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -260,12 +260,12 @@ fn move_aside(from: &Path, to: &Path, suffix: &str) -> Result<Option<PathBuf>, L
     Ok(Some(free))
 }
 
-fn sync_folder(file: &Path) -> Result<(), LedgerError> {
+pub(super) fn sync_folder(file: &Path) -> Result<(), LedgerError> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| cannot(folder, &error))
 }
 
-fn cannot(path: &Path, error: &std::io::Error) -> LedgerError {
+pub(super) fn cannot(path: &Path, error: &std::io::Error) -> LedgerError {
     let ledger = path.to_owned();
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => LedgerError::DiskFull { ledger },

@@ -17,6 +17,8 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::error::Fault;
+use super::postgres::{self, Transaction};
+use crate::device::DeviceId;
 
 /// Which engine keeps the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,6 @@ pub(super) enum Engine {
     /// A file of this machine.
     Sqlite,
     /// A server for many machines.
-    #[expect(dead_code, reason = "nothing connects to one yet")]
     Postgres,
 }
 
@@ -43,6 +44,8 @@ impl Engine {
 pub(super) enum Session<'a> {
     /// On a connection to a file.
     Sqlite(&'a rusqlite::Connection),
+    /// On a connection to a server.
+    Postgres(&'a Transaction<'a>),
 }
 
 /// One value that a statement is given. Each says its type even where it is nothing, since PostgreSQL wants to know.
@@ -60,6 +63,8 @@ pub(super) enum Value<'a> {
 pub(super) enum Row<'a> {
     /// Of a file.
     Sqlite(&'a rusqlite::Row<'a>),
+    /// Of a server.
+    Postgres(&'a tokio_postgres::Row),
 }
 
 /// What one column of a row holds.
@@ -107,6 +112,7 @@ impl Row<'_> {
                 }
                 ValueRef::Blob(bytes) => Column::Blob(bytes),
             }),
+            Self::Postgres(row) => postgres::column(row, column),
         }
     }
 
@@ -114,6 +120,7 @@ impl Row<'_> {
     fn name(&self, column: usize) -> &str {
         match self {
             Self::Sqlite(row) => row.as_ref().column_name(column).unwrap_or("without a name"),
+            Self::Postgres(row) => row.columns().get(column).map_or("without a name", |column| column.name()),
         }
     }
 }
@@ -142,6 +149,7 @@ cell! {
     &'a str => Column::Text(text) => Some(text);
     String => Column::Text(text) => Some(text.to_owned());
     [u8; 32] => Column::Blob(bytes) => bytes.try_into().ok();
+    Vec<u8> => Column::Blob(bytes) => Some(bytes.to_vec());
 }
 
 impl<'a, T: Cell<'a>> Cell<'a> for Option<T> {
@@ -158,6 +166,26 @@ impl Session<'_> {
     pub(super) fn engine(&self) -> Engine {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Begins to write about a camera, before anything of it is read that the change hangs on. All that writes rows of cameras
+    /// begins with it: on a server, it waits until nobody else writes about this one, and refuses when this process has lost
+    /// the right to. Says whether the camera is known to have a row.
+    pub(super) fn about(&self, device: DeviceId) -> Result<bool, Fault> {
+        match self {
+            // One thread writes, one change after the other.
+            Self::Sqlite(_) => Ok(false),
+            Self::Postgres(transaction) => transaction.about(device),
+        }
+    }
+
+    /// Keeps others from a table until the transaction ends, in PostgreSQL's words. A file has one writer.
+    pub(super) fn alone_with(&self, lock: &'static str) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => transaction.execute(lock, &[]).map(drop),
         }
     }
 
@@ -168,6 +196,7 @@ impl Session<'_> {
                 let changed = connection.prepare_cached(sql)?.execute(rusqlite::params_from_iter(values))?;
                 Ok(changed as u64)
             }
+            Self::Postgres(transaction) => transaction.execute(sql, values),
         }
     }
 
@@ -186,6 +215,9 @@ impl Session<'_> {
                     each(&Row::Sqlite(row))?;
                 }
                 Ok(())
+            }
+            Self::Postgres(transaction) => {
+                transaction.rows(sql, values)?.iter().try_for_each(|row| each(&Row::Postgres(row)))
             }
         }
     }
@@ -217,6 +249,9 @@ impl Session<'_> {
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(rusqlite::params_from_iter(values))?;
                 rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose()
+            }
+            Self::Postgres(transaction) => {
+                transaction.rows(sql, values)?.first().map(|row| read(&Row::Postgres(row))).transpose()
             }
         }
     }

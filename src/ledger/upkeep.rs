@@ -36,14 +36,13 @@ impl Ledger {
     /// Notes that a file which is not what its recording says is about to be moved aside. False when the recording is there no
     /// more, so that the file is nobody's business.
     pub async fn note_aside(&self, recording: Recording, code: String, detail: String) -> Result<bool, LedgerError> {
+        let fate = Fate::Aside { code, detail };
         self.write(move |session| {
             let Recording { device, range, ref path, .. } = recording;
+            session.about(device)?;
             let stands = stands(session, device, range.start(), path)?.is_some_and(|held| held == recording);
             if stands {
-                note(
-                    session,
-                    &Leaving { path: path.clone(), device, start: range.start(), fate: Fate::Aside { code, detail } },
-                )?;
+                note(session, &Leaving { path: path.clone(), device, start: range.start(), fate: fate.clone() })?;
             }
             Ok(stands)
         })
@@ -55,6 +54,7 @@ impl Ledger {
     pub async fn lose(&self, leaving: Leaving, at: UtcSecond) -> Result<(), LedgerError> {
         self.write(move |session| {
             let Fate::Aside { code, detail } = &leaving.fate else { return Ok(()) };
+            session.about(leaving.device)?;
             if !forget(session, &leaving.path)? {
                 return Ok(());
             }
@@ -74,6 +74,7 @@ impl Ledger {
             let loss = Loss { cause: Cause::Pruned, code: None, detail: None, at: None };
             for recording in &recordings {
                 let Recording { device, range, path, .. } = recording;
+                session.about(*device)?;
                 if stands(session, *device, range.start(), path)?.is_some() {
                     take_out(session, recording, &loss)?;
                     let (path, start) = (path.clone(), range.start());

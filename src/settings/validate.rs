@@ -238,7 +238,7 @@ fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
     let time_zone = reader.read(here, "time_zone", values::zone);
     let root = reader.read(here, "root", values::path).unwrap_or_else(|| PathBuf::from("recordings"));
     let archive = ArchiveSettings {
-        ledger: reader.read(here, "ledger", values::path).unwrap_or_else(|| root.join("ledger.db")),
+        ledger: reader.read(here, "ledger", values::ledger).unwrap_or_else(|| root.join("ledger.db").into()),
         root,
         must_exist: reader.read(here, "must_exist", values::truth).unwrap_or(false),
         container: reader.read(here, "container", values::choice(&CONTAINERS)).unwrap_or(Container::Flv),

@@ -29,6 +29,8 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     ("/srv/", "{here}/srv/"),
     ("/etc/archive", "{here}/etc/archive"),
     ("/var/lib/archive", "{here}/var/lib/archive"),
+    ("/etc/systemd/system", "{here}/etc/systemd/system"),
+    ("/usr/share/doc/archive/examples", concat!(env!("CARGO_MANIFEST_DIR"), "/packaging")),
     // What a reader writes into the file with an editor.
     ("-m 600 /dev/null", "-m 600 {here}/given.secret"),
     // What has happened to whom this is for.
@@ -46,6 +48,8 @@ const STAND_INS: &[(&str, &str, &str)] = &[
     ),
     ("apt", "", "it changes the machine"),
     ("systemctl", "", "it changes the machine"),
+    ("docker", "", "it builds for minutes"),
+    ("kubectl", "", "there is no cluster"),
     (
         "sudo",
         r#"while :; do case "$1" in -u) shift 2;; *=*) export "$1"; shift;; *) break;; esac; done; exec "$@""#,

@@ -35,6 +35,11 @@ fn systemd_finds_nothing_wrong_with_any_unit_and_little_exposed() {
         let text = text.replace("/usr/bin/archive", env!("CARGO_BIN_EXE_archive"));
         std::fs::write(folder.path().join(unit.file_name().expect("a name")), text).expect("it can be written");
     }
+    // With what one of many hosts has besides.
+    let besides = folder.path().join("archive.service.d");
+    std::fs::create_dir(&besides).expect("a folder");
+    let drop_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/many-hosts.conf");
+    std::fs::copy(drop_in, besides.join("many-hosts.conf")).expect("it can be copied");
     for unit in &units {
         let unit = folder.path().join(unit.file_name().expect("a name"));
         judge(&["verify", "--man=no"], &unit);
