@@ -39,6 +39,7 @@ use horizon::Hurry;
 use line::{NvrLine, StoreLine, StoreRank};
 use verdict::Next;
 
+pub use leased::{Standing, demands};
 pub use queue::Stretch;
 
 /// What the scheduler keeps to.

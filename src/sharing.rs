@@ -6,13 +6,16 @@
 //! nothing is free, a host that runs dry gets what others hold above their parts. Work comes to hosts by the streams they can
 //! run and by how fast they work it off: a slow one is left with less.
 //!
-//! `membership` tells a host when it is to be heard of, and when it must believe that others take it for dead.
+//! `membership` tells a host when it is to be heard of, and when it must believe that others take it for dead; `holdings` is
+//! what it has leased, and when that is done with.
 
+mod holdings;
 mod membership;
 
 use crate::device::NvrId;
 use crate::lease::{HostId, HostState, Shared};
 
+pub use holdings::{Holdings, Over};
 pub use membership::Membership;
 
 /// How many beats it takes a host at the least to lease its part of the work ahead of time.

@@ -8,11 +8,44 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
+use crate::lease::Demand;
 use crate::report::Learned;
+use crate::time_range::UtcSecond;
 
 use super::camera::Camera;
+use super::horizon::Horizon;
 use super::line::NvrLine;
-use super::{Scheduler, Work};
+use super::{Policy, Scheduler, Work};
+
+/// How some cameras stand, together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Seconds of footage that are neither archived nor given up.
+    pub left_seconds: i64,
+    /// Whether an attempt at any of them is under way.
+    pub runs: bool,
+    /// Whether nothing of them runs, and nothing more will start by itself.
+    pub is_done: bool,
+}
+
+/// What there is to do at each NVR. When it loses footage is told only where that is soon, by the hour: elsewhere what takes
+/// longest is to be begun first.
+pub fn demands(work: &[Work], policy: &Policy, now: Instant) -> Vec<Demand> {
+    let mut by_nvr: BTreeMap<&NvrId, (i64, Option<UtcSecond>)> = BTreeMap::new();
+    for Work { nvr, stretches, .. } in work {
+        let (seconds, oldest) = by_nvr.entry(nvr).or_default();
+        *seconds += stretches.iter().map(|stretch| stretch.missing.range.seconds()).sum::<i64>();
+        let starts = stretches.iter().map(|stretch| stretch.missing.range.start());
+        *oldest = starts.chain(*oldest).min();
+    }
+    let demand = |(nvr, (backlog_seconds, oldest)): (&NvrId, (i64, Option<UtcSecond>))| {
+        let remembered = policy.learned.get(nvr).and_then(|learned| learned.keeps);
+        let horizon = Horizon::new(policy.footage.get(nvr).copied(), remembered);
+        let loses_at = oldest.and_then(|oldest| horizon.hurry(oldest, now).overwritten_at());
+        Demand { nvr: nvr.clone(), backlog_seconds, loses_at }
+    };
+    by_nvr.into_iter().map(demand).collect()
+}
 
 impl Scheduler {
     /// Takes on cameras that it does not have, or has forgotten. `learned` is what is known by now of their NVRs. A camera of
@@ -37,24 +70,23 @@ impl Scheduler {
         }
     }
 
-    /// Whether an attempt at any of these cameras is under way.
-    pub fn runs_any(&self, devices: &[DeviceId]) -> bool {
-        self.positions(devices).into_iter().any(|index| self.cameras[index].is_in_flight())
+    /// How these cameras stand, together.
+    pub fn standing(&self, devices: &[DeviceId]) -> Standing {
+        let mut standing = Standing { left_seconds: 0, runs: false, is_done: true };
+        for &index in devices.iter().filter_map(|device| self.by_device.get(device)) {
+            let camera = &self.cameras[index];
+            standing.left_seconds += camera.remaining_seconds();
+            standing.runs |= camera.is_in_flight();
+            standing.is_done &= camera.is_done(self.policy.settle);
+        }
+        standing
     }
 
-    /// Whether of all these cameras nothing runs, and nothing more will start by itself.
-    pub fn is_done(&self, devices: &[DeviceId]) -> bool {
-        self.positions(devices).into_iter().all(|index| self.cameras[index].is_done(self.policy.settle))
-    }
-
-    /// Seconds of footage of these cameras that are neither archived nor given up.
-    pub fn remaining_seconds_of(&self, devices: &[DeviceId]) -> i64 {
-        self.positions(devices).into_iter().map(|index| self.cameras[index].remaining_seconds()).sum()
-    }
-
-    /// How many more downloads it could run, if it had work for them.
-    pub fn spare_streams(&self) -> usize {
-        self.policy.streams.max(1).saturating_sub(self.running)
+    /// How many more downloads it could run, if it had work for them. None while the platform itself fails, or once it drains:
+    /// more work would only wait here.
+    pub fn spare_streams(&self, now: Instant) -> usize {
+        let idle = self.draining || self.platform_is_held(now);
+        if idle { 0 } else { self.policy.streams.max(1).saturating_sub(self.running) }
     }
 
     /// Leaves out cameras of which nothing runs; others stay. Gives what was learned of NVRs that no camera is left of: their

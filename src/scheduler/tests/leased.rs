@@ -21,12 +21,12 @@ fn what_is_added_is_fetched_like_what_was_there_from_the_beginning() {
     add(&mut scheduler, vec![work(1, "a", range(NINE, NINE + 600)), work(2, "a", range(NINE, NINE + 600))]);
     let begun = starts(&mut scheduler);
     assert_eq!(begun.len(), 2);
-    assert!(scheduler.runs_any(&[device(2)]) && !scheduler.is_done(&[device(1), device(2)]));
+    assert!(scheduler.standing(&[device(2)]).runs && !scheduler.standing(&[device(1), device(2)]).is_done);
     for window in begun {
         scheduler.complete(&window, &Outcome::Archived, later());
     }
-    assert!(scheduler.is_done(&[device(1), device(2)]));
-    assert_eq!((scheduler.poll(later()), scheduler.spare_streams()), (Step::Finished, 16));
+    assert!(scheduler.standing(&[device(1), device(2)]).is_done);
+    assert_eq!((scheduler.poll(later()), scheduler.spare_streams(later())), (Step::Finished, 16));
 }
 
 #[test]
@@ -36,14 +36,14 @@ fn what_is_released_starts_nothing_more_and_what_its_attempts_leave_is_dropped()
         let mut scheduler = Scheduler::new(Vec::new(), policy(), 7, later());
         add(&mut scheduler, vec![work(1, "a", range(NINE, NINE + HOUR)), work(2, "a", range(NINE, NINE + HOUR))]);
         let Step::Start(window) = scheduler.poll(later()) else { panic!("work is ready") };
-        assert_eq!(scheduler.remaining_seconds_of(&both), 2 * HOUR);
+        assert_eq!(scheduler.standing(&both).left_seconds, 2 * HOUR);
         scheduler.release(&both, later());
-        assert_eq!(scheduler.remaining_seconds_of(&both), 600, "what runs");
+        assert_eq!(scheduler.standing(&both).left_seconds, 600, "what runs");
         assert_eq!(scheduler.poll(later()), Step::AwaitCompletion);
         assert!(scheduler.forget(&both, later()).is_empty(), "its NVR still serves a camera");
         assert_eq!(scheduler.complete(&window, &outcome, later()), []);
         assert_eq!((scheduler.remaining_seconds(), scheduler.poll(later())), (0, Step::Finished), "{outcome:?}");
-        assert!(scheduler.is_done(&both));
+        assert!(scheduler.standing(&both).is_done);
     }
 }
 
@@ -101,15 +101,15 @@ proptest! {
         for _ in 0..400 {
             let camera = dice.random_range(0..9);
             match dice.random_range(0..6) {
-                0 if scheduler.is_done(&[device(camera)]) => {
+                0 if scheduler.standing(&[device(camera)]).is_done => {
                     let item = work(camera, &nvr(camera), range(NINE + 7, NINE + 7 + HOUR));
                     scheduler.add(vec![item], BTreeMap::new(), now);
-                    prop_assert_eq!(scheduler.remaining_seconds_of(&[device(camera)]), HOUR);
+                    prop_assert_eq!(scheduler.standing(&[device(camera)]).left_seconds, HOUR);
                 }
                 1 => {
                     scheduler.release(&[device(camera)], now);
                     scheduler.forget(&[device(camera)], now);
-                    prop_assert_eq!(scheduler.runs_any(&[device(camera)]), scheduler.remaining_seconds_of(&[device(camera)]) > 0);
+                    prop_assert_eq!(scheduler.standing(&[device(camera)]).runs, scheduler.standing(&[device(camera)]).left_seconds > 0);
                 }
                 2 | 3 if !running.is_empty() => {
                     let window = running.swap_remove(dice.random_range(0..running.len()));
@@ -134,4 +134,19 @@ proptest! {
         prop_assert_eq!((scheduler.remaining_seconds(), scheduler.learned().len()), (0, 0));
         prop_assert_eq!(scheduler.poll(now), Step::Finished);
     }
+}
+
+#[test]
+fn a_demand_is_what_an_nvrs_cameras_miss_and_when_the_first_of_it_is_soon_overwritten() {
+    let fleet = [
+        work(1, "a", range(NINE, NINE + HOUR)),
+        work(2, "a", range(NINE - HOUR, NINE + HOUR)),
+        work(3, "b", range(NINE, NINE + HOUR)),
+    ];
+    // Two days old; kept for 60 hours by one, for longer than it matters by the other.
+    let keeps = |nvr: &str, hours: u64| (NvrId::new(nvr), Duration::from_secs(hours * 3600));
+    let policy = Policy { footage: BTreeMap::from([keeps("a", 60), keeps("b", 90)]), ..policy() };
+    let told = demands(&fleet, &policy, later());
+    let told: Vec<_> = told.iter().map(|one| (one.nvr.as_str(), one.backlog_seconds, one.loses_at)).collect();
+    assert_eq!(told, [("a", 3 * HOUR, Some(UtcSecond::new(NINE + 59 * HOUR))), ("b", HOUR, None)]);
 }
