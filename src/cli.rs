@@ -90,7 +90,7 @@ pub struct Common {
     /// The folder of the recordings (ARCHIVE_ROOT) [default: recordings].
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<String>,
-    /// The ledger's file (ARCHIVE_LEDGER) [default: ledger.db in the root].
+    /// The ledger: a file, or postgres://user@host/database (ARCHIVE_LEDGER) [default: ledger.db in the root].
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<String>,
     /// The gateway (ARCHIVE_URL) [default: https://openapi.opretail.com/m.api].

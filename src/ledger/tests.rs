@@ -1,5 +1,6 @@
 //! Tests of the ledger as its callers see it.
 
+mod engines;
 mod model;
 mod narrow;
 mod opening;
@@ -7,6 +8,7 @@ mod picture;
 mod publishing;
 mod queries;
 mod rebuilding;
+mod sharing;
 mod strange;
 mod upkeep;
 

@@ -175,7 +175,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     bench.flags.ledger = Some("of the flag.db".to_owned());
     let settings = bench.load().unwrap();
     assert_eq!(settings.archive.root, Path::new("of the environment"));
-    assert_eq!(settings.archive.ledger, Path::new("of the flag.db"));
+    assert_eq!(settings.archive.ledger, Path::new("of the flag.db").into());
     assert_eq!((settings.archive.streams, settings.archive.per_nvr), (3, 4));
     assert_eq!(settings.platform.aid, "of the file");
 

@@ -234,7 +234,7 @@ fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
     let time_zone = reader.read(here, "time_zone", values::zone);
     let root = reader.read(here, "root", values::path).unwrap_or_else(|| PathBuf::from("recordings"));
     let archive = ArchiveSettings {
-        ledger: reader.read(here, "ledger", values::path).unwrap_or_else(|| root.join("ledger.db")),
+        ledger: reader.read(here, "ledger", values::ledger).unwrap_or_else(|| root.join("ledger.db").into()),
         root,
         must_exist: reader.read(here, "must_exist", values::truth).unwrap_or(false),
         min_free: reader.read(here, "min_free", values::size).unwrap_or(5 << 30),

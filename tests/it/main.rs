@@ -33,6 +33,7 @@ mod live_support;
 mod notify;
 mod outcomes;
 mod play;
+mod postgres;
 mod power_oracles;
 mod prune;
 mod record_live;
