@@ -88,12 +88,6 @@ pub fn decide(me: HostId, own: &Own, shared: &Shared) -> Step {
     if given.is_empty() { Step::GoOn } else { Step::GiveBack(given) }
 }
 
-/// A host's part of an account's calls per second: all that live have the same. A host that has just come makes it more than
-/// the account's for as long as the others have not heard of it, which is one beat.
-pub fn calls_per_second(of_account: f64, shared: &Shared) -> f64 {
-    of_account / shared.hosts.len().max(1) as f64
-}
-
 /// What is open, and how it is spread.
 struct Open {
     /// NVRs that have something left.

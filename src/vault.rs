@@ -228,6 +228,11 @@ pub struct Vault {
     durable: Durable,
 }
 
+/// The camera of a recording's file, by its name below the root.
+pub fn device_of(relative: &str) -> Option<DeviceId> {
+    name::parse_path(relative).map(|named| named.device)
+}
+
 impl Vault {
     /// The archive at `root`, which is made if it is not there.
     pub fn open(root: &Path) -> Result<Self, VaultError> {

@@ -86,12 +86,6 @@ fn a_host_with_nothing_to_do_stays_until_nobody_has_anything() {
     assert_eq!(decide(host(0), &own(0, held(1, 1)), &Shared::default()), Step::GoOn, "its own is left");
 }
 
-#[test]
-fn calls_are_divided_among_those_that_live() {
-    assert!((calls_per_second(10.0, &shared(&[(0, true); 4], 0)) - 2.5).abs() < 1e-9);
-    assert!((calls_per_second(10.0, &Shared::default()) - 10.0).abs() < 1e-9, "nobody was heard of yet");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
