@@ -12,6 +12,8 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`recording`], [`catalog`], [`lease`], [`event`], [`report`], [`manifest`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
+//! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`sharing`], [`plan`], [`forecast`], [`picture`], [`notice`], [`message`], [`readiness`], [`underway`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`], [`joining`], [`mp4`] | pure: time and randomness come in as arguments |
 //! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`recording`], [`lease`], [`ledger_place`], [`catalog`], [`event`], [`report`], [`manifest`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`plan`], [`forecast`], [`picture`], [`notice`], [`message`], [`readiness`], [`underway`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`], [`joining`], [`mp4`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`progress_file`], [`display`], [`render`], [`webhook`], [`program`] | one resource each |
@@ -79,6 +81,7 @@ pub mod retention;
 pub mod run;
 pub mod scheduler;
 pub mod settings;
+pub mod sharing;
 pub mod sim;
 pub mod time_range;
 pub mod transfers;

@@ -229,6 +229,11 @@ pub struct Vault {
     publishes_as: Container,
 }
 
+/// The camera of a recording's file, by its name below the root.
+pub fn device_of(relative: &str) -> Option<DeviceId> {
+    name::parse_path(relative).map(|named| named.device)
+}
+
 impl Vault {
     /// The archive at `root`, which is made if it is not there.
     pub fn open(root: &Path) -> Result<Self, VaultError> {
