@@ -249,7 +249,7 @@ impl Database {
         let done = work(Session::Postgres(&transaction)).map_err(|fault| self.setback(fault))?;
         at(Failpoint::LedgerCommit)?;
         match self.handle().block_on(client.batch_execute("COMMIT")) {
-            Ok(()) => begun.is_over(),
+            Ok(()) => begun.release(),
             Err(error) => {
                 let failure = Failure::from(error);
                 match failure.kind() {
@@ -271,7 +271,7 @@ impl Database {
             let begun = Begun::with(self, self.connection()?);
             let question = transaction::wrote(begun.client(), writer);
             let held = self.handle().block_on(question).map_err(|fault| self.setback(fault))?;
-            begun.is_over();
+            begun.release();
             Ok(held)
         });
         match asked {
@@ -290,7 +290,7 @@ impl Database {
         let transaction = Transaction::new(client, self.handle(), &self.guards);
         let done = work(Session::Postgres(&transaction)).map_err(|fault| self.setback(fault))?;
         self.handle().block_on(client.batch_execute("COMMIT")).map_err(failed)?;
-        begun.is_over();
+        begun.release();
         Ok(done)
     }
 
@@ -345,7 +345,7 @@ impl<'a> Begun<'a> {
     }
 
     /// The transaction has ended as it should; the connection serves others.
-    fn is_over(mut self) {
+    fn release(mut self) {
         self.client = None;
     }
 }
