@@ -153,7 +153,7 @@ impl Publisher {
     pub fn new(container: Container) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let vault = Vault::open(&folder.path().join("root")).expect("an archive");
-        let ledger = Ledger::open(&folder.path().join("ledger.db")).expect("a ledger");
+        let ledger = Ledger::open(folder.path().join("ledger.db")).expect("a ledger");
         Self { ledger, vault: vault.publishing_as(container), folder }
     }
 

@@ -9,7 +9,7 @@ use crate::ledger_place::LedgerPlace;
 
 fn open() -> Arc<Database> {
     let LedgerPlace::Server(url) = fresh() else { unreachable!("it is an address") };
-    Database::open(&url, true).unwrap()
+    Database::open(&url, Purpose::Changes).unwrap()
 }
 
 /// A change that is made and not committed yet.

@@ -51,7 +51,7 @@ async fn said(ledger: &Ledger) -> Vec<String> {
 /// What has no place in the model.
 async fn besides(ledger: &Ledger, run: super::super::RunId) {
     let nvr = crate::device::NvrId::new("nvr 1");
-    let learned = Learned { limit: 4, calls: 3, refused: 1, ..Learned::default() };
+    let learned = Learned { limit: 4, probe_pause: None, keeps: None, calls: 3, refused: 1, left_alone: 0 };
     ledger.learn_limits(run, vec![(nvr.clone(), learned)], UtcSecond::new(DAY)).await.unwrap();
     ledger.learn_limits(run, vec![(nvr, learned)], UtcSecond::new(DAY + 1)).await.unwrap();
     ledger.set_zone(vec![device(2)], chrono_tz::Europe::Berlin).await.unwrap();
