@@ -29,7 +29,7 @@ fn a_commit_whose_answer_is_lost_is_asked_for() {
         let (change, writer, wrote) = begun(&database);
         database.handle().block_on(change.client().batch_execute("COMMIT")).unwrap();
         assert!(database.came_through(writer, wrote).is_ok());
-        change.is_over();
+        change.release();
         let (change, writer, wrote) = begun_again(&database);
         drop(change);
         assert!(matches!(database.came_through(writer, wrote), Err(Setback::Away(_))));
@@ -60,6 +60,6 @@ fn a_commit_that_is_still_under_way_is_waited_for() {
     }
     assert!(!asked.is_finished());
     database.handle().block_on(change.client().batch_execute("COMMIT")).unwrap();
-    change.is_over();
+    change.release();
     assert!(asked.join().unwrap());
 }
