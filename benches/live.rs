@@ -150,7 +150,7 @@ fn tools(folder: &Path, url: &str, clock: WallClock) -> Result<(LiveTools, Unbou
     let vault = Vault::open(&root)?;
     let (events, seen) = mpsc::unbounded_channel();
     let tools = LiveTools {
-        ledger: Arc::new(Ledger::open(&root.join("ledger.db"))?),
+        ledger: Arc::new(Ledger::open(root.join("ledger.db"))?),
         vault,
         client: Arc::new(Client::new(account)?),
         media: MediaClient::new(Patience { connect: PATIENCE, first_byte: PATIENCE, stall: PATIENCE }, guard)?,

@@ -9,7 +9,9 @@
 
 mod everywhere;
 pub mod live;
+mod mp4;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -18,6 +20,7 @@ use chrono_tz::Tz;
 use futures::stream::{self, StreamExt as _};
 
 use crate::container::{Examined, Examiner};
+use crate::device::DeviceId;
 use crate::event::Recovery;
 use crate::failpoint::{Failpoint, reached};
 use crate::fetch;
@@ -48,9 +51,36 @@ pub struct Check {
 /// Adopts or moves aside every published file of `check`'s source that has no row. Only while no other run of that source goes
 /// on.
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
+    let mut recovered = put_all_right(ledger, vault, ledger.publishing(check.source).await?, check).await?;
+    if ledger.left_unnoted(check.source).await? {
+        for found in everywhere::without_a_row(ledger, vault, check.source).await? {
+            recovered.push(settle(ledger, vault, found, check).await?);
+        }
+        ledger.recovered(check.source).await?;
+    }
+    Ok(recovered)
+}
+
+/// The same for some cameras alone, which nobody else fetches for at this time: what a host left that is dead.
+pub async fn recover_of(
+    ledger: &Ledger,
+    vault: &Vault,
+    devices: &BTreeSet<DeviceId>,
+    check: Check,
+) -> Result<Vec<Recovery>, ArchiveError> {
+    let mut noted = ledger.publishing(check.source).await?;
+    noted.retain(|path| vault::device_of(path).is_some_and(|device| devices.contains(&device)));
+    put_all_right(ledger, vault, noted, check).await
+}
+
+async fn put_all_right(
+    ledger: &Ledger,
+    vault: &Vault,
+    noted: Vec<String>,
+    check: Check,
+) -> Result<Vec<Recovery>, ArchiveError> {
     let mut recovered = Vec::new();
     // Some at once, so that the ledger writes them down together: a start waits for all of them.
-    let noted = ledger.publishing(check.source).await?;
     let mut done = stream::iter(noted).map(|path| put_right(ledger, vault, path, check)).buffered(AT_ONCE);
     while let Some(done) = done.next().await {
         match done {
@@ -61,12 +91,6 @@ pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec
             }
             Err(error) => return Err(error),
         }
-    }
-    if ledger.left_unnoted(check.source).await? {
-        for found in everywhere::without_a_row(ledger, vault, check.source).await? {
-            recovered.push(settle(ledger, vault, found, check).await?);
-        }
-        ledger.recovered(check.source).await?;
     }
     Ok(recovered)
 }
@@ -124,9 +148,15 @@ fn examine(found: &Found, path: &Path, check: Check) -> Result<Recording, String
 
 /// The same, where a file that cannot be read is an error.
 pub(crate) fn recording_in(found: &Found, path: &Path, check: Check) -> io::Result<Result<Recording, String>> {
-    match found.named.source {
-        Source::Nvr => download(found, path, check),
-        Source::Live => live::published(found, path, check),
+    match (found.named.container, found.named.source) {
+        (Container::Mp4, source) => match mp4::published(found, path, check)? {
+            // One that a live stream was sent as.
+            None if source == Source::Live => live::published(found, path, check),
+            None => Ok(Err("it is no MP4 that was made of a recording".to_owned())),
+            Some(examined) => Ok(examined),
+        },
+        (_, Source::Nvr) => download(found, path, check),
+        (_, Source::Live) => live::published(found, path, check),
     }
 }
 

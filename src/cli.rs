@@ -3,6 +3,7 @@
 mod check;
 mod export;
 mod init;
+mod migrate;
 mod packaging;
 mod report;
 mod status;
@@ -19,6 +20,7 @@ use crate::exit_code::ExitCode;
 pub use check::CheckArgs;
 pub use export::ExportArgs;
 pub use init::InitArgs;
+pub use migrate::MigrateArgs;
 pub use packaging::{CompletionsArgs, ManArgs};
 pub use report::ReportArgs;
 pub use status::StatusArgs;
@@ -90,7 +92,7 @@ pub struct Common {
     /// The folder of the recordings (ARCHIVE_ROOT) [default: recordings].
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<String>,
-    /// The ledger's file (ARCHIVE_LEDGER) [default: ledger.db in the root].
+    /// The ledger: a file, or postgres://user@host/database (ARCHIVE_LEDGER) [default: ledger.db in the root].
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<String>,
     /// The gateway (ARCHIVE_URL) [default: https://openapi.opretail.com/m.api].
@@ -149,6 +151,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Delete what is older than the jobs of a file keep it.
     Prune(PruneArgs),
+    /// Move the ledger from a file to a PostgreSQL server, or back.
+    Migrate(MigrateArgs),
     /// Join the recordings of a camera and a time into one MP4, or copy them, with a manifest of what is missing in it.
     Export(ExportArgs),
     /// Make a lost or damaged ledger anew, from the recordings and the archive's catalog.

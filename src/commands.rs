@@ -9,6 +9,7 @@ mod init;
 mod live;
 mod logging;
 mod man;
+mod migrate;
 mod one_off;
 mod past;
 mod plan;
@@ -80,6 +81,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
             Some(Command::Live(args)) => live::run(args).await,
             Some(Command::Verify(args)) => verify::run(args).await,
             Some(Command::Prune(args)) => prune::run(args).await,
+            Some(Command::Migrate(args)) => migrate::run(args).await,
             Some(Command::Export(args)) => export::run(args).await,
             Some(Command::Reindex(args)) => reindex::run(args).await,
             Some(Command::Rehearse(args)) => rehearse::run(args).await,
@@ -138,6 +140,7 @@ fn exit_code_of(error: &anyhow::Error) -> ExitCode {
         match (ledger, vault) {
             (Some(LedgerError::Held { .. }), _)
             | (_, Some(VaultError::Held { .. } | VaultError::UpkeepHeld { .. })) => return ExitCode::Held,
+            (Some(LedgerError::NotEmpty { .. } | LedgerError::BeingFilled { .. }), _) => return ExitCode::Usage,
             (Some(LedgerError::DiskFull { .. }), _) | (_, Some(VaultError::Full { .. })) => return ExitCode::DiskFull,
             _ => {}
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
+use crate::lease::HostId;
 use crate::outcome::{Attempt, Class};
 use crate::recording::{Recording, VideoCodec};
 use crate::time_range::UtcSecond;
@@ -70,6 +71,21 @@ pub enum Event {
         /// The camera.
         device: DeviceId,
         /// Its NVR.
+        nvr: NvrId,
+    },
+    /// It is one of the hosts that share the ledger's work.
+    HostJoined {
+        /// As which of them.
+        host: HostId,
+    },
+    /// It was not heard of for too long, and others took it for dead: it ends what streams, and joins anew.
+    HostLost {
+        /// As which it was one of them.
+        host: HostId,
+    },
+    /// Another host has taken over an NVR.
+    LeaseLost {
+        /// The NVR.
         nvr: NvrId,
     },
     /// Time that this run will not ask for again.

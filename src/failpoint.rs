@@ -89,6 +89,10 @@ failpoints! {
     LiveRenamed = "live-renamed",
     /// A live stream's staging file is about to be deleted, since nothing of it is worth keeping.
     LiveDiscard = "live-discard",
+    /// A staging file's frames are about to be written into an MP4 beside it.
+    Remux = "remux",
+    /// They were, all of them, and the MP4 is not durable.
+    Remuxed = "remuxed",
     /// The ledger is about to be told that a file gets its final name.
     PublishingNote = "publishing-note",
     /// It knows, durably.

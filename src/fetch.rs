@@ -96,6 +96,11 @@ impl Fetcher {
         Self { client, mover, transfers, tolerance_seconds: manner.tolerance_seconds, clock: WallClock::start() }
     }
 
+    /// Says how many hosts call for the account now: its ceiling of calls per second is divided among them.
+    pub async fn share_calls(&self, hosts: usize) {
+        self.client.share_calls(u32::try_from(hosts).unwrap_or(u32::MAX)).await;
+    }
+
     /// One attempt at `window`. `zone` is the device's local time, for the file's name. `progress` is told when the
     /// platform has given a URL, and how much has come while it streams. When `stop` is cancelled, what has come is kept
     /// if it is a minute or more.

@@ -85,6 +85,21 @@ impl SourceClock {
         time
     }
 
+    /// The next frame of a file that tells its frames' times as they are: what this clock made of them once. Gives them back.
+    pub fn known(&mut self, track: TrackKind, time: i64) -> i64 {
+        let own = match track {
+            TrackKind::Video => &mut self.video,
+            TrackKind::Audio => &mut self.audio,
+        };
+        let step = time - own.last.map_or(time, |(_, last)| last);
+        if (1..=LONGEST_STEP).contains(&step) {
+            own.step = step;
+        }
+        // OK without its timestamp: a clock is told the times of all frames of a file, or of none.
+        own.last = Some((0, time));
+        time
+    }
+
     /// How long a track's last frame is shown, in milliseconds, as far as its steps tell.
     pub fn step(&self, track: TrackKind) -> i64 {
         match track {

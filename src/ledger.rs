@@ -4,14 +4,19 @@
 //! **The rule.** For every device, asked ∪ archived = archived ⊎ missing. Every second that was asked for is therefore
 //! in exactly one state: archived, or missing with one cause. Each change keeps the rule within its one transaction.
 //!
-//! One thread writes ([`writer`]); requests that wait together share a transaction and its fsync, and each is answered
-//! once that is on disk. Reading goes on beside it, in this process and in others. The ledger never reads a clock.
+//! It is a file of this machine, or a database on a server that many machines share; what a change or a question means is the
+//! same for both ([`session`]). Of a file, one thread writes ([`writer`]); requests that wait together share a transaction and its
+//! fsync, and each is answered once that is on disk. Reading goes on beside it, in this process and in others. Of a server,
+//! [`postgres`] tells. The ledger never reads a clock; who shares its work is told by the server's ([`leases`]).
 
 mod attempts;
 mod catalog;
 mod changes;
+mod copying;
 mod devices;
 mod error;
+mod filling;
+mod leases;
 mod limits;
 mod lock;
 mod look;
@@ -20,12 +25,15 @@ mod media;
 mod missing;
 mod open;
 mod picture;
+mod postgres;
 mod publishing;
 mod queries;
 mod ranges;
 mod rebuild;
-#[allow(dead_code, unused_macros, unused_imports)]
+mod restore;
 mod session;
+mod tables;
+mod taking_on;
 mod upkeep;
 mod writer;
 mod written;
@@ -43,14 +51,19 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rusqlite::Connection;
 
+pub use self::copying::Progress;
 use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
+pub use self::filling::{Filling, Still};
 use self::lock::RunLock;
+use self::postgres::{Database, Purpose};
 use self::ranges::Merged;
 pub use self::rebuild::{Rebuilding, Rebuilt};
+use self::session::Session;
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
 use crate::failpoint::Failpoint;
+use crate::ledger_place::LedgerPlace;
 use crate::mac::UrlMacs;
 use crate::outcome::Attempt;
 use crate::picture::Told;
@@ -66,45 +79,79 @@ use crate::window::{Cause, Missing, Window};
 /// How long another run's end is waited for.
 const RUN_PATIENCE: Duration = Duration::from_secs(1);
 
-/// An open ledger. Any number of tasks may use it at once. Dropping it waits for what is still to be written, and frees
+/// An open ledger. Any number of tasks may use it at once. Dropping it waits for what is still to be written to a file, and frees
 /// the run's hold.
 pub struct Ledger {
-    path: PathBuf,
-    /// Nothing when it was opened only for reading.
-    writer: Option<Writer>,
-    readers: Arc<Readers>,
+    /// For errors: the file, or the server's address without its password.
+    name: PathBuf,
+    keeper: Keeper,
     /// A hold whose run is not written down yet.
     taken: Mutex<Option<RunLock>>,
     /// The hold of a run. Declared last, so that it is freed when everything is written.
     run: Mutex<Option<RunLock>>,
 }
 
+/// What keeps it.
+enum Keeper {
+    /// A file. No writer when it was opened only for reading.
+    File { writer: Option<Writer>, readers: Arc<Readers> },
+    /// A server.
+    Server(Arc<Database>),
+}
+
 impl Ledger {
     /// Opens the ledger, creates it if there is none, and brings an older one up to date. Blocks, for milliseconds
-    /// unless it has to be brought up to date. A file that is something else, damaged, or newer than this program is
-    /// refused and left as it is.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let connection = open::for_writing(path)?;
-        let writer = Writer::start(path.to_path_buf(), connection)?;
-        Ok(Self { writer: Some(writer), ..Self::around(path) })
+    /// unless it has to be brought up to date or a server is away. What is something else, damaged, or newer than this program
+    /// is refused and left as it is.
+    pub fn open(place: impl Into<LedgerPlace>) -> Result<Self, LedgerError> {
+        let place = place.into();
+        let keeper = match &place {
+            LedgerPlace::File(path) => {
+                let connection = open::for_writing(path)?;
+                let writer = Writer::start(path.clone(), connection)?;
+                Keeper::File { writer: Some(writer), readers: Arc::new(Readers::of(path)) }
+            }
+            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, Purpose::Changes)?),
+        };
+        Ok(Self::around(&place, keeper))
     }
 
     /// Opens a ledger that is there, for questions only. Works while a run is going on; never creates, changes or
     /// locks anything.
-    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
-        let ledger = Self::around(path);
-        ledger.readers.put_back(open::for_reading(path)?);
-        Ok(ledger)
+    pub fn open_read_only(place: impl Into<LedgerPlace>) -> Result<Self, LedgerError> {
+        let place = place.into();
+        let keeper = match &place {
+            LedgerPlace::File(path) => {
+                let readers = Readers::of(path);
+                readers.put_back(open::for_reading(path)?);
+                Keeper::File { writer: None, readers: Arc::new(readers) }
+            }
+            LedgerPlace::Server(url) => Keeper::Server(Database::open(url, Purpose::Questions)?),
+        };
+        Ok(Self::around(&place, keeper))
     }
 
-    fn around(path: &Path) -> Self {
-        let readers = Readers { path: path.to_path_buf(), idle: Mutex::default() };
-        Self {
-            path: path.to_path_buf(),
-            writer: None,
-            readers: Arc::new(readers),
-            taken: Mutex::default(),
-            run: Mutex::default(),
+    fn around(place: &LedgerPlace, keeper: Keeper) -> Self {
+        Self { name: place.name(), keeper, taken: Mutex::default(), run: Mutex::default() }
+    }
+
+    /// Whether many hosts may work with it at once.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.keeper, Keeper::Server(_))
+    }
+
+    /// Whether its server was away when it was last needed. Never, of a file.
+    pub fn is_away(&self) -> bool {
+        match &self.keeper {
+            Keeper::File { .. } => false,
+            Keeper::Server(database) => database.is_away(),
+        }
+    }
+
+    /// Says that the run is to end: from now on a server that is away is waited for no longer than some seconds.
+    pub fn end_waiting(&self) {
+        if let Keeper::Server(database) = &self.keeper {
+            database.end_waiting();
         }
     }
 
@@ -115,39 +162,46 @@ impl Ledger {
     pub async fn begin_run(&self, start: RunStart) -> Result<RunId, LedgerError> {
         let taken = locked(&self.taken).take();
         let lock = match taken {
-            Some(lock) => lock,
+            Some(lock) => Some(lock),
             None => self.lock(start.source, start.started).await?,
         };
-        let run = self.write(move |connection| changes::begin_run(connection, &start)).await?;
-        *locked(&self.run) = Some(lock);
-        error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.path))?;
+        let run = self.write(move |session| changes::begin_run(session, &start)).await?;
+        *locked(&self.run) = lock;
+        error::reached(Failpoint::RunBegun).map_err(|fault| fault.at(&self.name))?;
         Ok(run)
     }
 
     /// Takes the hold of [`Self::begin_run`], which then has it already: for who has something to do while the run is written down.
     pub async fn hold(&self, source: Source, since: UtcSecond) -> Result<(), LedgerError> {
         let lock = self.lock(source, since).await?;
-        *locked(&self.taken) = Some(lock);
+        *locked(&self.taken) = lock;
         Ok(())
     }
 
-    async fn lock(&self, source: Source, since: UtcSecond) -> Result<RunLock, LedgerError> {
-        let (path, since) = (self.path.clone(), since.to_string());
+    /// Nothing on a server: any number of runs may go on at once, and what keeps them apart is the leases.
+    async fn lock(&self, source: Source, since: UtcSecond) -> Result<Option<RunLock>, LedgerError> {
+        if self.is_shared() {
+            return Ok(None);
+        }
+        let (path, since) = (self.name.clone(), since.to_string());
         let taking = tokio::task::spawn_blocking(move || RunLock::take_patiently(&path, source, &since, RUN_PATIENCE));
-        taking.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
+        taking
+            .await
+            .map(|lock| lock.map(Some))
+            .unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
     }
 
     /// Says how the run ended, and lets go of the ledger.
     pub async fn end_run(&self, run: RunId, end: RunEnd) -> Result<(), LedgerError> {
-        error::reached(Failpoint::RunEnd).map_err(|fault| fault.at(&self.path))?;
-        self.write(move |connection| changes::end_run(connection, run, &end)).await?;
+        error::reached(Failpoint::RunEnd).map_err(|fault| fault.at(&self.name))?;
+        self.write(move |session| changes::end_run(session, run, &end)).await?;
         *locked(&self.run) = None;
         Ok(())
     }
 
     /// The newest runs, newest first.
     pub async fn runs(&self, newest: u32) -> Result<Vec<RunRow>, LedgerError> {
-        self.read(move |connection| queries::runs(connection, newest)).await
+        self.read(move |session| queries::runs(session, newest)).await
     }
 
     /// The newest run of each source that has ended.
@@ -165,29 +219,29 @@ impl Ledger {
     /// Notes that the file at `path`, below the archive's root, is about to get that name. The note goes when its recording is
     /// written down, or with [`Self::forget_publishing`].
     pub async fn note_publishing(&self, source: Source, path: String) -> Result<(), LedgerError> {
-        self.write(move |connection| publishing::note(connection, source, &path)).await
+        self.write(move |session| publishing::note(session, source, &path)).await
     }
 
     /// Says that no file without a row stands at `path`.
     pub async fn forget_publishing(&self, path: String) -> Result<(), LedgerError> {
-        self.write(move |connection| publishing::forget(connection, &path)).await
+        self.write(move |session| publishing::forget(session, &path)).await
     }
 
     /// The files, by their names below the archive's root, of which runs of that source have noted that they publish them, and
     /// have not written down that they did.
     pub async fn publishing(&self, source: Source) -> Result<Vec<String>, LedgerError> {
-        self.read(move |connection| publishing::noted(connection, source)).await
+        self.read(move |session| publishing::noted(session, source)).await
     }
 
     /// Whether a run of that source was cut off, or failed, that did not note what it was publishing, as older versions did not.
     /// What it left may lie anywhere.
     pub async fn left_unnoted(&self, source: Source) -> Result<bool, LedgerError> {
-        self.read(move |connection| publishing::left_unnoted(connection, source)).await
+        self.read(move |session| publishing::left_unnoted(session, source)).await
     }
 
     /// Says that the archive has been looked through for what such runs left.
     pub async fn recovered(&self, source: Source) -> Result<(), LedgerError> {
-        self.write(move |connection| publishing::recovered(connection, source)).await
+        self.write(move |session| publishing::recovered(session, source)).await
     }
 
     // Devices.
@@ -195,25 +249,25 @@ impl Ledger {
     /// Notes what the platform's list says of devices. Safe beside a run, of this process or another: of what it changes a run
     /// writes no more than an NVR's store, and a run that begins meanwhile takes what it finds.
     pub async fn know_devices(&self, devices: Vec<DeviceFacts>) -> Result<(), LedgerError> {
-        self.write(move |connection| devices.iter().try_for_each(|facts| devices::know(connection, facts))).await
+        self.write(move |session| devices.iter().try_for_each(|facts| devices::know(session, facts))).await
     }
 
     /// Notes by which NVRs a run takes devices to be served: for people and for history. What the next run takes is decided
     /// anew.
     pub async fn serve_devices(&self, served: Vec<ServedBy>) -> Result<(), LedgerError> {
-        self.write(move |connection| served.iter().try_for_each(|one| devices::serve(connection, one))).await
+        self.write(move |session| served.iter().try_for_each(|one| devices::serve(session, one))).await
     }
 
     /// Notes the two addresses in the name of a device's media URL.
     pub async fn learn_macs(&self, device: DeviceId, macs: UrlMacs, at: UtcSecond) -> Result<(), LedgerError> {
-        self.write(move |connection| devices::learn_macs(connection, device, macs, at)).await
+        self.write(move |session| devices::learn_macs(session, device, macs, at)).await
     }
 
     /// Says in which time zone devices are. Until then it is `Asia/Shanghai`.
     pub async fn set_zone(&self, devices: Vec<DeviceId>, zone: Tz) -> Result<(), LedgerError> {
-        self.write(move |connection| {
-            zones::add(connection, zone)?;
-            devices.iter().try_for_each(|&device| changes::set_zone(connection, device, zone))
+        self.write(move |session| {
+            zones::add(session, zone)?;
+            devices.iter().try_for_each(|&device| changes::set_zone(session, device, zone))
         })
         .await
     }
@@ -230,10 +284,8 @@ impl Ledger {
         learned: Vec<(NvrId, Learned)>,
         at: UtcSecond,
     ) -> Result<(), LedgerError> {
-        self.write(move |connection| {
-            learned.iter().try_for_each(|(nvr, one)| limits::learn(connection, run, nvr, one, at))
-        })
-        .await
+        self.write(move |session| learned.iter().try_for_each(|(nvr, one)| limits::learn(session, run, nvr, one, at)))
+            .await
     }
 
     /// What runs learned of how much NVRs can take; calls and refusals are over all runs.
@@ -243,7 +295,7 @@ impl Ledger {
 
     /// How each NVR fared in the newest `runs` runs that asked it anything, newest first.
     pub async fn nvr_nights(&self, runs: u32) -> Result<BTreeMap<NvrId, Vec<NvrNight>>, LedgerError> {
-        self.read(move |connection| limits::nights(connection, runs)).await
+        self.read(move |session| limits::nights(session, runs)).await
     }
 
     // Attempts that are old.
@@ -254,8 +306,8 @@ impl Ledger {
     pub async fn fold_attempts(&self, before: UtcSecond) -> Result<u64, LedgerError> {
         let (mut folded, mut after) = (0, 0);
         for _step in 0..attempts::FOLD_STEPS {
-            let step = self.write(move |connection| attempts::fold(connection, after, before)).await?;
-            folded += step.attempts as u64;
+            let step = self.write(move |session| attempts::fold(session, after, before)).await?;
+            folded += step.attempts;
             // They are almost in the order of their time, so where none is old, what follows is younger still.
             let (1.., Some(last)) = (step.attempts, step.last) else { break };
             after = last;
@@ -267,26 +319,27 @@ impl Ledger {
 
     /// Adds asked-for time. What of it is neither archived nor asked for already becomes missing, not tried.
     pub async fn ask(&self, wanted: Vec<(DeviceId, RangeSet)>) -> Result<(), LedgerError> {
-        self.write(move |connection| {
-            wanted.iter().try_for_each(|(device, ranges)| changes::ask(connection, *device, ranges))
-        })
-        .await
+        self.write(move |session| wanted.iter().try_for_each(|(device, ranges)| changes::ask(session, *device, ranges)))
+            .await
     }
 
-    /// The beginning of a run, in one transaction: [`Self::set_zone`], [`Self::serve_devices`] and [`Self::ask`].
+    /// The beginning of a run, in one transaction unless many hosts share the ledger: [`Self::set_zone`], [`Self::serve_devices`] and [`Self::ask`].
     pub async fn take_on(
         &self,
         zones: Vec<(Tz, Vec<DeviceId>)>,
         served: Vec<ServedBy>,
         wanted: Vec<(DeviceId, RangeSet)>,
     ) -> Result<(), LedgerError> {
-        self.write(move |connection| {
+        if self.is_shared() {
+            return self.take_on_in_parts(zones, served, wanted).await;
+        }
+        self.write(move |session| {
             for (zone, devices) in &zones {
-                zones::add(connection, *zone)?;
-                devices.iter().try_for_each(|&device| changes::set_zone(connection, device, *zone))?;
+                zones::add(session, *zone)?;
+                devices.iter().try_for_each(|&device| changes::set_zone(session, device, *zone))?;
             }
-            served.iter().try_for_each(|one| devices::serve(connection, one))?;
-            wanted.iter().try_for_each(|(device, ranges)| changes::ask(connection, *device, ranges))
+            served.iter().try_for_each(|one| devices::serve(session, one))?;
+            wanted.iter().try_for_each(|(device, ranges)| changes::ask(session, *device, ranges))
         })
         .await
     }
@@ -300,13 +353,13 @@ impl Ledger {
         recording: Recording,
         rest: Option<(TimeRange, Cause)>,
     ) -> Result<(), LedgerError> {
-        self.write(move |connection| changes::record_archived(connection, run, &attempt, &recording, rest)).await
+        self.write(move |session| changes::record_archived(session, run, &attempt, &recording, rest)).await
     }
 
     /// Records an attempt that archived nothing. What is missing of the window gets the outcome's cause and one more
     /// attempt; when the outcome says nothing new about the window, only the attempt is kept.
     pub async fn record_missed(&self, run: RunId, window: Window, attempt: Attempt) -> Result<(), LedgerError> {
-        self.write(move |connection| changes::record_missed(connection, run, &window, &attempt)).await
+        self.write(move |session| changes::record_missed(session, run, &window, &attempt)).await
     }
 
     /// Says why what is missing of `ranges` is missing, as learned `at` a time without attempts of its own: that the
@@ -318,12 +371,12 @@ impl Ledger {
         cause: Cause,
         at: UtcSecond,
     ) -> Result<(), LedgerError> {
-        self.write(move |connection| changes::mark_missing(connection, device, &ranges, cause, at)).await
+        self.write(move |session| changes::mark_missing(session, device, &ranges, cause, at)).await
     }
 
     /// Takes back what was asked for ahead of time and has not come.
     pub async fn withdraw(&self, device: DeviceId, range: TimeRange) -> Result<(), LedgerError> {
-        self.write(move |connection| changes::withdraw(connection, device, range)).await
+        self.write(move |session| changes::withdraw(session, device, range)).await
     }
 
     /// What is being recorded live, per device that has any.
@@ -334,7 +387,7 @@ impl Ledger {
     /// Records a published file that no attempt at a window brought: a piece of a live stream, or what a run left behind
     /// without a row when it was cut off. [`LedgerError::Overlap`] as with [`Self::record_archived`].
     pub async fn add_recording(&self, recording: Recording) -> Result<(), LedgerError> {
-        self.write(move |connection| changes::add_recording(connection, &recording)).await
+        self.write(move |session| changes::add_recording(session, &recording)).await
     }
 
     /// What of `within` is archived and what is missing, per device, as of one moment.
@@ -343,7 +396,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, Known>, LedgerError> {
-        self.read(move |connection| queries::known(connection, &devices, within)).await
+        self.read(move |session| queries::known(session, &devices, within)).await
     }
 
     /// What of `within` was asked for and is missing, per device, in order and cut to it.
@@ -352,7 +405,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, Vec<Missing>>, LedgerError> {
-        self.read(move |connection| missing::narrow(connection, &devices, within)).await
+        self.read(move |session| missing::narrow(session, &devices, within)).await
     }
 
     /// What of `within` is archived, per device.
@@ -361,7 +414,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
-        self.read(move |connection| Merged::Archived.within_of(connection, &devices, within)).await
+        self.read(move |session| Merged::Archived.within_of(session, &devices, within)).await
     }
 
     /// What of `within` was ever asked for, per device.
@@ -370,7 +423,7 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, RangeSet>, LedgerError> {
-        self.read(move |connection| Merged::Asked.within_of(connection, &devices, within)).await
+        self.read(move |session| Merged::Asked.within_of(session, &devices, within)).await
     }
 
     /// What became of each second of `within`, per device: in which file it is, or why it is missing.
@@ -379,8 +432,8 @@ impl Ledger {
         devices: Vec<DeviceId>,
         within: TimeRange,
     ) -> Result<BTreeMap<DeviceId, Told>, LedgerError> {
-        let told = move |connection: &Connection| {
-            devices.iter().map(|&device| Ok((device, picture::told(connection, device, within)?))).collect()
+        let told = move |session: Session<'_>| {
+            devices.iter().map(|&device| Ok((device, picture::told(session, device, within)?))).collect()
         };
         self.read(told).await
     }
@@ -391,14 +444,14 @@ impl Ledger {
         device: DeviceId,
         within: TimeRange,
     ) -> Result<Vec<Recording>, LedgerError> {
-        self.read(move |connection| queries::recordings_overlapping(connection, device, within, u32::MAX)).await
+        self.read(move |session| queries::recordings_overlapping(session, device, within, u32::MAX)).await
     }
 
     // Answers for people.
 
     /// The gaps, by device and time; the same as the view `gaps` shows.
     pub async fn gaps(&self, query: GapQuery) -> Result<Vec<Gap>, LedgerError> {
-        self.read(move |connection| queries::gaps(connection, &query)).await
+        self.read(move |session| queries::gaps(session, &query)).await
     }
 
     /// What was asked for and is archived on each day from `first` to `last`, both included and in each device's local
@@ -409,41 +462,52 @@ impl Ledger {
         first: NaiveDate,
         last: NaiveDate,
     ) -> Result<Vec<CoverageDay>, LedgerError> {
-        self.read(move |connection| queries::coverage(connection, devices.as_deref(), first, last)).await
+        self.read(move |session| queries::coverage(session, devices.as_deref(), first, last)).await
     }
 
     /// Sums over devices and a range.
     pub async fn totals(&self, devices: Vec<DeviceId>, within: TimeRange) -> Result<Totals, LedgerError> {
-        self.read(move |connection| queries::totals(connection, &devices, within)).await
+        self.read(move |session| queries::totals(session, &devices, within)).await
     }
 
     /// How downloads went among the newest `attempts`, per device that has any. Of what was folded away, a day of a device
     /// counts as a whole.
     pub async fn history(&self, attempts: u32) -> Result<Vec<DeviceHistory>, LedgerError> {
-        self.read(move |connection| attempts::history(connection, attempts)).await
+        self.read(move |session| attempts::history(session, attempts)).await
     }
 
     async fn write<T, W>(&self, work: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        match &self.writer {
-            Some(writer) => writer.write(work).await,
-            None => Err(LedgerError::ReadOnly { ledger: self.path.clone() }),
+        match &self.keeper {
+            Keeper::File { writer: Some(writer), .. } => writer.write(work).await,
+            Keeper::File { writer: None, .. } => Err(LedgerError::ReadOnly { ledger: self.name.clone() }),
+            Keeper::Server(database) => database.write(work).await,
         }
     }
 
     async fn read<T, W>(&self, work: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        let readers = Arc::clone(&self.readers);
+        let readers = match &self.keeper {
+            Keeper::File { readers, .. } => Arc::clone(readers),
+            Keeper::Server(database) => return database.read(work).await,
+        };
         let done = tokio::task::spawn_blocking(move || readers.read(work)).await;
         done.unwrap_or_else(|error| {
-            Err(LedgerError::Engine { ledger: self.path.clone(), why: format!("a question was not answered: {error}") })
+            Err(LedgerError::Engine { ledger: self.name.clone(), why: format!("a question was not answered: {error}") })
         })
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // What nobody waits for any more must not keep the process.
+        self.end_waiting();
     }
 }
 
@@ -454,13 +518,17 @@ struct Readers {
 }
 
 impl Readers {
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, LedgerError> {
+    fn of(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), idle: Mutex::default() }
+    }
+
+    fn read<T>(&self, work: impl FnOnce(Session<'_>) -> Result<T, Fault>) -> Result<T, LedgerError> {
         let idle = locked(&self.idle).pop();
         let mut connection = idle.map_or_else(|| open::for_reading(&self.path), Ok)?;
         let answer = {
             // One transaction, so that a question of several statements sees one state.
             let snapshot = connection.transaction().map_err(|error| Fault::from(error).at(&self.path))?;
-            work(&snapshot).map_err(|fault| fault.at(&self.path))
+            work(Session::Sqlite(&snapshot)).map_err(|fault| fault.at(&self.path))
         };
         self.put_back(connection);
         answer

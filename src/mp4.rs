@@ -5,8 +5,16 @@
 //! about 20 bytes a frame. The records that decoders need (avcC, hvcC,
 //! AudioSpecificConfig) are taken over byte for byte.
 //!
+//! A film is written with its index at its end ([`opening`]). A recording that is published as MP4 has it at its beginning
+//! ([`remux`]), says of itself what the ledger says ([`published`]), and is read back frame by frame ([`frames`]).
+//!
 //! The boxes are `shiguredo_mp4`'s. Its muxer is not used: it keeps a copy of the sample entry for every change from pictures to
 //! sound, hundreds of megabytes for a long film, and has no tracks of text.
+
+pub mod frames;
+pub mod published;
+pub mod remux;
+mod tables;
 
 use std::num::NonZeroU32;
 
@@ -67,14 +75,16 @@ pub enum Entry {
 
 /// The beginning of a file: its type, and a header for `media_bytes` of frames behind it. Always as long as [`OPENING`].
 pub fn opening(media_bytes: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    bytes.extend_from_slice(&32_u32.to_be_bytes());
-    bytes.extend_from_slice(b"ftypisom\0\0\x02\0isomiso2mp41");
-    bytes.extend_from_slice(b"avc1");
-    bytes.extend_from_slice(&1_u32.to_be_bytes());
-    bytes.extend_from_slice(b"mdat");
-    bytes.extend_from_slice(&(MEDIA_HEADER + media_bytes).to_be_bytes());
-    bytes
+    [file_type(), media_header(media_bytes)].concat()
+}
+
+fn file_type() -> Vec<u8> {
+    [&32_u32.to_be_bytes()[..], b"ftypisom\0\0\x02\0isomiso2mp41avc1"].concat()
+}
+
+/// Always as long as [`MEDIA_HEADER`].
+fn media_header(media_bytes: u64) -> Vec<u8> {
+    [&1_u32.to_be_bytes()[..], b"mdat", &(MEDIA_HEADER + media_bytes).to_be_bytes()].concat()
 }
 
 /// A frame as a [`Track`] is told of it.
@@ -196,6 +206,11 @@ impl Track {
             self.last = self.last.max(at);
         }
         Ok(())
+    }
+
+    /// Says that its frames lie so many bytes further back in the file.
+    fn move_back(&mut self, bytes: u64) {
+        self.chunks.iter_mut().for_each(|chunk| chunk.offset += bytes);
     }
 
     fn lengths(&self) -> u64 {

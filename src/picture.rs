@@ -26,10 +26,13 @@ use crate::window::Cause;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// Archived in recordings from an NVR as FLV, each from one mark of the grid to the next.
+    /// Archived in recordings from an NVR, each from one mark of the grid to the next.
     Windows {
         /// The offset of local time in their names: quarters of an hour east of UTC.
         quarters: i32,
+        /// What holds their streams.
+        #[serde(serialize_with = "extension")]
+        container: Container,
     },
     /// Archived in one other recording, whose name follows from the stretch as well.
     File {
@@ -243,7 +246,7 @@ pub fn is_grid_window(range: &TimeRange) -> bool {
 pub fn join(stretches: &mut Vec<Stretch>, next: Stretch) {
     if let Some(last) = stretches.last_mut().filter(|last| last.range.end() == next.range.start()) {
         let joined = match (&last.state, &next.state) {
-            (State::Windows { quarters }, State::Windows { quarters: next }) => quarters == next,
+            (State::Windows { .. }, State::Windows { .. }) => last.state == next.state,
             (State::Pruned, State::Pruned) => true,
             _ => false,
         };

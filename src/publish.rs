@@ -2,16 +2,23 @@
 //!
 //! # The order, and what a crash leaves at each step
 //!
+//! 0. Where the archive is of MP4s, the FLV becomes one beside it in staging ([`as_mp4`]). Crash: both are in staging. A download's
+//!    are swept; of a live stream the FLV is published by the next start, and the other one is deleted.
 //! 1. The ledger notes the name that the file is about to get, durably. Crash: a note without a file, which the next start
 //!    takes back. The staging file is swept, or is a live stream's and is published then.
 //! 2. [`Staging::publish`] makes the file and its name durable; the vault has the steps of that. Crash: a note, and either no
 //!    file as before, or a whole file without a row. The next start finds it by the note, reads and judges it, and adopts it.
 //! 3. The ledger writes the recording's row and takes the note back, in one transaction. Crash: nothing is lost.
 //!
+//! A live stream's FLV of which an MP4 was made is deleted last. Crash before: the next start adopts the MP4, and then finds that
+//! all of the FLV's time is archived.
+//!
 //! When the time was archived meanwhile, the file is moved aside before its note is taken back. Crash: the note, and either the
 //! file, which the next start moves aside for the same reason, or none.
 //!
 //! So a media file that stands under a final name has a row or a note, and a start looks for nothing else ([`crate::adopt`]).
+
+mod as_mp4;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -96,6 +103,7 @@ pub async fn publish(
     brought: Option<Brought>,
 ) -> Result<Done, ArchiveError> {
     let begun = Instant::now();
+    let (ready, original) = as_mp4::where_wanted(vault, ready).await?;
     let Ready { mut staging, good_bytes, named, zone, media, clock_offset, now, note } = ready;
     let path = name::recording(&named, zone);
     let at = |step| reached(step).map_err(vault::failed("publish", &vault.path_of(&path)));
@@ -126,7 +134,11 @@ pub async fn publish(
         brought
     });
     let attempt = brought.as_ref().map(|brought| brought.attempt.clone());
-    match record(ledger, vault, &recording, brought).await? {
+    let recorded = record(ledger, vault, &recording, brought).await?;
+    if let Some(original) = original {
+        blocking(move || original.discard()).await?;
+    }
+    match recorded {
         None => Ok(Done::Archived { recording: Box::new(recording), set_aside: published.set_aside, attempt }),
         Some(overtaken) => Ok(Done::Overtaken(overtaken)),
     }

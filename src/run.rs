@@ -10,6 +10,7 @@ mod attempt;
 mod beginning;
 mod grouping;
 pub mod planning;
+mod sharing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ use crate::plan::{Plan, Request};
 use crate::publish::ArchiveError;
 use crate::recording::Source;
 use crate::report::{DeviceRow, Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
-use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
+use crate::scheduler::{self, GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Vault, VaultError};
 use crate::window::Window;
@@ -47,6 +48,7 @@ use thiserror::Error;
 use attempt::{Attempted, attempt};
 use beginning::{Begun, Start};
 use grouping::Grouping;
+use sharing::Sharing;
 
 /// What a run is to do, validated.
 #[derive(Clone, Debug)]
@@ -148,6 +150,7 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
         signalled: false,
         cut,
         grouping: Grouping::new(job.stated_nvrs.clone(), std::mem::take(&mut job.known), job.asked.keys()),
+        sharing: None,
         job,
         tools,
     };
@@ -186,6 +189,8 @@ struct Run {
     cut: CancellationToken,
     /// What media URLs tell of NVRs.
     grouping: Grouping,
+    /// Its part among the hosts of a ledger that many share.
+    sharing: Option<Sharing>,
 }
 
 /// How often the disk's free space is looked at while streams come in. At a gigabit a second, 125 MB come meanwhile.
@@ -223,16 +228,38 @@ impl Run {
         self.emit(Event::Started { windows: plan.windows(), seconds: plan.seconds() });
         self.warn_of_ambiguous_labels(&plan);
         let policy = Policy { learned, ..self.job.policy.clone() };
-        let mut scheduler = Scheduler::new(plan.work(), policy, self.job.seed, self.clock.now());
+        let (mut work, now) = (plan.work(), self.clock.now());
+        if self.tools.ledger.is_shared() {
+            let demands = scheduler::demands(&std::mem::take(&mut work), &policy, now);
+            self.sharing = Some(Sharing::new(&self.job, self.id, &self.tools, &self.clock, demands));
+        }
+        let mut scheduler = Scheduler::new(work, policy, self.job.seed, now);
         let mut asking = self.write_down_what_is_asked().fuse();
         // Begun here, so that the ledger has it in line before whatever an attempt tells it.
         if let Poll::Ready(done) = futures::poll!(&mut asking) {
             done?;
         }
+        if self.sharing.is_some() && !asking.is_terminated() {
+            // A server does many things at once.
+            (&mut asking).await?;
+        }
         let worked = self.work_through(&mut scheduler, &mut asking).await;
         let asked = if asking.is_terminated() { Ok(()) } else { asking.await };
+        if let Some(mut sharing) = self.sharing.take() {
+            let left = sharing.leave(&mut scheduler, self.clock.now()).await;
+            self.refusing = sharing
+                .learned
+                .iter()
+                .filter(|(_, one)| one.left_alone > 0)
+                .map(|(nvr, one)| refusing(nvr, one))
+                .collect();
+            // What was learned of NVRs went back with them.
+            worked?;
+            return left;
+        }
         let learned = scheduler.learned();
-        self.refusing = learned.iter().filter(|(_, learned)| learned.left_alone > 0).map(refusing).collect();
+        self.refusing =
+            learned.iter().filter(|(_, one)| one.left_alone > 0).map(|(nvr, one)| refusing(nvr, one)).collect();
         let now = self.clock.now().to_utc_second();
         let learned = self.tools.ledger.learn_limits(self.id, learned, now).await;
         // What went wrong first is what a person must hear of.
@@ -283,17 +310,18 @@ impl Run {
         let mut failure = None;
         let mut look_at_disk = looks_at_disk();
         loop {
+            self.look_whether_it_slept(scheduler);
             let wake = match scheduler.poll(self.clock.now()) {
-                Step::Finished => break,
+                Step::Finished if self.is_over() => break,
+                // There may be work for it yet: another host may die.
+                Step::Finished => None,
                 Step::Start(window) => {
                     self.begin(window, &mut attempts, scheduler, &url_given);
                     continue;
                 }
                 Step::GiveUp(lost) => {
-                    if let Err(error) = self.give_up(lost).await {
-                        self.stop(scheduler, stop_reason(&error));
-                        failure.get_or_insert(error);
-                    }
+                    let gave_up = self.give_up(lost).await;
+                    self.bear(gave_up, scheduler, &mut failure);
                     continue;
                 }
                 Step::WaitUntil(at) => Some(at),
@@ -313,10 +341,15 @@ impl Run {
                         }
                     };
                     // What still runs is awaited: it may be publishing.
-                    if let Err(error) = completed {
-                        self.stop(scheduler, stop_reason(&error));
-                        failure.get_or_insert(error);
+                    self.bear(completed, scheduler, &mut failure);
+                    let now = self.clock.now();
+                    if let Some(sharing) = &mut self.sharing {
+                        sharing.ended(&window, scheduler, now);
                     }
+                }
+                told = sharing::next(&mut self.sharing, &self.clock), if self.stopped.is_none() => {
+                    let shared = self.share(told, scheduler);
+                    self.bear(shared, scheduler, &mut failure);
                 }
                 Err(error) = &mut *asking => {
                     let error = error.into();
@@ -496,7 +529,7 @@ impl Run {
     }
 }
 
-fn refusing((nvr, learned): &(NvrId, Learned)) -> Refusing {
+fn refusing(nvr: &NvrId, learned: &Learned) -> Refusing {
     let &Learned { calls, refused, left_alone, .. } = learned;
     Refusing { nvr: nvr.clone(), calls, refused, left_alone }
 }

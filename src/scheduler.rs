@@ -5,12 +5,13 @@
 //!
 //! Its parts: `queue` holds what one camera still has to fetch, cut lazily; `nvr` what one recorder can take, `refusals` whether
 //! it is better left alone, `horizon` what it is about to overwrite; `line` who goes first; `verdict` what an outcome asks
-//! for; `halving` how a hole is closed in on. This file joins them: what starts, what an outcome changes, who waits until
+//! for; `halving` how a hole is closed in on; `leased` how cameras come and go while hosts share a night. This file joins them: what starts, what an outcome changes, who waits until
 //! when.
 
 mod camera;
 mod halving;
 mod horizon;
+mod leased;
 mod line;
 mod nvr;
 mod queue;
@@ -38,6 +39,7 @@ use horizon::Hurry;
 use line::{NvrLine, StoreLine, StoreRank};
 use verdict::Next;
 
+pub use leased::{Standing, demands};
 pub use queue::Stretch;
 
 /// What the scheduler keeps to.
@@ -179,17 +181,7 @@ impl Scheduler {
             running: 0,
             draining: false,
         };
-        for item in work {
-            let store = scheduler.policy.stores.get(&item.nvr).cloned();
-            let nvr = scheduler.line_of(&item.nvr, store, now);
-            let index = scheduler.cameras.len();
-            scheduler.nvrs[nvr].cameras.push(index);
-            scheduler.by_device.insert(item.device, index);
-            scheduler.cameras.push(Camera::new(&item, nvr));
-        }
-        for camera in 0..scheduler.cameras.len() {
-            scheduler.refresh_camera(camera, now);
-        }
+        scheduler.take_on(work, now);
         scheduler
     }
 
@@ -241,6 +233,7 @@ impl Scheduler {
         let next = verdict::next(attempt.task, outcome, &self.policy);
         let mut given_up = self.carry_out(index, vec![next], now);
         given_up.extend(self.give_up_nvr(nvr));
+        self.cameras[index].drop_if_released();
 
         if let Some(nvr) = self.cameras[index].moves_to.take() {
             self.move_camera(index, nvr, now);
@@ -290,9 +283,8 @@ impl Scheduler {
 
     /// What was learned of each NVR that still serves a camera: the next night starts with it.
     pub fn learned(&self) -> Vec<(NvrId, Learned)> {
-        let learned = |line: &NvrLine| Learned { keeps: line.horizon.learned(), ..line.nvr.learned() };
         let serving = self.nvrs.iter().filter(|line| !line.cameras.is_empty());
-        serving.map(|line| (line.id.clone(), learned(line))).collect()
+        serving.map(|line| (line.id.clone(), line.learned())).collect()
     }
 
     /// Starts nothing more; what runs is awaited.

@@ -28,7 +28,9 @@ pub use remark::{Place, Remark, SettingsErrors};
 use crate::bandwidth::Ceilings;
 use crate::calendar::{Asked, HourSpan};
 use crate::device::{DeviceId, NvrId, NvrMap};
+use crate::ledger_place::LedgerPlace;
 use crate::media_rule::MediaHost;
+use crate::recording::Container;
 
 /// Everything that can be set, except the account's secrets.
 #[derive(Clone, Debug)]
@@ -121,10 +123,12 @@ pub struct Flags {
 pub struct ArchiveSettings {
     /// The folder of the recordings. Default: `recordings`.
     pub root: PathBuf,
-    /// The ledger's file. Default: `ledger.db` in the root.
-    pub ledger: PathBuf,
+    /// Where the ledger is: a file, or the address of a PostgreSQL database. Default: `ledger.db` in the root.
+    pub ledger: LedgerPlace,
     /// Whether an archive is in the root already, so that an empty one is a disk that is not mounted. Default: no.
     pub must_exist: bool,
+    /// In which container what comes as FLV is archived, where that can hold it; never MPEG-TS. Default: FLV.
+    pub container: Container,
     /// Bytes that must stay free on the root's disk. Default: 5 GiB.
     pub min_free: u64,
     /// Downloads at once, over all NVRs. Default: 16.
@@ -149,6 +153,14 @@ pub struct ArchiveSettings {
     pub time_zone: Tz,
     /// Whether anybody said so. If not, what the ledger knows of a device comes before the default.
     pub time_zone_is_stated: bool,
+}
+
+impl ArchiveSettings {
+    /// Beside which file lies what belongs to the ledger and is of this machine alone: beside the ledger, or where it would be
+    /// in the root.
+    pub fn beside_ledger(&self) -> PathBuf {
+        self.ledger.file().map_or_else(|| self.root.join("ledger.db"), PathBuf::from)
+    }
 }
 
 /// `[platform]`, without its secrets.

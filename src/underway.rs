@@ -176,6 +176,9 @@ impl Tally {
             Event::Recovered(_)
             | Event::Archived { .. }
             | Event::NvrLearned { .. }
+            | Event::HostJoined { .. }
+            | Event::HostLost { .. }
+            | Event::LeaseLost { .. }
             | Event::AmbiguousLabel { .. }
             | Event::CatalogNotWritten { .. }
             | Event::Stopping(_)

@@ -50,7 +50,7 @@ use thiserror::Error;
 
 use crate::device::DeviceId;
 use crate::failpoint::{Failpoint, reached};
-use crate::recording::Source;
+use crate::recording::{Container, Source};
 use crate::time_range::TimeRange;
 
 use folders::Durable;
@@ -226,6 +226,12 @@ pub struct Vault {
     /// Which folder that was when it was opened.
     identity: root::Identity,
     durable: Durable,
+    publishes_as: Container,
+}
+
+/// The camera of a recording's file, by its name below the root.
+pub fn device_of(relative: &str) -> Option<DeviceId> {
+    name::parse_path(relative).map(|named| named.device)
 }
 
 impl Vault {
@@ -239,7 +245,17 @@ impl Vault {
 
     fn at(root: &Path) -> Result<Self, VaultError> {
         let identity = root::Identity::of(root).map_err(failed("look for", root))?;
-        Ok(Self { root: root.to_owned(), identity, durable: Durable::default() })
+        Ok(Self { root: root.to_owned(), identity, durable: Durable::default(), publishes_as: Container::Flv })
+    }
+
+    /// The same one, into which what came as FLV is published as `container`, where that can hold it.
+    pub fn publishing_as(self, container: Container) -> Self {
+        Self { publishes_as: container, ..self }
+    }
+
+    /// In which container what came as FLV is to be published.
+    pub fn publishes_as(&self) -> Container {
+        self.publishes_as
     }
 
     /// The folder in which the archive lives.
@@ -341,6 +357,17 @@ impl Vault {
         let folder = self.make_live_folder()?;
         // OK that on a disk without such files it has a name for a moment: what a crash leaves then is an empty file.
         tempfile::tempfile_in(&folder).map_err(failed("create a file in", &folder))
+    }
+
+    /// Deletes what runs that were cut off left beside staging files of live streams, which are there still. Only while no live run
+    /// goes on.
+    pub fn discard_live_remuxes(&self) -> Result<(), VaultError> {
+        let folder = self.root.join(LIVE);
+        for name in names_in(&folder)?.into_iter().filter(|name| name.ends_with(staging::REMUX)) {
+            let path = folder.join(name);
+            fs::remove_file(&path).map_err(failed("delete", &path))?;
+        }
+        Ok(())
     }
 
     /// The staging files of live streams that are there, earliest first. Names that are none of ours are passed over.

@@ -39,6 +39,8 @@ pub async fn is_needed(ledger: &Ledger, vault: &Vault) -> Result<bool, ArchiveEr
 /// Publishes what was left in staging, adopts what was published, and says of the rest that it was interrupted. Only while no
 /// live run goes on: the caller has the vault's hold.
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
+    let on = vault.clone();
+    blocking(move || on.discard_live_remuxes()).await?;
     let mut recovered = super::recover(ledger, vault, check).await?;
     for piece in vault.live_pieces()? {
         match publish_left(ledger, vault, piece, check).await {

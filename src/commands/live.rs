@@ -161,6 +161,7 @@ async fn record(
     let asked_to_end = stop.clone();
     let (events, listening) = progress::listen(settings, style, Source::Live, &asked.what, &stop)?;
     let signals = tokio::spawn(work::stop_on_signals(stop.clone()));
+    work::end_waiting_with(&stop, &ledger);
     let (what, devices) = (asked.what.clone(), asked.cameras.keys().copied().collect());
     let job = LiveJob {
         what: asked.what,

@@ -46,7 +46,7 @@ async fn show(common: &Common, settings: &Settings, requests: Requests) -> anyho
 /// What a run of these requests would fetch, and what that takes.
 pub(super) async fn forecast(settings: &Settings, requests: Requests) -> anyhow::Result<PlanReport> {
     let now = requests::now();
-    let (plan, nvrs, past) = if settings.archive.ledger.try_exists()? {
+    let (plan, nvrs, past) = if Ledger::is_there(&settings.archive.ledger)? {
         let ledger = Ledger::open_read_only(&settings.archive.ledger)?;
         let nvrs = recorders::read(settings, &ledger).await?.map;
         (planning::plan(&ledger, &requests.asked, &nvrs).await?, nvrs, Past::read(&ledger).await?)

@@ -39,7 +39,7 @@ pub(super) fn listen(
         }
     };
     let (onward, to_show) = mpsc::unbounded_channel();
-    let file = ProgressFile::beside(&settings.archive.ledger, source);
+    let file = ProgressFile::beside(&settings.archive.beside_ledger(), source);
     let tally = Tally::new(std::process::id(), what);
     let followed = tokio::spawn(follow::follow(of_run, onward, file, tally));
     let shown = tokio::spawn(display::show(to_show, style, settings.archive.time_zone));

@@ -14,6 +14,7 @@ use crate::device::NvrId;
 use crate::exit_code::ExitCode;
 use crate::instant::Instant;
 use crate::ledger::Ledger;
+use crate::ledger_place::LedgerUrl;
 use crate::render;
 use crate::report::GapQuery;
 use crate::settings::{Credentials, Flags, NoticeSettings, Settings};
@@ -98,6 +99,9 @@ fn root(common: &Common, now: DateTime<Utc>) -> anyhow::Result<PathBuf> {
     if entries.next().is_some() {
         let mistake = format!("{} is not empty: a rehearsal wants a folder of its own", root.display());
         return Err(UsageError(mistake).into());
+    }
+    if common.ledger.as_ref().is_some_and(|ledger| LedgerUrl::is_one(ledger)) {
+        return Err(UsageError("a rehearsal wants a ledger of its own, in a file".to_owned()).into());
     }
     if let Some(ledger) = common.ledger.as_ref().filter(|ledger| Path::new(ledger).exists()) {
         return Err(UsageError(format!("{ledger} is there already: a rehearsal wants a ledger of its own")).into());

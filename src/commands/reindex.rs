@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::adopt::Check;
 use crate::cli::ReindexArgs;
 use crate::exit_code::ExitCode;
+use crate::ledger::LedgerError;
 use crate::recording::Source;
 use crate::reindex::{self, Job, Progress, ReindexError};
 use crate::render;
@@ -26,10 +27,14 @@ pub(super) async fn run(args: ReindexArgs) -> anyhow::Result<ExitCode> {
         let none = ReindexError::NoArchive { root: archive.root.clone() };
         return Err(UsageError(none.to_string()).into());
     }
-    work::make_folder(&archive.ledger)?;
+    let Some(ledger) = archive.ledger.file().map(ToOwned::to_owned) else {
+        let what = "make the ledger anew in a file (--ledger), and bring it there with `archive migrate`".to_owned();
+        return Err(LedgerError::OnServer { ledger: archive.ledger.name(), what }.into());
+    };
+    work::make_folder(&ledger)?;
     let vault = Vault::open(&archive.root)?;
     let job = Job {
-        ledger: archive.ledger.clone(),
+        ledger,
         replace: args.replace,
         default_zone: archive.time_zone,
         check: Check {

@@ -18,14 +18,17 @@ pub(super) fn refuse_a_missing_one(archive: &ArchiveSettings) -> Result<(), Vaul
 /// The archive of the ledger, for a command that writes; made when it is a new ledger's. Before anything is made, it is known
 /// that it is the right one.
 pub(super) async fn open(archive: &ArchiveSettings, ledger: &Ledger) -> anyhow::Result<Vault> {
-    let root = &archive.root;
+    Ok(open_at(&archive.root, ledger).await?.publishing_as(archive.container))
+}
+
+async fn open_at(root: &Path, ledger: &Ledger) -> anyhow::Result<Vault> {
     if is_known(root, ledger).await? {
         return Ok(Vault::open(root)?);
     }
     // A ledger of an older version, which did not mark archives.
     let has_recordings = !ledger.recordings_after(None).await?.is_empty();
     if has_recordings && !Vault::is_archive(root)? {
-        return Err(VaultError::FolderGone { folder: root.clone() }.into());
+        return Err(VaultError::FolderGone { folder: root.to_owned() }.into());
     }
     let vault = Vault::open(root)?;
     let mark = vault.mark(&new_mark(root))?;

@@ -6,7 +6,7 @@ use crate::cli::StatusArgs;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::exit_code::ExitCode;
 use crate::forecast::{self, Filling, NvrForecast, Wrote};
-use crate::ledger::Ledger;
+use crate::ledger::{Holder, Ledger};
 use crate::plan::Plan;
 use crate::progress_file::ProgressFile;
 use crate::recording::Source;
@@ -59,7 +59,7 @@ pub(super) async fn read(
     Ok(StatusReport {
         now,
         root: settings.archive.root.display().to_string(),
-        ledger: settings.archive.ledger.display().to_string(),
+        ledger: settings.archive.ledger.display(),
         devices: devices.len() as u64,
         nvrs: nvrs(&devices, &map, settings, &past, forecast.nvrs, nights),
         totals: ledger.totals(devices, ALL_TIME).await?,
@@ -86,12 +86,15 @@ pub(super) async fn with_what_runs(report: StatusReport, settings: &Settings) ->
 
 /// The runs that go on: those that hold the ledger.
 async fn running(settings: &Settings, ledger: &Ledger) -> anyhow::Result<Vec<RunningNow>> {
-    let path = &settings.archive.ledger;
+    if ledger.is_shared() {
+        return running_on_server(settings, ledger).await;
+    }
+    let (place, beside) = (&settings.archive.ledger, settings.archive.beside_ledger());
     let mut running = Vec::new();
     for source in Source::ALL {
-        let Some(holder) = Ledger::holder(path, source) else { continue };
+        let Some(holder) = Ledger::holder(place, source) else { continue };
         // What a killed run left behind is another process's.
-        let said = ProgressFile::beside(path, source).read().and_then(|text| serde_json::from_str(&text).ok());
+        let said = ProgressFile::beside(&beside, source).read().and_then(|text| serde_json::from_str(&text).ok());
         let progress = said.filter(|said: &Underway| Some(said.pid) == holder.pid);
         // Its row comes a moment after its hold.
         let mut newest = ledger.runs(NEWEST_RUNS).await?.into_iter();
@@ -105,6 +108,25 @@ async fn running(settings: &Settings, ledger: &Ledger) -> anyhow::Result<Vec<Run
         });
     }
     Ok(running)
+}
+
+/// The same of a ledger that many machines share: of those on others, nobody knows how far they are.
+async fn running_on_server(settings: &Settings, ledger: &Ledger) -> anyhow::Result<Vec<RunningNow>> {
+    let beside = settings.archive.beside_ledger();
+    let living = ledger.living().await?;
+    let mut runs = ledger.runs(NEWEST_RUNS).await?;
+    runs.retain(|run| run.ended.is_none() && living.iter().any(|(host, pid)| (host, *pid) == (&run.host, run.pid)));
+    let running = runs.into_iter().map(|run| {
+        let said = ProgressFile::beside(&beside, run.source).read().and_then(|text| serde_json::from_str(&text).ok());
+        RunningNow {
+            source: run.source,
+            run: Some(run.run),
+            started: Some(run.started),
+            progress: said.filter(|said: &Underway| said.pid == run.pid),
+            holder: Holder { pid: Some(run.pid), host: run.host, since: run.started.to_string() }.to_string(),
+        }
+    });
+    Ok(running.collect())
 }
 
 /// How the disk fills. One that cannot be asked is no reason to say nothing of the rest.

@@ -12,7 +12,7 @@ use crate::cli::Common;
 use crate::device::DeviceId;
 use crate::event::Summary;
 use crate::exit_code::ExitCode;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::notice::{self, Cameras, Next, Notice};
 use crate::notify;
 use crate::on_recording::{OnRecording, Tally};
@@ -121,15 +121,15 @@ impl<'a> Telling<'a> {
 
     /// How the archive stands; nothing where there is no ledger yet.
     async fn status(&self) -> Option<StatusReport> {
-        if !self.settings.archive.ledger.is_file() {
-            return None;
-        }
         let read = async {
             let ledger = Ledger::open_read_only(&self.settings.archive.ledger)?;
             status::read(self.settings, &ledger, requests::now(), 0).await
         };
         let warn = |error: &anyhow::Error| tracing::warn!("how the archive stands cannot be told: {}", said(error));
-        read.await.inspect_err(warn).ok()
+        match read.await {
+            Err(error) if matches!(error.downcast_ref(), Some(LedgerError::NotThere { .. })) => None,
+            read => read.inspect_err(warn).ok(),
+        }
     }
 
     async fn write_metrics(&self, status: &StatusReport) {
@@ -270,6 +270,8 @@ fn facts(settings: &Settings, notice: &Notice, text: &str, tally: Option<Tally>)
         let path = std::path::absolute(path).unwrap_or_else(|_unknown| path.to_owned());
         path.display().to_string()
     };
+    // Of a server, without the password: a program that needs one has its own.
+    let ledger = settings.archive.ledger.file().map_or_else(|| settings.archive.ledger.display(), absolute);
     let mut facts = vec![
         ("ARCHIVE_WHAT", notice.what.clone()),
         ("ARCHIVE_OUTCOME", notice.outcome.to_owned()),
@@ -278,7 +280,7 @@ fn facts(settings: &Settings, notice: &Notice, text: &str, tally: Option<Tally>)
         ("ARCHIVE_ENDED", notice.ended.to_string()),
         ("ARCHIVE_SUMMARY", text.to_owned()),
         ("ARCHIVE_ROOT", absolute(&settings.archive.root)),
-        ("ARCHIVE_LEDGER", absolute(&settings.archive.ledger)),
+        ("ARCHIVE_LEDGER", ledger),
     ];
     if let Some(summary) = &notice.summary {
         facts.extend([

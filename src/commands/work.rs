@@ -46,28 +46,42 @@ pub(super) async fn execute(
     let asked_to_end = stop.clone();
     let (events, listening) = progress::listen(settings, style, Source::Nvr, &requests.what, &stop)?;
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
+    let ledger = Arc::new(ledger);
+    end_waiting_with(&stop, &ledger);
 
     let (what, asked) = (requests.what.clone(), requests.asked.keys().copied().collect());
     let job = job(settings, requests, nvrs, known);
-    let summary = run::execute(job, Tools { ledger: Arc::new(ledger), vault, fetcher, events, stop }).await;
+    let summary = run::execute(job, Tools { ledger, vault, fetcher, events, stop }).await;
     signals.abort();
     // The sender is gone with the run, so those who listen come to their end.
     let programs = listening.end().await;
     Ok(Ran { what, asked, summary, programs, signalled: asked_to_end.is_cancelled() })
 }
 
+/// Lets a run that is to stop do so while the ledger's server is away.
+pub(super) fn end_waiting_with(stop: &CancellationToken, ledger: &Arc<Ledger>) {
+    let (stop, ledger) = (stop.clone(), Arc::downgrade(ledger));
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        // OK if it is gone: so is the run.
+        if let Some(ledger) = ledger.upgrade() {
+            ledger.end_waiting();
+        }
+    });
+}
+
 /// The ledger, for a command that writes; made with its folder when there is none and has been none.
 pub(super) fn open_ledger(archive: &ArchiveSettings) -> anyhow::Result<Ledger> {
     refuse_a_lost_one(archive)?;
-    make_folder(&archive.ledger)?;
+    make_folder(&archive.beside_ledger())?;
     Ok(Ledger::open(&archive.ledger)?)
 }
 
 /// The ledger, for a command that writes and has nothing to do where there is none.
 pub(super) fn existing_ledger(archive: &ArchiveSettings) -> anyhow::Result<Ledger> {
     refuse_a_lost_one(archive)?;
-    if !archive.ledger.try_exists()? {
-        return Err(LedgerError::NotThere { ledger: archive.ledger.clone() }.into());
+    if !Ledger::is_there(&archive.ledger)? {
+        return Err(LedgerError::NotThere { ledger: archive.ledger.name() }.into());
     }
     Ok(Ledger::open(&archive.ledger)?)
 }
@@ -75,12 +89,10 @@ pub(super) fn existing_ledger(archive: &ArchiveSettings) -> anyhow::Result<Ledge
 /// Refuses to begin an archive anew that has lost its ledger, or whose ledger lies elsewhere, or whose disk is not mounted.
 pub(super) fn refuse_a_lost_one(archive: &ArchiveSettings) -> anyhow::Result<()> {
     root::refuse_a_missing_one(archive)?;
-    // An empty file is what a crash of the file system may leave of one.
-    let is_there = std::fs::metadata(&archive.ledger).is_ok_and(|file| file.len() > 0);
-    if is_there || !Vault::has_catalog_at(&archive.root)? {
+    if Ledger::is_there(&archive.ledger)? || !Vault::has_catalog_at(&archive.root)? {
         return Ok(());
     }
-    Err(LedgerError::Lost { ledger: archive.ledger.clone(), root: archive.root.clone() }.into())
+    Err(LedgerError::Lost { ledger: archive.ledger.name(), root: archive.root.clone() }.into())
 }
 
 /// Makes the folder of a ledger.

@@ -42,7 +42,7 @@ impl Zones {
     /// of an older version.
     pub(super) async fn read_for_a_run(settings: &Settings) -> anyhow::Result<(Self, Option<Opened>)> {
         work::refuse_a_lost_one(&settings.archive)?;
-        if !settings.archive.ledger.try_exists()? {
+        if !Ledger::is_there(&settings.archive.ledger)? {
             return Ok((Self::of_both(settings, &[]), None));
         }
         let opened = Opened::of(Ledger::open(&settings.archive.ledger)?).await?;
@@ -51,7 +51,7 @@ impl Zones {
 
     /// From the settings, and from the ledger if there is one.
     pub(super) async fn read(settings: &Settings) -> anyhow::Result<Self> {
-        let devices = match settings.archive.ledger.try_exists()? {
+        let devices = match Ledger::is_there(&settings.archive.ledger)? {
             true => Ledger::open_read_only(&settings.archive.ledger)?.devices().await?,
             false => Vec::new(),
         };

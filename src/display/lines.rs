@@ -33,6 +33,13 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
             });
             quiet(format!("nvr {nvr}: {}{until}; at most {limit} at once", held(*class)))
         }
+        Event::HostJoined { host } => quiet(format!("joined the hosts of this ledger as {host}")),
+        Event::HostLost { host } => {
+            important(format!("{host} was not heard of for too long; others have its NVRs now, and it joins anew"))
+        }
+        Event::LeaseLost { nvr } => {
+            important(format!("nvr {nvr} is another host's now; what this one still had was not kept"))
+        }
         Event::NvrLearned { device, nvr } => quiet(format!("device {device} hangs off nvr {nvr}, as media URLs tell")),
         Event::GivenUp { window, cause } => quiet(format!("{}  gap: {cause}", named(window, zone))),
         Event::LiveBegan { device, via, said, codec } => quiet(began(*device, via, said, *codec)),

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::flv::{Coding, Frames, TrackKind};
+use crate::flv::{Coding, TrackKind};
 use crate::joining::{self, Place, Plan, Survey};
 use crate::manifest::{Film, Shown};
-use crate::recording::{Container, ContentHash, Recording};
+use crate::recording::{Container, ContentHash, Recording, Source};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::Vault;
 use crate::wording;
 
 use super::place::{self, Part};
-use super::source::{self, Usable, Useless};
+use super::source::{self, Reader, Usable, Useless};
 use super::{ExportError, Exported, Wanted, json, manifest, moment};
 
 mod writer;
@@ -45,7 +45,7 @@ pub fn film(
         place::must_not_be_there(&manifest_path)?;
     }
     for recording in &wanted.recordings {
-        can_be_read(recording)?;
+        can_be_read(vault, recording)?;
     }
     let found = survey(vault, wanted, is_stopped)?;
     let (from, until) = milliseconds(wanted.range);
@@ -92,10 +92,11 @@ fn beside(output: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn can_be_read(recording: &Recording) -> Result<(), ExportError> {
-    let extension = recording.path.rsplit('.').next().unwrap_or_default();
-    let container = match Container::from_extension(extension) {
+fn can_be_read(vault: &Vault, recording: &Recording) -> Result<(), ExportError> {
+    let container = match source::container(recording) {
         Some(Container::Flv) => return Ok(()),
+        Some(Container::Mp4) if recording.source == Source::Nvr => return Ok(()),
+        Some(Container::Mp4) if source::was_made_of_an_flv(vault, recording) => return Ok(()),
         Some(Container::MpegTs) => "MPEG-TS",
         Some(Container::Mp4) => "fragmented MP4",
         None => "no container that is known",
@@ -115,7 +116,7 @@ fn survey(vault: &Vault, wanted: &Wanted, is_stopped: &dyn Fn() -> bool) -> Resu
     let mut codecs: [Option<String>; 2] = [None, None];
     for (index, recording) in wanted.recordings.iter().enumerate() {
         let (starts, _) = milliseconds(recording.range);
-        let (mut frames, mut usable) = (Frames::new(), Usable::new(recording));
+        let (mut frames, mut usable) = (Reader::new(recording), Usable::new(recording));
         let mut survey = Survey::new(starts, from, until);
         let (mut in_the_way, mut rate) = (None, None);
         let mut theirs = codecs.clone();
@@ -153,9 +154,8 @@ fn survey(vault: &Vault, wanted: &Wanted, is_stopped: &dyn Fn() -> bool) -> Resu
             let moment = wording::time(UtcSecond::new((starts + time).div_euclid(1000)), wanted.zone);
             return Err(ExportError::CannotJoin { path: recording.path.clone(), moment, why });
         }
-        if frames.is_lost() {
-            let problem = "what follows its last whole tag is no FLV, and is not in the film".to_owned();
-            found.problems.push((index, problem));
+        if let Some(problem) = frames.problem() {
+            found.problems.push((index, problem.to_owned()));
         }
         codecs = theirs;
         found.rate = found.rate.or(rate);
@@ -207,7 +207,7 @@ fn show(
         again_milliseconds: place.again,
         ..Shown::default()
     };
-    let (mut frames, mut usable) = (Frames::new(), Usable::new(recording));
+    let (mut frames, mut usable) = (Reader::new(recording), Usable::new(recording));
     let mut failed = None;
     let is_what_it_was = source::read(vault, recording, is_stopped, |bytes| {
         frames.push(bytes, |frame| {
@@ -287,12 +287,6 @@ const SOME_RATE: u32 = 8000;
 
 /// How many ticks a packet of sound is long, on a clock of `scale` a second.
 fn sound_ticks(coding: &Coding, payload: &[u8], scale: u32) -> i64 {
-    let samples = match coding {
-        Coding::Aac(_) => 1024,
-        Coding::G711A(channels) | Coding::G711U(channels) => payload.len() as u64 / u64::from((*channels).max(1)),
-        Coding::H264(_) | Coding::H265(_) => 0,
-    };
-    let rate = u64::from(coding.sample_rate().unwrap_or(SOME_RATE).max(1));
-    // OK: a packet is 8 MiB at most.
-    i64::try_from(samples * u64::from(scale) / rate).unwrap_or(i64::MAX)
+    let rate = coding.sample_rate().unwrap_or(SOME_RATE).max(1);
+    coding.samples(payload.len()).saturating_mul(i64::from(scale)) / i64::from(rate)
 }

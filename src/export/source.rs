@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::Read as _;
 
-use crate::flv::{Coding, Frame, TrackKind};
+use crate::flv::{self, Coding, Frame, TrackKind};
 use crate::joining::SourceClock;
-use crate::recording::{ContentHash, Recording};
+use crate::mp4;
+use crate::recording::{Container, ContentHash, Recording};
 use crate::vault::{Vault, VaultError, failed};
 
 use super::ExportError;
@@ -58,10 +59,67 @@ fn unreadable(error: VaultError) -> String {
     error.to_string()
 }
 
+/// In which container a recording is.
+pub(super) fn container(recording: &Recording) -> Option<Container> {
+    Container::from_extension(recording.path.rsplit('.').next().unwrap_or_default())
+}
+
+/// Whether a recording that is an MP4 was made one when it was published, and not sent as one live. What cannot be read is found out
+/// later.
+pub(super) fn was_made_of_an_flv(vault: &Vault, recording: &Recording) -> bool {
+    let mut frames = mp4::frames::Frames::new();
+    let mut buffer = vec![0; PIECE];
+    let Ok(mut file) = File::open(vault.path_of(&recording.path)) else { return true };
+    loop {
+        match file.read(&mut buffer) {
+            Ok(read) if read > 0 && frames.facts().is_none() && !frames.is_lost() => {
+                frames.push(&buffer[..read], |_| {});
+            }
+            Ok(_) => return frames.facts().is_some(),
+            Err(_) => return true,
+        }
+    }
+}
+
+/// Reads the frames of a recording.
+pub(super) enum Reader {
+    Flv(flv::Frames),
+    Mp4(Box<mp4::frames::Frames>),
+}
+
+impl Reader {
+    pub(super) fn new(recording: &Recording) -> Self {
+        match container(recording) {
+            Some(Container::Mp4) => Self::Mp4(Box::default()),
+            _ => Self::Flv(flv::Frames::new()),
+        }
+    }
+
+    /// The next bytes of the file; `out` is given the frames that they complete.
+    pub(super) fn push(&mut self, bytes: &[u8], out: impl FnMut(Frame<'_>)) {
+        match self {
+            Self::Flv(frames) => frames.push(bytes, out),
+            Self::Mp4(frames) => frames.push(bytes, out),
+        }
+    }
+
+    /// What is wrong with the file, now that it was read.
+    pub(super) fn problem(&self) -> Option<&'static str> {
+        match self {
+            Self::Flv(frames) => {
+                frames.is_lost().then_some("what follows its last whole tag is no FLV, and is not in the film")
+            }
+            Self::Mp4(frames) => frames.problem(),
+        }
+    }
+}
+
 /// The frames of a file that a decoder can use, with their times. The same for both readings.
 #[derive(Debug)]
 pub(super) struct Usable {
     pub(super) clock: SourceClock,
+    /// Whether the file tells its frames' times as they are.
+    times_are_known: bool,
     video: Option<Coding>,
     audio: Option<Coding>,
     has_key: bool,
@@ -92,7 +150,8 @@ pub(super) enum Useless {
 impl Usable {
     pub(super) fn new(recording: &Recording) -> Self {
         let clock = SourceClock::new(recording.range.seconds().saturating_mul(1000));
-        Self { clock, video: None, audio: None, has_key: false }
+        let times_are_known = container(recording) == Some(Container::Mp4);
+        Self { clock, times_are_known, video: None, audio: None, has_key: false }
     }
 
     /// The next of the file.
@@ -109,7 +168,11 @@ impl Usable {
                 None
             }
             Frame::Sample { track, timestamp, composition, key, payload } => {
-                let time = self.clock.time(track, timestamp);
+                let time = match self.times_are_known {
+                    // Less than zero for sound that came before the first picture.
+                    true => self.clock.known(track, i64::from(timestamp.cast_signed())),
+                    false => self.clock.time(track, timestamp),
+                };
                 self.has_key |= track == TrackKind::Video && key && self.video.is_some();
                 let coding = match track {
                     TrackKind::Video => self.video.as_ref().filter(|_| self.has_key),

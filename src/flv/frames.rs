@@ -79,6 +79,16 @@ impl Coding {
             Self::G711A(channels) | Self::G711U(channels) => Some(*channels),
         }
     }
+
+    /// How many samples a packet of sound of so many bytes stands for, at its rate; none for a picture.
+    pub fn samples(&self, bytes: usize) -> i64 {
+        match self {
+            Self::H264(_) | Self::H265(_) => 0,
+            Self::Aac(_) => 1024,
+            // OK: a packet is 8 MiB at most.
+            Self::G711A(channels) | Self::G711U(channels) => bytes as i64 / i64::from((*channels).max(1)),
+        }
+    }
 }
 
 /// Pictures or sound.

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
+use super::postgres::Failure;
+use crate::device::NvrId;
 use crate::failpoint::{self, Failpoint};
+use crate::lease::HostId;
 use crate::recording::Recording;
 use crate::time_range::TimeRange;
 
@@ -166,13 +169,85 @@ pub enum LedgerError {
         /// Its path.
         held_path: String,
     },
+    /// A ledger is there where a new one was to be made.
+    #[error("{} is a ledger already: a copy is made only where there is none", .ledger.display())]
+    NotEmpty {
+        /// The ledger.
+        ledger: PathBuf,
+    },
+    /// It is not whole yet.
+    #[error(
+        "{} is being filled from {from}, and is no ledger before that is done: let the same `archive migrate` go on, or, if that \
+         was a mistake, drop the database and make it anew",
+        .ledger.display()
+    )]
+    BeingFilled {
+        /// The ledger.
+        ledger: PathBuf,
+        /// The ledger that it is filled from.
+        from: String,
+    },
+    /// A copy of a ledger has another row than the one that it is of.
+    #[error(
+        "{} has not the rows of the ledger that it was copied from: the first that differs is {row}. Nothing uses it yet: \
+         delete it and copy again",
+        .ledger.display()
+    )]
+    Differs {
+        /// The copy.
+        ledger: PathBuf,
+        /// The row's table and key.
+        row: String,
+    },
     /// A run that the ledger does not know, or that has ended.
     #[error("run {0} is not under way in this ledger")]
     NoSuchRun(i64),
+    /// Its server is away.
+    #[error(
+        "the ledger's server {} is away: {why} (waited {waited_seconds} s). Start it, or mend the way to it; what was \
+         committed stands, and a run that is begun again goes on from there",
+        .ledger.display()
+    )]
+    Unreachable {
+        /// The ledger.
+        ledger: PathBuf,
+        /// How long it was waited for.
+        waited_seconds: u64,
+        /// What the server or the system said last.
+        why: String,
+    },
+    /// What was to be written was about an NVR that another host has taken over since.
+    #[error(
+        "{nvr} is another host's now: this one was not heard of for too long, and nothing that it still had was kept"
+    )]
+    LeaseLost {
+        /// The NVR.
+        nvr: NvrId,
+    },
+    /// The host has left, or was taken for dead.
+    #[error("{host} was not heard of for too long and is taken for dead: it has to join again")]
+    HostLost {
+        /// The host.
+        host: HostId,
+    },
+    /// Hosts cannot share it.
+    #[error("{} is a file of this machine: hosts share only a ledger on a server", .ledger.display())]
+    NotShared {
+        /// The ledger.
+        ledger: PathBuf,
+    },
+    /// What was asked for is made for the file of one machine.
+    #[error("{} is on a server: {what}", .ledger.display())]
+    OnServer {
+        /// The ledger.
+        ledger: PathBuf,
+        /// What to do instead.
+        what: String,
+    },
     /// The thread that writes has ended.
     #[error("the ledger's writer has stopped: the program is ending, or an earlier error stopped it")]
     WriterGone,
-    /// Anything else that SQLite reports.
+    /// Anything else that the engine reports.
     #[error("{}: {why}", .ledger.display())]
     Engine {
         /// The ledger.
@@ -200,6 +275,8 @@ pub(super) enum Fault {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
+    Postgres(#[from] Failure),
+    #[error(transparent)]
     Refused(#[from] LedgerError),
     #[error("{0}")]
     BadValue(String),
@@ -217,6 +294,12 @@ pub(super) fn reached(step: Failpoint) -> Result<(), Fault> {
     })
 }
 
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error.into())
+    }
+}
+
 impl Fault {
     /// The same for people: with the file's name, and what to do.
     pub(super) fn at(self, ledger: &Path) -> LedgerError {
@@ -224,6 +307,7 @@ impl Fault {
         match self {
             Self::Refused(error) => error,
             Self::BadValue(why) => LedgerError::Damaged { ledger, why },
+            Self::Postgres(failure) => failure.at(&ledger),
             Self::Sqlite(error) if is_of_no_ledger(&error) => {
                 let why = match error {
                     // The statement would say nothing to a person.

@@ -1,9 +1,8 @@
 //! Which archive the ledger is of.
 
-use rusqlite::{Connection, OptionalExtension as _};
-
 use super::Ledger;
 use super::error::{Fault, LedgerError};
+use super::session::{Session, values};
 
 impl Ledger {
     /// The mark of the archive that it is of; nothing when it does not know yet.
@@ -13,18 +12,17 @@ impl Ledger {
 
     /// Notes the mark of the archive that it is of, unless it has one. Says which it has now.
     pub async fn note_archive_mark(&self, mark: String) -> Result<String, LedgerError> {
-        self.write(move |connection| {
-            if let Some(noted) = read(connection)? {
+        self.write(move |session| {
+            if let Some(noted) = read(session)? {
                 return Ok(noted);
             }
-            connection.execute("INSERT INTO archive_mark (mark) VALUES (?1)", [&mark])?;
-            Ok(mark)
+            session.execute("INSERT INTO archive_mark (mark) VALUES (?1)", values![&mark])?;
+            Ok(mark.clone())
         })
         .await
     }
 }
 
-fn read(connection: &Connection) -> Result<Option<String>, Fault> {
-    let mut statement = connection.prepare_cached("SELECT mark FROM archive_mark")?;
-    Ok(statement.query_row([], |row| row.get(0)).optional()?)
+fn read(session: Session<'_>) -> Result<Option<String>, Fault> {
+    session.first("SELECT mark FROM archive_mark", values![], |row| row.get(0))
 }

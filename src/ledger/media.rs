@@ -1,9 +1,8 @@
 //! How recordings are stored narrowly: folders and stream formats are written once and referred to, and of a name only what
 //! its row does not tell.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use super::error::Fault;
+use super::session::{Session, values};
 use crate::recording::{Container, MediaFacts, Recording, Source, VideoCodec};
 use crate::time_range::ALL_TIME;
 
@@ -49,36 +48,32 @@ fn name_of(recording: &Recording, quarters: i64, extension: &str) -> Option<Stri
 }
 
 /// The number of a folder, which gets one if it has none.
-pub(super) fn folder(connection: &Connection, path: &str) -> Result<i64, Fault> {
-    let known = connection
-        .prepare_cached("SELECT folder FROM folder WHERE path = ?1")?
-        .query_row([path], |row| row.get(0))
-        .optional()?;
-    if let Some(folder) = known {
-        return Ok(folder);
+pub(super) fn folder(session: Session<'_>, path: &str) -> Result<i64, Fault> {
+    let known = session.first("SELECT folder FROM folder WHERE path = ?1", values![path], |row| row.get(0))?;
+    match known {
+        Some(folder) => Ok(folder),
+        // The other half of it is for two machines that make the same folder at once: it gives the number that there is.
+        None => session.one(
+            "INSERT INTO folder (path) VALUES (?1) ON CONFLICT (path) DO UPDATE SET path = excluded.path RETURNING folder",
+            values![path],
+        ),
     }
-    connection.execute("INSERT INTO folder (path) VALUES (?1)", [path])?;
-    Ok(connection.last_insert_rowid())
 }
 
 /// The number of a combination of codecs and picture size, which gets one if it has none.
-pub(super) fn format(connection: &Connection, media: &MediaFacts) -> Result<i64, Fault> {
+pub(super) fn format(session: Session<'_>, media: &MediaFacts) -> Result<i64, Fault> {
     let video = media.video_codec.map(VideoCodec::stored);
     let audio = media.audio_codec.map(|codec| codec.to_string());
     let (width, height) = media.picture_size.unzip();
     // OK without an index: a chain has a few dozen kinds of streams.
-    let known = connection
-        .prepare_cached("SELECT format FROM format WHERE video IS ?1 AND audio IS ?2 AND width IS ?3 AND height IS ?4")?
-        .query_row(params![video, audio, width, height], |row| row.get(0))
-        .optional()?;
-    if let Some(format) = known {
-        return Ok(format);
+    let values = values![&video, &audio, width, height];
+    let known = "SELECT format FROM format WHERE video IS NOT DISTINCT FROM ?1 AND audio IS NOT DISTINCT FROM ?2
+         AND width IS NOT DISTINCT FROM ?3 AND height IS NOT DISTINCT FROM ?4 ORDER BY format LIMIT 1";
+    match session.first(known, values, |row| row.get(0))? {
+        Some(format) => Ok(format),
+        None => session
+            .one("INSERT INTO format (video, audio, width, height) VALUES (?1, ?2, ?3, ?4) RETURNING format", values),
     }
-    connection.execute(
-        "INSERT INTO format (video, audio, width, height) VALUES (?1, ?2, ?3, ?4)",
-        params![video, audio, width, height],
-    )?;
-    Ok(connection.last_insert_rowid())
 }
 
 #[cfg(test)]

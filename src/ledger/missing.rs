@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
-use rusqlite::{Connection, Row, params};
 
 use super::error::Fault;
 use super::queries::device;
-use super::ranges::{ALWAYS, list, range};
+use super::ranges::{ALWAYS, each_of, list, range};
+use super::session::{Row, Session, values};
 use super::zones::local_text;
 use crate::catalog::{MissingLine, UtcText};
 use crate::device::DeviceId;
@@ -60,51 +60,55 @@ impl Stretch {
 }
 
 /// The stretches that share a second with `within`, whole, in order.
-pub(super) fn overlapping(connection: &Connection, device: DeviceId, within: TimeRange) -> Result<Vec<Stretch>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT start, end, cause, attempts, last_code, last_detail, last_try, from_utc IS NULL, to_utc IS NULL
-         FROM missing WHERE device = ?1 AND start < ?3 AND end > ?2 AND start >= coalesce(
+pub(super) fn overlapping(session: Session<'_>, device: DeviceId, within: TimeRange) -> Result<Vec<Stretch>, Fault> {
+    session.all(
+        "SELECT start, \"end\", cause, attempts, last_code, last_detail, last_try,
+             CASE WHEN from_utc IS NULL THEN 1 ELSE 0 END, CASE WHEN to_utc IS NULL THEN 1 ELSE 0 END
+         FROM missing WHERE device = ?1 AND start < ?3 AND \"end\" > ?2 AND start >= coalesce(
              (SELECT max(start) FROM missing WHERE device = ?1 AND start < ?2), ?2) ORDER BY start",
-    )?;
-    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get()])?;
-    let mut stretches = Vec::new();
-    while let Some(row) = rows.next()? {
-        stretches.push(Stretch {
-            range: range(row, 0)?,
-            cause: cause(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
-            attempts: row.get(3)?,
-            last_code: row.get(4)?,
-            last_detail: row.get(5)?,
-            last_try: second_of_text(row, 6)?,
-            joins_before: row.get(7)?,
-            joins_after: row.get(8)?,
-        });
-    }
-    Ok(stretches)
+        values![device.get(), within.start().get(), within.end().get()],
+        |row| {
+            Ok(Stretch {
+                range: range(row, 0)?,
+                cause: cause(row.get(2)?)?,
+                attempts: row.get(3)?,
+                last_code: row.get(4)?,
+                last_detail: row.get(5)?,
+                last_try: second_of_text(row, 6)?,
+                joins_before: row.get(7)?,
+                joins_after: row.get(8)?,
+            })
+        },
+    )
 }
 
 /// Of each device the parts of its stretches inside `within`, in order, and no more of them than a plan wants to know: so a year of
 /// a camera's fits on a page or two.
 pub(super) fn narrow(
-    connection: &Connection,
+    session: Session<'_>,
     devices: &[DeviceId],
     within: TimeRange,
 ) -> Result<BTreeMap<DeviceId, Vec<Missing>>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT m.start, m.end, m.device, m.cause, m.attempts
-         FROM json_each(?1) AS d CROSS JOIN missing AS m INDEXED BY narrow_missing
-         WHERE m.device = d.value AND m.start < ?3 AND m.end > ?2 AND m.start >= coalesce(
-             (SELECT max(start) FROM missing INDEXED BY narrow_missing WHERE device = d.value AND start < ?2), ?2)
-         ORDER BY d.key, m.start",
-    )?;
-    let mut rows = statement.query(params![list(devices), within.start().get(), within.end().get()])?;
+    let by_index = session.engine().sqlite_only("INDEXED BY narrow_missing");
     let mut found: BTreeMap<DeviceId, Vec<Missing>> = devices.iter().map(|&device| (device, Vec::new())).collect();
-    while let Some(row) = rows.next()? {
-        if let Some(range) = range(row, 0)?.intersect(&within) {
-            let cause = cause(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
-            found.entry(device(row, 2)?).or_default().push(Missing { range, cause, attempts: row.get(4)? });
-        }
-    }
+    session.each(
+        &format!(
+            "SELECT m.start, m.\"end\", m.device, m.cause, m.attempts
+             FROM {} missing AS m {by_index}
+             WHERE m.device = d.value AND m.start < ?3 AND m.\"end\" > ?2 AND m.start >= coalesce(
+                 (SELECT max(start) FROM missing {by_index} WHERE device = d.value AND start < ?2), ?2)
+             ORDER BY m.device, m.start",
+            each_of(session.engine())
+        ),
+        values![&list(devices), within.start().get(), within.end().get()],
+        |row| {
+            if let Some(range) = range(row, 0)?.intersect(&within) {
+                let part = Missing { range, cause: cause(row.get(3)?)?, attempts: row.get(4)? };
+                found.entry(device(row, 2)?).or_default().push(part);
+            }
+            Ok(())
+        },
+    )?;
     Ok(found)
 }
 
@@ -115,15 +119,15 @@ pub(super) fn cause(text: &str) -> Result<Cause, Fault> {
 
 /// A second that is stored as text, so that it can be shown as it is.
 pub(super) fn second_of_text(row: &Row<'_>, column: usize) -> Result<Option<UtcSecond>, Fault> {
-    let Some(text) = row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)? else { return Ok(None) };
+    let Some(text) = row.get::<Option<&str>>(column)? else { return Ok(None) };
     let time = DateTime::parse_from_rfc3339(text).map_err(|_| Fault::BadValue(format!("{text:?} is no time")))?;
     Ok(Some(UtcSecond::floor(time.to_utc())))
 }
 
 /// Adds stretches that were never tried; none of `ranges` may be in the table yet.
-pub(super) fn add_untried(connection: &Connection, device: DeviceId, ranges: &RangeSet) -> Result<(), Fault> {
+pub(super) fn add_untried(session: Session<'_>, device: DeviceId, ranges: &RangeSet) -> Result<(), Fault> {
     for &range in ranges {
-        edit(connection, device, range, |mut held| {
+        edit(session, device, range, |mut held| {
             held.push(Stretch::untried(range));
             held
         })?;
@@ -142,12 +146,7 @@ pub(super) struct Loss<'a> {
 }
 
 /// Adds what was archived until now; nothing of `range` may be in the table yet.
-pub(super) fn add_lost(
-    connection: &Connection,
-    device: DeviceId,
-    range: TimeRange,
-    loss: &Loss<'_>,
-) -> Result<(), Fault> {
+pub(super) fn add_lost(session: Session<'_>, device: DeviceId, range: TimeRange, loss: &Loss<'_>) -> Result<(), Fault> {
     let lost = Stretch {
         cause: loss.cause,
         last_code: loss.code.map(str::to_owned),
@@ -155,20 +154,20 @@ pub(super) fn add_lost(
         last_try: loss.at,
         ..Stretch::untried(range)
     };
-    edit(connection, device, range, |mut held| {
+    edit(session, device, range, |mut held| {
         held.push(lost);
         held
     })
 }
 
 /// Takes out every second of `range`.
-pub(super) fn remove(connection: &Connection, device: DeviceId, range: TimeRange) -> Result<(), Fault> {
-    change_within(connection, device, range, false, |_| None)
+pub(super) fn remove(session: Session<'_>, device: DeviceId, range: TimeRange) -> Result<(), Fault> {
+    change_within(session, device, range, false, |_| None)
 }
 
 /// Says of what is missing in `range` that one more attempt was made at it, and what it came to.
 pub(super) fn note_attempt(
-    connection: &Connection,
+    session: Session<'_>,
     device: DeviceId,
     range: TimeRange,
     cause: Cause,
@@ -176,7 +175,7 @@ pub(super) fn note_attempt(
 ) -> Result<(), Fault> {
     let code = attempt.code.map(|code| code.to_string());
     let detail = attempt.detail.as_ref().map(ToString::to_string);
-    change_within(connection, device, range, true, |held| {
+    change_within(session, device, range, true, |held| {
         Some(Stretch {
             cause,
             attempts: held.attempts.saturating_add(1),
@@ -190,18 +189,18 @@ pub(super) fn note_attempt(
 
 /// Says of what is missing in `range` why, as it was learned `at` a time without an attempt of its own.
 pub(super) fn note_cause(
-    connection: &Connection,
+    session: Session<'_>,
     device: DeviceId,
     range: TimeRange,
     cause: Cause,
     at: UtcSecond,
 ) -> Result<(), Fault> {
-    change_within(connection, device, range, false, |held| Some(Stretch { cause, last_try: Some(at), ..held }))
+    change_within(session, device, range, false, |held| Some(Stretch { cause, last_try: Some(at), ..held }))
 }
 
 /// All stretches of a device, for the catalog.
-pub(super) fn lines(connection: &Connection, device: DeviceId) -> Result<Vec<MissingLine>, Fault> {
-    let stretches = overlapping(connection, device, ALWAYS)?.into_iter();
+pub(super) fn lines(session: Session<'_>, device: DeviceId) -> Result<Vec<MissingLine>, Fault> {
+    let stretches = overlapping(session, device, ALWAYS)?.into_iter();
     let line = |stretch: Stretch| MissingLine {
         from: UtcText(stretch.range.start()),
         to: UtcText(stretch.range.end()),
@@ -215,7 +214,7 @@ pub(super) fn lines(connection: &Connection, device: DeviceId) -> Result<Vec<Mis
 }
 
 /// Puts back the stretches of a device that has none, as [`lines`] gave them. What overlaps an earlier one is left out.
-pub(super) fn restore(connection: &Connection, device: DeviceId, lines: &[MissingLine]) -> Result<(), Fault> {
+pub(super) fn restore(session: Session<'_>, device: DeviceId, lines: &[MissingLine]) -> Result<(), Fault> {
     let mut stretches: Vec<Stretch> = Vec::with_capacity(lines.len());
     for line in lines {
         let Some(range) = TimeRange::new(line.from.0, line.to.0) else { continue };
@@ -233,15 +232,15 @@ pub(super) fn restore(connection: &Connection, device: DeviceId, lines: &[Missin
         });
     }
     for stretch in arrange(stretches, ALWAYS, None, None) {
-        put(connection, device, &stretch)?;
+        put(session, device, &stretch)?;
     }
     Ok(())
 }
 
 /// Writes the texts of every row again, as the device's zone now has it.
-pub(super) fn rewrite_texts(connection: &Connection, device: DeviceId) -> Result<(), Fault> {
-    for stretch in overlapping(connection, device, ALWAYS)? {
-        put(connection, device, &stretch)?;
+pub(super) fn rewrite_texts(session: Session<'_>, device: DeviceId) -> Result<(), Fault> {
+    for stretch in overlapping(session, device, ALWAYS)? {
+        put(session, device, &stretch)?;
     }
     Ok(())
 }
@@ -249,13 +248,13 @@ pub(super) fn rewrite_texts(connection: &Connection, device: DeviceId) -> Result
 /// Replaces each part of a stretch inside `range` by what `change` makes of it. In `one_window`, parts that touch and
 /// then say the same become one row: an attempt at a window is one row, whatever the window was made of.
 fn change_within(
-    connection: &Connection,
+    session: Session<'_>,
     device: DeviceId,
     range: TimeRange,
     one_window: bool,
     change: impl Fn(Stretch) -> Option<Stretch>,
 ) -> Result<(), Fault> {
-    edit(connection, device, range, |held| {
+    edit(session, device, range, |held| {
         let mut after: Vec<Stretch> = Vec::with_capacity(held.len() + 2);
         for stretch in held {
             let Some(inside) = stretch.range.intersect(&range) else {
@@ -289,22 +288,24 @@ fn join(first: &Stretch, second: &Stretch) -> TimeRange {
 /// Hands `change` the stretches that overlap or touch `range` and stores what it returns. It must leave what is outside
 /// of `range` as it is.
 fn edit(
-    connection: &Connection,
+    session: Session<'_>,
     device: DeviceId,
     range: TimeRange,
     change: impl FnOnce(Vec<Stretch>) -> Vec<Stretch>,
 ) -> Result<(), Fault> {
+    session.about(device)?;
     let reach = TimeRange::new(range.start() - 1, range.end() + 1).unwrap_or(range);
-    let before = overlapping(connection, device, reach)?;
+    let before = overlapping(session, device, reach)?;
     let after = arrange(change(before.clone()), range, before.first(), before.last());
 
     for gone in before.iter().filter(|old| !after.iter().any(|new| new.range.start() == old.range.start())) {
-        connection
-            .prepare_cached("DELETE FROM missing WHERE device = ?1 AND start = ?2")?
-            .execute(params![device.get(), gone.range.start().get()])?;
+        session.execute(
+            "DELETE FROM missing WHERE device = ?1 AND start = ?2",
+            values![device.get(), gone.range.start().get()],
+        )?;
     }
     for changed in after.iter().filter(|new| !before.contains(new)) {
-        put(connection, device, changed)?;
+        put(session, device, changed)?;
     }
     Ok(())
 }
@@ -341,28 +342,32 @@ fn arrange(
     stretches
 }
 
-fn put(connection: &Connection, device: DeviceId, stretch: &Stretch) -> Result<(), Fault> {
+fn put(session: Session<'_>, device: DeviceId, stretch: &Stretch) -> Result<(), Fault> {
     let (start, end) = (stretch.range.start(), stretch.range.end());
     let from = (!stretch.joins_before).then_some(start);
     let to = (!stretch.joins_after).then_some(end);
-    let local = |at: Option<UtcSecond>| at.map(|at| local_text(connection, device, at)).transpose();
-    let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO missing (device, start, end, cause, attempts, last_code, last_detail, last_try,
-             from_utc, to_utc, from_local, to_local) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    let local = |at: Option<UtcSecond>| at.map(|at| local_text(session, device, at)).transpose();
+    session.execute(
+        "INSERT INTO missing (device, start, \"end\", cause, attempts, last_code, last_detail, last_try,
+             from_utc, to_utc, from_local, to_local) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (device, start) DO UPDATE SET \"end\" = excluded.\"end\", cause = excluded.cause,
+             attempts = excluded.attempts, last_code = excluded.last_code, last_detail = excluded.last_detail,
+             last_try = excluded.last_try, from_utc = excluded.from_utc, to_utc = excluded.to_utc,
+             from_local = excluded.from_local, to_local = excluded.to_local",
+        values![
+            device.get(),
+            start.get(),
+            end.get(),
+            stretch.cause.as_str(),
+            stretch.attempts,
+            &stretch.last_code,
+            &stretch.last_detail,
+            &stretch.last_try.map(|at| at.to_string()),
+            &from.map(|at| at.to_string()),
+            &to.map(|at| at.to_string()),
+            &local(from)?,
+            &local(to)?,
+        ],
     )?;
-    statement.execute(params![
-        device.get(),
-        start.get(),
-        end.get(),
-        stretch.cause.as_str(),
-        stretch.attempts,
-        stretch.last_code,
-        stretch.last_detail,
-        stretch.last_try.map(|at| at.to_string()),
-        from.map(|at| at.to_string()),
-        to.map(|at| at.to_string()),
-        local(from)?,
-        local(to)?,
-    ])?;
     Ok(())
 }

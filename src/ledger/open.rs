@@ -13,8 +13,8 @@ use crate::failpoint::Failpoint;
 use crate::recording::Source;
 
 pub(super) mod migrations {
-    //! The steps in `migrations/`, built into the program.
-    refinery::embed_migrations!("migrations");
+    //! The steps in `migrations/sqlite/`, built into the program.
+    refinery::embed_migrations!("migrations/sqlite");
 }
 
 /// "arcl", which the first migration writes into the file's header.

@@ -1,24 +1,23 @@
 //! The question behind a picture of coverage: of each device's time in a range, what is in which file, and what is missing.
 
-use rusqlite::{Connection, params};
-
 use super::error::Fault;
 use super::media::CONTAINERS;
 use super::missing;
 use super::queries::read_source;
 use super::ranges::{Merged, range};
+use super::session::{Session, values};
 use crate::device::DeviceId;
 use crate::picture::{State, Stretch, Told, is_grid_window, join};
-use crate::recording::{Container, Source};
+use crate::recording::Source;
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::window::Cause;
 
 /// Reads one device's time. A month of one camera is 4,464 recordings, which become a few stretches.
-pub(super) fn told(connection: &Connection, device: DeviceId, within: TimeRange) -> Result<Told, Fault> {
-    let asked_seconds = Merged::Asked.within(connection, device, within)?.seconds();
-    let mut missing = gaps(connection, device, within)?.into_iter().peekable();
+pub(super) fn told(session: Session<'_>, device: DeviceId, within: TimeRange) -> Result<Told, Fault> {
+    let asked_seconds = Merged::Asked.within(session, device, within)?.seconds();
+    let mut missing = gaps(session, device, within)?.into_iter().peekable();
     let mut stretches = Vec::new();
-    each_file(connection, device, within, |file| {
+    each_file(session, device, within, |file| {
         while let Some(gap) = missing.next_if(|gap| gap.range < file.range) {
             stretches.push(gap);
         }
@@ -29,11 +28,11 @@ pub(super) fn told(connection: &Connection, device: DeviceId, within: TimeRange)
 }
 
 /// What is missing, as the view of gaps joins it, cut to the range. Its attempts are those at windows that share a second with it.
-fn gaps(connection: &Connection, device: DeviceId, within: TimeRange) -> Result<Vec<Stretch>, Fault> {
+fn gaps(session: Session<'_>, device: DeviceId, within: TimeRange) -> Result<Vec<Stretch>, Fault> {
     let mut gaps: Vec<Stretch> = Vec::new();
     // When the code of the last of them was learned.
     let mut latest: Option<UtcSecond> = None;
-    for row in missing::overlapping(connection, device, within)? {
+    for row in missing::overlapping(session, device, within)? {
         let Some(range) = row.range.intersect(&within) else { continue };
         if row.cause == Cause::Pruned {
             join(&mut gaps, Stretch { range, state: State::Pruned });
@@ -62,44 +61,45 @@ fn gaps(connection: &Connection, device: DeviceId, within: TimeRange) -> Result<
 
 /// Hands over the recordings of a range, in order and cut to it.
 fn each_file(
-    connection: &Connection,
+    session: Session<'_>,
     device: DeviceId,
     within: TimeRange,
     mut each: impl FnMut(Stretch),
 ) -> Result<(), Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT start, end, folder, quarters, container, source, own_name FROM recording
-         WHERE device = ?1 AND start < ?3 AND end > ?2 AND start >= coalesce(
-             (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY start",
-    )?;
-    let mut folder_of = connection.prepare_cached("SELECT path FROM folder WHERE folder = ?1")?;
-    let mut name_of = connection.prepare_cached("SELECT name FROM recording WHERE device = ?1 AND start = ?2")?;
-    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get()])?;
     // Recordings of one day are in one folder, one after the other.
     let mut folder: (i64, String) = (i64::MIN, String::new());
     let mut day: (i64, String) = (i64::MIN, String::new());
-    while let Some(row) = rows.next()? {
-        let whole = range(row, 0)?;
-        let Some(cut) = whole.intersect(&within) else { continue };
-        let number: i64 = row.get(2)?;
-        if folder.0 != number {
-            folder = (number, folder_of.query_row([number], |row| row.get(0))?);
-        }
-        let quarters: Option<i32> = row.get(3)?;
-        let container: Option<u8> = row.get(4)?;
-        let told = quarters.zip(container).filter(|_| cut == whole);
-        let state = match told {
-            Some((quarters, container)) if folder.1 == *folder_for(&mut day, device, whole.start(), quarters) => {
-                named_by_numbers(whole, quarters, container, row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?
+    session.each(
+        "SELECT start, \"end\", folder, quarters, container, source, own_name FROM recording
+         WHERE device = ?1 AND start < ?3 AND \"end\" > ?2 AND start >= coalesce(
+             (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY start",
+        values![device.get(), within.start().get(), within.end().get()],
+        |row| {
+            let whole = range(row, 0)?;
+            let Some(cut) = whole.intersect(&within) else { return Ok(()) };
+            let number: i64 = row.get(2)?;
+            if folder.0 != number {
+                folder = (number, session.one("SELECT path FROM folder WHERE folder = ?1", values![number])?);
             }
-            _ => {
-                let name: String = name_of.query_row(params![device.get(), whole.start().get()], |row| row.get(0))?;
-                State::Named { path: format!("{}{name}", folder.1) }
-            }
-        };
-        each(Stretch { range: cut, state });
-    }
-    Ok(())
+            let quarters: Option<i32> = row.get(3)?;
+            let container: Option<u8> = row.get(4)?;
+            let told = quarters.zip(container).filter(|_| cut == whole);
+            let state = match told {
+                Some((quarters, container)) if folder.1 == *folder_for(&mut day, device, whole.start(), quarters) => {
+                    named_by_numbers(whole, quarters, container, row.get(5)?)?
+                }
+                _ => {
+                    let name: String = session.one(
+                        "SELECT name FROM recording WHERE device = ?1 AND start = ?2",
+                        values![device.get(), whole.start().get()],
+                    )?;
+                    State::Named { path: format!("{}{name}", folder.1) }
+                }
+            };
+            each(Stretch { range: cut, state });
+            Ok(())
+        },
+    )
 }
 
 /// The folder in which a recording stands whose name follows from its row; `last` is the one before, to make it once a day.
@@ -118,6 +118,6 @@ fn named_by_numbers(range: TimeRange, quarters: i32, container: u8, source: &str
         .find(|(number, _)| *number == container)
         .ok_or_else(|| Fault::BadValue(format!("{container} is no container of a recording")))?;
     let source = read_source(source)?;
-    let is_plain = container == Container::Flv && source == Source::Nvr && is_grid_window(&range);
-    Ok(if is_plain { State::Windows { quarters } } else { State::File { quarters, container, source } })
+    let is_plain = source == Source::Nvr && is_grid_window(&range);
+    Ok(if is_plain { State::Windows { quarters, container } } else { State::File { quarters, container, source } })
 }

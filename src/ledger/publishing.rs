@@ -1,45 +1,56 @@
 //! The table `publishing`: which files are about to get their final names. What of it is left after a crash is all that can lack
 //! a recording's row.
 
-use rusqlite::{Connection, params};
-
 use super::error::Fault;
+use super::session::{Session, values};
+use crate::device::DeviceId;
 use crate::recording::Source;
 
-pub(super) fn note(connection: &Connection, source: Source, path: &str) -> Result<(), Fault> {
+/// A file is its camera's, whose number its name begins with: 5/2026-11-20/5_20261120T090000+0800_600s.flv.
+fn about(session: Session<'_>, path: &str) -> Result<(), Fault> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name.split('_').next().and_then(|number| number.parse().ok()).and_then(DeviceId::new) {
+        Some(device) => session.about(device).map(drop),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn note(session: Session<'_>, source: Source, path: &str) -> Result<(), Fault> {
+    about(session, path)?;
     // OK to replace: the same file, which an earlier attempt of this run could not publish.
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO publishing (path, live) VALUES (?1, ?2)")?
-        .execute(params![path, source == Source::Live])?;
+    session.execute(
+        "INSERT INTO publishing (path, live) VALUES (?1, ?2) ON CONFLICT (path) DO UPDATE SET live = excluded.live",
+        values![path, source == Source::Live],
+    )?;
     Ok(())
 }
 
-pub(super) fn forget(connection: &Connection, path: &str) -> Result<(), Fault> {
-    connection.prepare_cached("DELETE FROM publishing WHERE path = ?1")?.execute([path])?;
+pub(super) fn forget(session: Session<'_>, path: &str) -> Result<(), Fault> {
+    about(session, path)?;
+    session.execute("DELETE FROM publishing WHERE path = ?1", values![path])?;
     Ok(())
 }
 
 /// What was noted, in the order of the names.
-pub(super) fn noted(connection: &Connection, source: Source) -> Result<Vec<String>, Fault> {
+pub(super) fn noted(session: Session<'_>, source: Source) -> Result<Vec<String>, Fault> {
     // OK without an index: as many rows as there were streams at most.
-    let mut statement = connection.prepare_cached("SELECT path FROM publishing WHERE live = ?1 ORDER BY path")?;
-    let paths = statement.query_map([source == Source::Live], |row| row.get(0))?;
-    Ok(paths.collect::<Result<_, _>>()?)
+    let noted = "SELECT path FROM publishing WHERE live = ?1 ORDER BY path";
+    session.all(noted, values![source == Source::Live], |row| row.get(0))
 }
 
 /// Whether a run that noted nothing was cut off or failed, and nobody has looked yet for what it left.
-pub(super) fn left_unnoted(connection: &Connection, source: Source) -> Result<bool, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM run WHERE source = ?1 AND notes_publishing = 0 AND recovered = 0
-             AND (ended IS NULL OR exit = 1))",
-    )?;
-    Ok(statement.query_row([source.as_str()], |row| row.get(0))?)
+pub(super) fn left_unnoted(session: Session<'_>, source: Source) -> Result<bool, Fault> {
+    session.one(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM run WHERE source = ?1 AND notes_publishing = 0 AND recovered = 0
+             AND (ended IS NULL OR exit = 1)) THEN 1 ELSE 0 END",
+        values![source.as_str()],
+    )
 }
 
-pub(super) fn recovered(connection: &Connection, source: Source) -> Result<(), Fault> {
-    connection.execute(
+pub(super) fn recovered(session: Session<'_>, source: Source) -> Result<(), Fault> {
+    session.execute(
         "UPDATE run SET recovered = 1 WHERE source = ?1 AND notes_publishing = 0 AND recovered = 0",
-        [source.as_str()],
+        values![source.as_str()],
     )?;
     Ok(())
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use chrono::NaiveDate;
-use rusqlite::{Connection, Row, params};
 
 use super::error::Fault;
 use super::missing::{self, cause, second_of_text};
 use super::ranges::{Merged, range};
+use super::session::{Row, Session, values};
 use super::zones::local_text;
 use crate::device::{DeviceId, NvrId};
 use crate::exit_code::ExitCode;
@@ -19,42 +19,45 @@ use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::window::Cause;
 
 pub(super) fn known(
-    connection: &Connection,
+    session: Session<'_>,
     devices: &[DeviceId],
     within: TimeRange,
 ) -> Result<BTreeMap<DeviceId, Known>, Fault> {
-    let archived = Merged::Archived.within_of(connection, devices, within)?;
-    let asked = Merged::Asked.within_of(connection, devices, within)?;
+    let archived = Merged::Archived.within_of(session, devices, within)?;
+    let asked = Merged::Asked.within_of(session, devices, within)?;
     // OK not to look at what is missing where all that was asked for is archived: by the ledger's rule there is nothing.
     let has_gaps = |(device, archived): (&DeviceId, &RangeSet)| {
         asked.get(device).is_some_and(|asked| !asked.subtract(archived).is_empty()).then_some(*device)
     };
     let incomplete: Vec<DeviceId> = archived.iter().filter_map(has_gaps).collect();
-    let mut missing = missing::narrow(connection, &incomplete, within)?;
+    let mut missing = missing::narrow(session, &incomplete, within)?;
     let known = |(device, archived)| (device, Known { archived, missing: missing.remove(&device).unwrap_or_default() });
     Ok(archived.into_iter().map(known).collect())
 }
 
-pub(super) fn being_recorded(connection: &Connection) -> Result<BTreeMap<DeviceId, RangeSet>, Fault> {
+pub(super) fn being_recorded(session: Session<'_>) -> Result<BTreeMap<DeviceId, RangeSet>, Fault> {
     // By an index that has only these: there is another one that has all it asks for, of all that is missing.
-    let mut statement = connection.prepare_cached(
-        "SELECT device, start, end FROM missing INDEXED BY being_recorded WHERE cause = 'being recorded'
-         ORDER BY device, start",
-    )?;
-    let mut rows = statement.query([])?;
+    let by_index = session.engine().sqlite_only("INDEXED BY being_recorded");
     let mut found: BTreeMap<DeviceId, RangeSet> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        found.entry(device(row, 0)?).or_default().insert(range(row, 1)?);
-    }
+    session.each(
+        &format!(
+            "SELECT device, start, \"end\" FROM missing {by_index} WHERE cause = 'being recorded' ORDER BY device, start"
+        ),
+        values![],
+        |row| {
+            found.entry(device(row, 0)?).or_default().insert(range(row, 1)?);
+            Ok(())
+        },
+    )?;
     Ok(found)
 }
 
-pub(super) fn totals(connection: &Connection, devices: &[DeviceId], within: TimeRange) -> Result<Totals, Fault> {
+pub(super) fn totals(session: Session<'_>, devices: &[DeviceId], within: TimeRange) -> Result<Totals, Fault> {
     let mut totals = Totals::default();
     let mut all_missing = 0;
     for &device in devices {
-        totals.asked_seconds += Merged::Asked.within(connection, device, within)?.seconds();
-        for stretch in missing::overlapping(connection, device, within)? {
+        totals.asked_seconds += Merged::Asked.within(session, device, within)?.seconds();
+        for stretch in missing::overlapping(session, device, within)? {
             let seconds = stretch.range.intersect(&within).map_or(0, |range| range.seconds());
             if stretch.cause == Cause::Pruned {
                 totals.pruned_seconds += seconds;
@@ -70,16 +73,16 @@ pub(super) fn totals(connection: &Connection, devices: &[DeviceId], within: Time
     Ok(totals)
 }
 
-pub(super) fn gaps(connection: &Connection, query: &GapQuery) -> Result<Vec<Gap>, Fault> {
-    let select = "SELECT device, start, end, cause, attempts, last_code, last_try, from_utc, to_utc, from_local, \
+pub(super) fn gaps(session: Session<'_>, query: &GapQuery) -> Result<Vec<Gap>, Fault> {
+    let select = "SELECT device, start, \"end\", cause, attempts, last_code, last_try, from_utc, to_utc, from_local, \
                   to_local FROM gap";
     let mut gaps = Vec::new();
-    each_row(connection, select, query.devices.as_deref(), "device, start", |row| {
+    each_row(session, select, query.devices.as_deref(), "device, start", |row| {
         let gap = read_gap(row)?;
         let wanted = query.causes.as_ref().is_none_or(|causes| causes.contains(&gap.cause));
         let part = query.within.map_or(Some(gap.range), |within| gap.range.intersect(&within));
         if let (true, Some(part)) = (wanted, part) {
-            gaps.push(cut_gap(connection, gap, part)?);
+            gaps.push(cut_gap(session, gap, part)?);
         }
         Ok(())
     })?;
@@ -92,7 +95,7 @@ fn read_gap(row: &Row<'_>) -> Result<Gap, Fault> {
         device: device(row, 0)?,
         range,
         seconds: range.seconds(),
-        cause: cause(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
+        cause: cause(row.get(3)?)?,
         attempts: row.get(4)?,
         last_code: row.get(5)?,
         last_try: second_of_text(row, 6)?,
@@ -103,28 +106,28 @@ fn read_gap(row: &Row<'_>) -> Result<Gap, Fault> {
     })
 }
 
-fn cut_gap(connection: &Connection, mut gap: Gap, part: TimeRange) -> Result<Gap, Fault> {
+fn cut_gap(session: Session<'_>, mut gap: Gap, part: TimeRange) -> Result<Gap, Fault> {
     if part.start() != gap.range.start() {
         gap.from_utc = part.start().to_string();
-        gap.from_local = local_text(connection, gap.device, part.start())?;
+        gap.from_local = local_text(session, gap.device, part.start())?;
     }
     if part.end() != gap.range.end() {
         gap.to_utc = part.end().to_string();
-        gap.to_local = local_text(connection, gap.device, part.end())?;
+        gap.to_local = local_text(session, gap.device, part.end())?;
     }
     Ok(Gap { range: part, seconds: part.seconds(), ..gap })
 }
 
 pub(super) fn coverage(
-    connection: &Connection,
+    session: Session<'_>,
     devices: Option<&[DeviceId]>,
     first: NaiveDate,
     last: NaiveDate,
 ) -> Result<Vec<CoverageDay>, Fault> {
-    let select = "SELECT device, day, asked_seconds, archived_seconds, percent FROM coverage";
+    let select = "SELECT device, day, asked_seconds, archived_seconds, CAST(percent AS DOUBLE PRECISION) FROM coverage";
     let mut days = Vec::new();
-    each_row(connection, select, devices, "device, day", |row| {
-        let text: String = row.get(1)?;
+    each_row(session, select, devices, "device, day", |row| {
+        let text: &str = row.get(1)?;
         let day = text.parse().map_err(|_| Fault::BadValue(format!("{text:?} is no date")))?;
         if (first..=last).contains(&day) {
             days.push(CoverageDay {
@@ -145,40 +148,29 @@ const RUNS: &str = "SELECT r.run, r.started, r.ended, r.what, r.exit, v.state, r
          r.archived_seconds, r.missing_seconds, r.pid, r.host, r.source
      FROM run AS r JOIN runs AS v ON v.run = r.run";
 
-pub(super) fn runs(connection: &Connection, newest: u32) -> Result<Vec<RunRow>, Fault> {
-    let mut statement = connection.prepare_cached(&format!("{RUNS} ORDER BY r.run DESC LIMIT ?1"))?;
-    let mut rows = statement.query([newest])?;
-    let mut runs = Vec::new();
-    while let Some(row) = rows.next()? {
-        runs.push(read_run(row)?);
-    }
-    Ok(runs)
+pub(super) fn runs(session: Session<'_>, newest: u32) -> Result<Vec<RunRow>, Fault> {
+    session.all(&format!("{RUNS} ORDER BY r.run DESC LIMIT ?1"), values![newest], read_run)
 }
 
 /// The newest run of each source that has ended.
-pub(super) fn last_runs(connection: &Connection) -> Result<Vec<RunRow>, Fault> {
-    let mut statement = connection.prepare_cached(&format!(
-        "{RUNS} WHERE r.run IN (SELECT max(run) FROM run WHERE ended IS NOT NULL GROUP BY source) ORDER BY r.source"
-    ))?;
-    let mut rows = statement.query([])?;
-    let mut runs = Vec::new();
-    while let Some(row) = rows.next()? {
-        runs.push(read_run(row)?);
-    }
-    Ok(runs)
+pub(super) fn last_runs(session: Session<'_>) -> Result<Vec<RunRow>, Fault> {
+    let newest = "SELECT max(run) FROM run WHERE ended IS NOT NULL GROUP BY source";
+    session.all(&format!("{RUNS} WHERE r.run IN ({newest}) ORDER BY r.source"), values![], read_run)
 }
 
 /// When the newest run of each source ended that finished its work, whether gaps remain or not.
-pub(super) fn last_successes(connection: &Connection) -> Result<Vec<(Source, UtcSecond)>, Fault> {
-    let mut statement = connection
-        .prepare_cached("SELECT source, max(ended) FROM run WHERE exit IN (?1, ?2) GROUP BY source ORDER BY source")?;
-    let mut rows = statement.query([ExitCode::Complete as u8, ExitCode::Gaps as u8])?;
+pub(super) fn last_successes(session: Session<'_>) -> Result<Vec<(Source, UtcSecond)>, Fault> {
     let mut successes = Vec::new();
-    while let Some(row) = rows.next()? {
-        if let Some(ended) = second(row, 1)? {
-            successes.push((read_source(&row.get::<_, String>(0)?)?, ended));
-        }
-    }
+    session.each(
+        "SELECT source, max(ended) FROM run WHERE exit IN (?1, ?2) GROUP BY source ORDER BY source",
+        values![ExitCode::Complete as u8, ExitCode::Gaps as u8],
+        |row| {
+            if let Some(ended) = second(row, 1)? {
+                successes.push((read_source(row.get(0)?)?, ended));
+            }
+            Ok(())
+        },
+    )?;
     Ok(successes)
 }
 
@@ -199,7 +191,7 @@ fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {
         started: UtcSecond::new(row.get(1)?),
         ended,
         what: row.get(3)?,
-        source: read_source(&row.get::<_, String>(13)?)?,
+        source: read_source(row.get(13)?)?,
         exit: row.get(4)?,
         state: row.get(5)?,
         counts,
@@ -210,35 +202,35 @@ fn read_run(row: &Row<'_>) -> Result<RunRow, Fault> {
 
 /// The recordings that share a second with `within`, the first `most` of them.
 pub(super) fn recordings_overlapping(
-    connection: &Connection,
+    session: Session<'_>,
     device: DeviceId,
     within: TimeRange,
     most: u32,
 ) -> Result<Vec<Recording>, Fault> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {RECORDING_COLUMNS} FROM recording AS r {RECORDING_JOINS}
-         WHERE r.device = ?1 AND r.start < ?3 AND r.end > ?2 AND r.start >= coalesce(
-             (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY r.start LIMIT ?4"
-    ))?;
-    let mut rows = statement.query(params![device.get(), within.start().get(), within.end().get(), most])?;
-    let mut recordings = Vec::new();
-    while let Some(row) = rows.next()? {
-        recordings.push(read_recording(device, row)?);
-    }
-    Ok(recordings)
+    session.all(
+        &format!(
+            "SELECT {RECORDING_COLUMNS} FROM recording AS r {RECORDING_JOINS}
+             WHERE r.device = ?1 AND r.start < ?3 AND r.\"end\" > ?2 AND r.start >= coalesce(
+                 (SELECT max(start) FROM recording WHERE device = ?1 AND start < ?2), ?2) ORDER BY r.start LIMIT ?4"
+        ),
+        values![device.get(), within.start().get(), within.end().get(), most],
+        |row| read_recording(device, row),
+    )
 }
 
 /// What [`read_recording`] reads, of `recording AS r` and what [`RECORDING_JOINS`] joins to it.
-pub(super) const RECORDING_COLUMNS: &str = "r.start, r.end, f.path || r.name, r.bytes, r.blake3, r.media_milliseconds,
+pub(super) const RECORDING_COLUMNS: &str =
+    "r.start, r.\"end\", f.path || r.name, r.bytes, r.blake3, r.media_milliseconds,
     r.first_timestamp, k.video, k.audio, k.width, k.height, r.source, r.clock_offset, r.archived_at, r.note";
+/// The first column after those.
+pub(super) const AFTER_RECORDING: usize = 15;
 pub(super) const RECORDING_JOINS: &str =
     "JOIN folder AS f ON f.folder = r.folder JOIN format AS k ON k.format = r.format";
 
 pub(super) fn read_recording(device: DeviceId, row: &Row<'_>) -> Result<Recording, Fault> {
-    let video: Option<String> = row.get(7)?;
-    let audio: Option<String> = row.get(8)?;
-    let source: String = row.get(11)?;
-    let width_and_height = row.get::<_, Option<u16>>(9)?.zip(row.get(10)?);
+    let video: Option<&str> = row.get(7)?;
+    let audio: Option<&str> = row.get(8)?;
+    let width_and_height = row.get::<Option<u16>>(9)?.zip(row.get(10)?);
     Ok(Recording {
         device,
         range: range(row, 0)?,
@@ -248,14 +240,14 @@ pub(super) fn read_recording(device: DeviceId, row: &Row<'_>) -> Result<Recordin
         media: MediaFacts {
             media_milliseconds: row.get(5)?,
             first_timestamp: row.get(6)?,
-            video_codec: video.as_deref().map(codec).transpose()?,
-            audio_codec: audio.as_deref().map(codec).transpose()?,
+            video_codec: video.map(codec).transpose()?,
+            audio_codec: audio.map(codec).transpose()?,
             picture_size: width_and_height,
         },
-        source: read_source(&source)?,
+        source: read_source(row.get(11)?)?,
         clock_offset: row.get(12)?,
         archived_at: UtcSecond::new(row.get(13)?),
-        note: row.get::<_, Option<String>>(14)?.unwrap_or_default(),
+        note: row.get::<Option<String>>(14)?.unwrap_or_default(),
     })
 }
 
@@ -272,28 +264,17 @@ pub(super) fn read_source(text: &str) -> Result<Source, Fault> {
 
 /// Runs `select` for the devices, or for all, and hands over row by row.
 fn each_row(
-    connection: &Connection,
+    session: Session<'_>,
     select: &str,
     devices: Option<&[DeviceId]>,
     order: &str,
     mut each: impl FnMut(&Row<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let Some(devices) = devices else {
-        let mut statement = connection.prepare_cached(&format!("{select} ORDER BY {order}"))?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            each(row)?;
-        }
-        return Ok(());
+        return session.each(&format!("{select} ORDER BY {order}"), values![], each);
     };
-    let mut statement = connection.prepare_cached(&format!("{select} WHERE device = ?1 ORDER BY {order}"))?;
-    for device in devices {
-        let mut rows = statement.query([device.get()])?;
-        while let Some(row) = rows.next()? {
-            each(row)?;
-        }
-    }
-    Ok(())
+    let of_device = format!("{select} WHERE device = ?1 ORDER BY {order}");
+    devices.iter().try_for_each(|device| session.each(&of_device, values![device.get()], &mut each))
 }
 
 pub(super) fn device(row: &Row<'_>, column: usize) -> Result<DeviceId, Fault> {
@@ -302,11 +283,11 @@ pub(super) fn device(row: &Row<'_>, column: usize) -> Result<DeviceId, Fault> {
 }
 
 pub(super) fn nvr(row: &Row<'_>, column: usize) -> Result<Option<NvrId>, Fault> {
-    Ok(row.get::<_, Option<String>>(column)?.as_deref().map(NvrId::new))
+    Ok(row.get::<Option<&str>>(column)?.map(NvrId::new))
 }
 
 pub(super) fn second(row: &Row<'_>, column: usize) -> Result<Option<UtcSecond>, Fault> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(UtcSecond::new))
+    Ok(row.get::<Option<i64>>(column)?.map(UtcSecond::new))
 }
 
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, Fault> {

@@ -1,4 +1,4 @@
-//! A ledger made anew, in the place of one that is lost or damaged. It blocks, and is one process's alone: both runs' locks are
+//! A ledger's file made anew, in the place of one that is lost or damaged. It blocks, and is one process's alone: both runs' locks are
 //! held until it stands.
 //!
 //! # The order, and what a crash leaves at each step
@@ -16,17 +16,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::error::{Fault, LedgerError};
 use super::lock::RunLock;
-use super::queries::{device, recordings_overlapping};
-use super::ranges::{ALWAYS, Merged};
-use super::{catalog, changes, devices, missing, open, zones};
-use crate::catalog::{DeviceLine, LimitLine, NvrLine, StateLine, UtcText};
+use super::queries::recordings_overlapping;
+use super::ranges::Merged;
+use super::session::Session;
+use super::{catalog, changes, open, restore, zones};
+use crate::catalog::StateLine;
 use crate::device::DeviceId;
 use crate::recording::{Recording, Source};
-use crate::time_range::{RangeSet, TimeRange, UtcSecond};
+use crate::time_range::{TimeRange, UtcSecond};
 use crate::window::Cause;
 
 /// How many changes one transaction takes: few enough for what it keeps in memory to undo them.
@@ -125,7 +126,7 @@ impl Rebuilding {
         if found != "ok" {
             return Err(damaged(found.replace('\n', "; ")));
         }
-        let (found, expected) = (schema(&standing).map_err(at_fault)?, self.ask(|new| Ok(schema(new)?))?);
+        let (found, expected) = (schema(&standing).map_err(at_fault)?, self.of_file(schema)?);
         // OK with more than that: somebody may have made an index.
         match expected.difference(&found).next() {
             None => Ok(()),
@@ -136,20 +137,16 @@ impl Rebuilding {
     /// Puts back what a line of the catalog's state says; an NVR comes before its devices. [`LedgerError::Damaged`] when the
     /// line is of nothing that can be.
     pub fn restore(&mut self, line: &StateLine) -> Result<(), LedgerError> {
-        self.change(|connection| match line {
-            StateLine::Nvr(line) => restore_nvr(connection, line),
-            StateLine::Limit(line) => restore_limit(connection, line),
-            StateLine::Device(line) => restore_device(connection, line),
-        })
+        self.change(|session| restore::line(session, line))
     }
 
     /// Adds a recording; its time was also asked for when `was_asked` says so. [`LedgerError::Overlap`] when another has some of
     /// its time.
     pub fn add(&mut self, recording: &Recording, was_asked: bool) -> Result<(), LedgerError> {
-        self.change(|connection| {
-            changes::add_recording(connection, recording)?;
+        self.change(|session| {
+            changes::add_recording(session, recording)?;
             match was_asked {
-                true => Merged::Asked.add(connection, recording.device, recording.range),
+                true => Merged::Asked.add(session, recording.device, recording.range),
                 false => Ok(()),
             }
         })
@@ -157,47 +154,39 @@ impl Rebuilding {
 
     /// Says that the catalog names all that was added so far, in files up to that number.
     pub fn catalogued(&mut self, segment: u64) -> Result<(), LedgerError> {
-        self.change(|connection| catalog::catalogued(connection, segment, i64::MAX))
+        self.change(|session| catalog::catalogued(session, segment, i64::MAX))
     }
 
     /// The time zone of a device of which no line of the state told.
     pub fn set_zone(&mut self, device: DeviceId, zone: Tz) -> Result<(), LedgerError> {
-        self.change(|connection| {
-            zones::add(connection, zone)?;
-            changes::set_zone(connection, device, zone)
+        self.change(|session| {
+            zones::add(session, zone)?;
+            changes::set_zone(session, device, zone)
         })
     }
 
     /// The recordings that share a second with `within`.
     pub fn recordings(&self, device: DeviceId, within: TimeRange) -> Result<Vec<Recording>, LedgerError> {
-        self.ask(|connection| recordings_overlapping(connection, device, within, u32::MAX))
+        self.ask(|session| recordings_overlapping(session, device, within, u32::MAX))
     }
 
     /// Makes the ledger's rule true, whatever was put back: what was asked for and is neither archived nor missing was archived
     /// once, and its file is gone, so that it is missing, not tried. Gives how many seconds that are.
     pub fn settle(&mut self) -> Result<i64, LedgerError> {
-        let devices = self.ask(|connection| {
-            let mut statement = connection.prepare("SELECT device FROM device ORDER BY device")?;
-            let mut rows = statement.query([])?;
-            let mut devices = Vec::new();
-            while let Some(row) = rows.next()? {
-                devices.push(device(row, 0)?);
-            }
-            Ok(devices)
-        })?;
+        let devices = self.ask(restore::devices)?;
         let mut without_file = 0;
         for device in devices {
-            without_file += self.change(|connection| settle(connection, device))?;
+            without_file += self.change(|session| restore::settle(session, device))?;
         }
         Ok(without_file)
     }
 
     /// Steps 2 to 4: makes it durable and puts it in its place. What stands there is moved aside, with `now` in its name.
     pub fn finish(self, now: UtcSecond) -> Result<Rebuilt, LedgerError> {
-        let mut rebuilt = self.ask(sums)?;
+        let mut rebuilt = self.ask(restore::sums)?;
         self.execute("COMMIT")?;
         // As every ledger is kept from now on.
-        let mode: String = self.ask(|new| Ok(new.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?))?;
+        let mode: String = self.of_file(|new| new.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))?;
         if mode != "wal" {
             let why = "its file system does not allow a write-ahead log (a network share?): put it on a local disk";
             return Err(LedgerError::CannotOpen { ledger: self.place, why: why.to_owned() });
@@ -219,12 +208,16 @@ impl Rebuilding {
         Ok(rebuilt)
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, LedgerError> {
-        question(&self.connection).map_err(|fault| fault.at(&self.beside.0))
+    fn ask<T>(&self, question: impl FnOnce(Session<'_>) -> Result<T, Fault>) -> Result<T, LedgerError> {
+        question(Session::Sqlite(&self.connection)).map_err(|fault| fault.at(&self.beside.0))
+    }
+
+    fn of_file<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+        question(&self.connection).map_err(|error| Fault::from(error).at(&self.beside.0))
     }
 
     /// OK without a savepoint: what fails here has changed nothing that counts, or ends the rebuilding.
-    fn change<T>(&mut self, change: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, LedgerError> {
+    fn change<T>(&mut self, change: impl FnOnce(Session<'_>) -> Result<T, Fault>) -> Result<T, LedgerError> {
         let done = self.ask(change)?;
         self.uncommitted += 1;
         if self.uncommitted >= LARGEST_BATCH {
@@ -236,7 +229,7 @@ impl Rebuilding {
     }
 
     fn execute(&self, sql: &str) -> Result<(), LedgerError> {
-        self.ask(|connection| Ok(connection.execute_batch(sql)?))
+        self.of_file(|new| new.execute_batch(sql))
     }
 }
 
@@ -247,112 +240,7 @@ fn schema(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String,
     rows.collect()
 }
 
-fn restore_nvr(connection: &Connection, line: &NvrLine) -> Result<(), Fault> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO nvr (nvr, store, seen) VALUES (?1, ?2, ?3)")?
-        .execute(params![line.nvr, line.store, second(line.seen)])?;
-    Ok(())
-}
-
-fn restore_limit(connection: &Connection, line: &LimitLine) -> Result<(), Fault> {
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO nvr_limit (nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, left_alone,
-                 learned_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            line.nvr,
-            line.playbacks,
-            line.probe_seconds,
-            line.keeps_seconds,
-            line.calls,
-            line.refused,
-            line.left_alone,
-            line.learned.0.get(),
-        ])?;
-    Ok(())
-}
-
-fn restore_device(connection: &Connection, line: &DeviceLine) -> Result<(), Fault> {
-    let bad = |why: String| Fault::BadValue(format!("device {}: {why}", line.device));
-    let device = DeviceId::new(line.device).ok_or_else(|| bad("there is no such number".to_owned()))?;
-    let zone: Tz = line.zone.parse().map_err(|_| bad(format!("{:?} is no time zone", line.zone)))?;
-    let mut asked = RangeSet::new();
-    for [from, to] in &line.asked {
-        asked.insert(TimeRange::new(from.0, to.0).ok_or_else(|| bad("a range ends before it begins".to_owned()))?);
-    }
-    devices::have(connection, device)?;
-    zones::add_if_unknown(connection, zone)?;
-    if let Some(nvr) = &line.nvr {
-        connection.prepare_cached("INSERT OR IGNORE INTO nvr (nvr) VALUES (?1)")?.execute([nvr])?;
-    }
-    connection
-        .prepare_cached(
-            "UPDATE device SET name = ?2, store_number = ?3, store = ?4, puid = ?5, nvr = ?6, channel = ?7, online = ?8,
-                 seen = ?9, zone = ?10 WHERE device = ?1",
-        )?
-        .execute(params![
-            device.get(),
-            line.name,
-            line.store_number,
-            line.store,
-            line.puid,
-            line.nvr,
-            line.channel,
-            line.online,
-            second(line.seen),
-            zone.name(),
-        ])?;
-    if let Some(macs) = &line.macs {
-        connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO media_mac (device, first_mac, second_mac, learned_at) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![device.get(), macs.first, macs.second, macs.learned.0.get()])?;
-    }
-    for &range in &asked {
-        Merged::Asked.add(connection, device, range)?;
-    }
-    // A second line of the same device says the same or nothing.
-    match missing::overlapping(connection, device, ALWAYS)?.is_empty() {
-        true => missing::restore(connection, device, &line.missing),
-        false => Ok(()),
-    }
-}
-
-fn second(text: Option<UtcText>) -> Option<i64> {
-    text.map(|text| text.0.get())
-}
-
-fn settle(connection: &Connection, device: DeviceId) -> Result<i64, Fault> {
-    let missing = missing::overlapping(connection, device, ALWAYS)?;
-    let missing: RangeSet = missing.iter().map(|stretch| stretch.range).collect();
-    let asked = Merged::Asked.within(connection, device, ALWAYS)?;
-    let archived = Merged::Archived.within(connection, device, ALWAYS)?;
-    let gone = asked.subtract(&archived).subtract(&missing);
-    missing::add_untried(connection, device, &gone)?;
-    for &range in &missing.subtract(&asked) {
-        Merged::Asked.add(connection, device, range)?;
-    }
-    Ok(gone.seconds())
-}
-
-fn sums(connection: &Connection) -> Result<Rebuilt, Fault> {
-    let seconds = |sql| connection.query_row(sql, [], |row| row.get(0));
-    let mut rebuilt = Rebuilt {
-        asked_seconds: seconds("SELECT coalesce(sum(end - start), 0) FROM asked")?,
-        archived_seconds: seconds("SELECT coalesce(sum(end - start), 0) FROM archived")?,
-        ..Rebuilt::default()
-    };
-    let mut statement = connection.prepare("SELECT cause, sum(end - start) FROM missing GROUP BY cause")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        rebuilt.missing_seconds.insert(missing::cause(&row.get::<_, String>(0)?)?, row.get(1)?);
-    }
-    Ok(rebuilt)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -372,12 +260,12 @@ fn move_aside(from: &Path, to: &Path, suffix: &str) -> Result<Option<PathBuf>, L
     Ok(Some(free))
 }
 
-fn sync_folder(file: &Path) -> Result<(), LedgerError> {
+pub(super) fn sync_folder(file: &Path) -> Result<(), LedgerError> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| cannot(folder, &error))
 }
 
-fn cannot(path: &Path, error: &std::io::Error) -> LedgerError {
+pub(super) fn cannot(path: &Path, error: &std::io::Error) -> LedgerError {
     let ledger = path.to_owned();
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => LedgerError::DiskFull { ledger },

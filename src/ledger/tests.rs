@@ -1,5 +1,7 @@
 //! Tests of the ledger as its callers see it.
 
+mod copying;
+pub(in crate::ledger) mod engines;
 mod model;
 mod narrow;
 mod opening;
@@ -7,6 +9,7 @@ mod picture;
 mod publishing;
 mod queries;
 mod rebuilding;
+mod sharing;
 mod strange;
 mod upkeep;
 
@@ -38,7 +41,7 @@ impl Scratch {
     }
 
     fn open(&self) -> Ledger {
-        Ledger::open(&self.path()).expect("a fresh ledger opens")
+        Ledger::open(self.path()).expect("a fresh ledger opens")
     }
 
     /// The file as a person with `sqlite3` sees it.

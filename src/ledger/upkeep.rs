@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Row, params};
-
 use super::changes::stored;
 use super::error::Fault;
 use super::missing::{self, Loss};
 use super::queries::{self, device, second, unsigned};
 use super::ranges::Merged;
+use super::session::{Row, Session, values};
 use super::{Ledger, LedgerError};
 use crate::device::DeviceId;
 use crate::recording::Recording;
@@ -29,7 +28,7 @@ impl Ledger {
         within: TimeRange,
         most: u32,
     ) -> Result<Vec<Recording>, LedgerError> {
-        self.read(move |connection| queries::recordings_overlapping(connection, device, within, most)).await
+        self.read(move |session| queries::recordings_overlapping(session, device, within, most)).await
     }
 
     // Files that leave.
@@ -37,14 +36,13 @@ impl Ledger {
     /// Notes that a file which is not what its recording says is about to be moved aside. False when the recording is there no
     /// more, so that the file is nobody's business.
     pub async fn note_aside(&self, recording: Recording, code: String, detail: String) -> Result<bool, LedgerError> {
-        self.write(move |connection| {
+        let fate = Fate::Aside { code, detail };
+        self.write(move |session| {
             let Recording { device, range, ref path, .. } = recording;
-            let stands = stands(connection, device, range.start(), path)?.is_some_and(|held| held == recording);
+            session.about(device)?;
+            let stands = stands(session, device, range.start(), path)?.is_some_and(|held| held == recording);
             if stands {
-                note(
-                    connection,
-                    &Leaving { path: path.clone(), device, start: range.start(), fate: Fate::Aside { code, detail } },
-                )?;
+                note(session, &Leaving { path: path.clone(), device, start: range.start(), fate: fate.clone() })?;
             }
             Ok(stands)
         })
@@ -54,14 +52,15 @@ impl Ledger {
     /// Takes out the recording of a file that was noted and moved aside: its time is a gap from now on. Nothing changes when the
     /// note is there no more.
     pub async fn lose(&self, leaving: Leaving, at: UtcSecond) -> Result<(), LedgerError> {
-        self.write(move |connection| {
+        self.write(move |session| {
             let Fate::Aside { code, detail } = &leaving.fate else { return Ok(()) };
-            if !forget(connection, &leaving.path)? {
+            session.about(leaving.device)?;
+            if !forget(session, &leaving.path)? {
                 return Ok(());
             }
-            if let Some(recording) = stands(connection, leaving.device, leaving.start, &leaving.path)? {
+            if let Some(recording) = stands(session, leaving.device, leaving.start, &leaving.path)? {
                 let loss = Loss { cause: Cause::Corrupt, code: Some(code), detail: Some(detail), at: Some(at) };
-                take_out(connection, &recording, &loss)?;
+                take_out(session, &recording, &loss)?;
             }
             Ok(())
         })
@@ -70,15 +69,16 @@ impl Ledger {
 
     /// Takes out recordings whose retention has ended, and notes that their files are about to be deleted.
     pub async fn prune(&self, recordings: Vec<Recording>) -> Result<(), LedgerError> {
-        self.write(move |connection| {
+        self.write(move |session| {
             // Without a time, so that one night's joins the next one's, however many there are.
             let loss = Loss { cause: Cause::Pruned, code: None, detail: None, at: None };
             for recording in &recordings {
                 let Recording { device, range, path, .. } = recording;
-                if stands(connection, *device, range.start(), path)?.is_some() {
-                    take_out(connection, recording, &loss)?;
+                session.about(*device)?;
+                if stands(session, *device, range.start(), path)?.is_some() {
+                    take_out(session, recording, &loss)?;
                     let (path, start) = (path.clone(), range.start());
-                    note(connection, &Leaving { path, device: *device, start, fate: Fate::Deleted })?;
+                    note(session, &Leaving { path, device: *device, start, fate: Fate::Deleted })?;
                 }
             }
             Ok(())
@@ -88,9 +88,9 @@ impl Ledger {
 
     /// Says that the files of these names have left.
     pub async fn forget_leaving(&self, paths: Vec<String>) -> Result<(), LedgerError> {
-        self.write(move |connection| {
+        self.write(move |session| {
             for path in &paths {
-                forget(connection, path)?;
+                forget(session, path)?;
             }
             Ok(())
         })
@@ -109,17 +109,17 @@ impl Ledger {
         start: UtcSecond,
         path: String,
     ) -> Result<bool, LedgerError> {
-        self.read(move |connection| Ok(stands(connection, device, start, &path)?.is_some())).await
+        self.read(move |session| Ok(stands(session, device, start, &path)?.is_some())).await
     }
 
     // What is due.
 
     /// What each of these cameras has that ends up to its moment; those without any are left out.
     pub async fn due(&self, before: BTreeMap<DeviceId, UtcSecond>) -> Result<BTreeMap<DeviceId, Sums>, LedgerError> {
-        self.read(move |connection| {
+        self.read(move |session| {
             let mut due = BTreeMap::new();
             for (&device, &until) in &before {
-                due.extend(due_of(connection, device, until)?.map(|sums| (device, sums)));
+                due.extend(due_of(session, device, until)?.map(|sums| (device, sums)));
             }
             Ok(due)
         })
@@ -128,9 +128,8 @@ impl Ledger {
 
     /// How much time is archived, over all cameras, in seconds.
     pub async fn archived_seconds(&self) -> Result<i64, LedgerError> {
-        self.read(|connection| {
-            let sum = "SELECT coalesce(sum(end - start), 0) FROM archived";
-            Ok(connection.query_row(sum, [], |row| row.get(0))?)
+        self.read(|session| {
+            session.one("SELECT CAST(coalesce(sum(\"end\" - start), 0) AS BIGINT) FROM archived", values![])
         })
         .await
     }
@@ -144,9 +143,9 @@ impl Ledger {
 
     /// Begins a round, which is the newest from then on.
     pub async fn begin_round(&self, at: UtcSecond) -> Result<Round, LedgerError> {
-        self.write(move |connection| {
-            connection.execute("INSERT INTO verify_round (began) VALUES (?1)", [at.get()])?;
-            let round = connection.last_insert_rowid();
+        self.write(move |session| {
+            let round =
+                session.one("INSERT INTO verify_round (began) VALUES (?1) RETURNING round", values![at.get()])?;
             Ok(Round { round, began: at, ended: None, reached: None, counts: RoundCounts::default() })
         })
         .await
@@ -154,13 +153,13 @@ impl Ledger {
 
     /// Says how far a round has come, and what was read in it; and whether it has come round.
     pub async fn keep_round(&self, round: Round) -> Result<(), LedgerError> {
-        self.write(move |connection| {
+        self.write(move |session| {
             let Round { round, ended, reached, counts, .. } = round;
             let (device, reached) = reached.unzip();
-            connection.execute(
+            session.execute(
                 "UPDATE verify_round SET ended = ?2, device = ?3, reached = ?4, files = ?5, bytes = ?6, corrupt = ?7
                  WHERE round = ?1",
-                params![
+                values![
                     round,
                     ended.map(UtcSecond::get),
                     device.map(DeviceId::get),
@@ -177,91 +176,90 @@ impl Ledger {
 }
 
 /// The recording of that name, if it stands.
-fn stands(connection: &Connection, device: DeviceId, start: UtcSecond, path: &str) -> Result<Option<Recording>, Fault> {
+fn stands(session: Session<'_>, device: DeviceId, start: UtcSecond, path: &str) -> Result<Option<Recording>, Fault> {
     let Some(second) = TimeRange::new(start, start + 1) else { return Ok(None) };
-    let held = queries::recordings_overlapping(connection, device, second, 1)?;
+    let held = queries::recordings_overlapping(session, device, second, 1)?;
     Ok(held.into_iter().find(|recording| recording.path == path && recording.range.start() == start))
 }
 
 /// Takes out a recording's row; its time, whether it was ever asked for or not, is missing from now on: nothing that was
 /// archived goes without a word.
-fn take_out(connection: &Connection, recording: &Recording, loss: &Loss<'_>) -> Result<(), Fault> {
+fn take_out(session: Session<'_>, recording: &Recording, loss: &Loss<'_>) -> Result<(), Fault> {
     let Recording { device, range, .. } = *recording;
-    connection
-        .prepare_cached("DELETE FROM recording WHERE device = ?1 AND start = ?2")?
-        .execute(params![device.get(), range.start().get()])?;
-    Merged::Archived.remove(connection, device, range)?;
-    Merged::Asked.add(connection, device, range)?;
-    missing::add_lost(connection, device, range, loss)
+    session.execute(
+        "DELETE FROM recording WHERE device = ?1 AND start = ?2",
+        values![device.get(), range.start().get()],
+    )?;
+    Merged::Archived.remove(session, device, range)?;
+    Merged::Asked.add(session, device, range)?;
+    missing::add_lost(session, device, range, loss)
 }
 
-fn note(connection: &Connection, leaving: &Leaving) -> Result<(), Fault> {
+fn note(session: Session<'_>, leaving: &Leaving) -> Result<(), Fault> {
     let (fate, code, detail) = match &leaving.fate {
         Fate::Aside { code, detail } => (ASIDE, Some(code), Some(detail)),
         Fate::Deleted => (DELETED, None, None),
     };
     // OK to replace: the same file, of which an earlier note was not finished.
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO leaving (path, device, start, fate, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![leaving.path, leaving.device.get(), leaving.start.get(), fate, code, detail])?;
+    session.execute(
+        "INSERT INTO leaving (path, device, start, fate, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (path) DO UPDATE SET device = excluded.device, start = excluded.start, fate = excluded.fate,
+             code = excluded.code, detail = excluded.detail",
+        values![&leaving.path, leaving.device.get(), leaving.start.get(), fate, code, detail],
+    )?;
     Ok(())
 }
 
 /// Whether there was a note.
-fn forget(connection: &Connection, path: &str) -> Result<bool, Fault> {
-    Ok(connection.prepare_cached("DELETE FROM leaving WHERE path = ?1")?.execute([path])? > 0)
+fn forget(session: Session<'_>, path: &str) -> Result<bool, Fault> {
+    Ok(session.execute("DELETE FROM leaving WHERE path = ?1", values![path])? > 0)
 }
 
-fn noted(connection: &Connection) -> Result<Vec<Leaving>, Fault> {
-    let mut statement =
-        connection.prepare_cached("SELECT path, device, start, fate, code, detail FROM leaving ORDER BY path")?;
-    let mut rows = statement.query([])?;
-    let mut leaving = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (fate, code, detail): (String, Option<String>, Option<String>) = (row.get(3)?, row.get(4)?, row.get(5)?);
-        leaving.push(Leaving {
+fn noted(session: Session<'_>) -> Result<Vec<Leaving>, Fault> {
+    session.all("SELECT path, device, start, fate, code, detail FROM leaving ORDER BY path", values![], |row| {
+        Ok(Leaving {
             path: row.get(0)?,
             device: device(row, 1)?,
             start: UtcSecond::new(row.get(2)?),
-            fate: match fate.as_str() {
+            fate: match row.get(3)? {
                 DELETED => Fate::Deleted,
-                _ => Fate::Aside { code: code.unwrap_or_default(), detail: detail.unwrap_or_default() },
+                _ => Fate::Aside {
+                    code: row.get::<Option<String>>(4)?.unwrap_or_default(),
+                    detail: row.get::<Option<String>>(5)?.unwrap_or_default(),
+                },
             },
-        });
-    }
-    Ok(leaving)
+        })
+    })
 }
 
-fn due_of(connection: &Connection, device: DeviceId, until: UtcSecond) -> Result<Option<Sums>, Fault> {
+fn due_of(session: Session<'_>, device: DeviceId, until: UtcSecond) -> Result<Option<Sums>, Fault> {
     // OK to ask for starts first, which the key has in order: what ends up to then began before.
-    let mut statement = connection.prepare_cached(
-        "SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(seconds), 0), min(start), max(end)
-         FROM recording WHERE device = ?1 AND start < ?2 AND end <= ?2",
+    let sums = session.first(
+        "SELECT count(*), CAST(coalesce(sum(bytes), 0) AS BIGINT), CAST(coalesce(sum(seconds), 0) AS BIGINT),
+             min(start), max(\"end\")
+         FROM recording WHERE device = ?1 AND start < ?2 AND \"end\" <= ?2",
+        values![device.get(), until.get()],
+        |row| {
+            Ok(Sums {
+                files: unsigned(row, 0)?,
+                bytes: unsigned(row, 1)?,
+                seconds: row.get(2)?,
+                oldest: second(row, 3)?,
+                newest: second(row, 4)?,
+            })
+        },
     )?;
-    let mut rows = statement.query(params![device.get(), until.get()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let sums = Sums {
-        files: unsigned(row, 0)?,
-        bytes: unsigned(row, 1)?,
-        seconds: row.get(2)?,
-        oldest: second(row, 3)?,
-        newest: second(row, 4)?,
-    };
-    Ok((sums.files > 0).then_some(sums))
+    Ok(sums.filter(|sums| sums.files > 0))
 }
 
-fn newest_round(connection: &Connection) -> Result<Option<Round>, Fault> {
+fn newest_round(session: Session<'_>) -> Result<Option<Round>, Fault> {
     let newest = "SELECT round, began, ended, device, reached, files, bytes, corrupt FROM verify_round
                   ORDER BY round DESC LIMIT 1";
-    let mut statement = connection.prepare_cached(newest)?;
-    let mut rows = statement.query([])?;
-    rows.next()?.map(read_round).transpose()
+    session.first(newest, values![], read_round)
 }
 
 fn read_round(row: &Row<'_>) -> Result<Round, Fault> {
-    let reached = match (row.get::<_, Option<i64>>(3)?, second(row, 4)?) {
+    let reached = match (row.get::<Option<i64>>(3)?, second(row, 4)?) {
         (Some(_), Some(reached)) => Some((device(row, 3)?, reached)),
         _ => None,
     };

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::error::{Fault, LedgerError, reached};
+use super::session::Session;
 use crate::failpoint::Failpoint;
 
 /// How many requests one transaction takes at most, so that the first one's caller does not wait for ever.
@@ -43,12 +44,13 @@ impl Writer {
     pub(super) async fn write<T, W>(&self, work: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let (reply, answered) = oneshot::channel();
         let ledger = self.ledger.clone();
         let request: Request = Box::new(move |connection| {
-            let done = connection.and_then(|connection| work(connection).map_err(|fault| fault.at(&ledger)));
+            let session = connection.map(Session::Sqlite);
+            let done = session.and_then(|session| work(session).map_err(|fault| fault.at(&ledger)));
             let keep = done.is_ok();
             let answer: Answer = Box::new(move |committed| {
                 // OK if nobody waits any more: the change is made all the same.

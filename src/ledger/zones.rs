@@ -1,12 +1,11 @@
 //! The steps of time zones, as rows that plain SQL can join with.
 
-use chrono::{DateTime, FixedOffset, Offset, TimeZone};
-use chrono_tz::Tz;
-use rusqlite::{Connection, params};
-
 use super::error::Fault;
+use super::session::{Session, values};
 use crate::device::DeviceId;
 use crate::time_range::UtcSecond;
+use chrono::{DateTime, FixedOffset, Offset, TimeZone};
+use chrono_tz::Tz;
 
 /// The year in which a zone's rows begin; what is earlier is shown with the offset of its first day.
 const FIRST_YEAR: i32 = 2000;
@@ -16,20 +15,33 @@ const LAST_YEAR: i32 = 2100;
 const ALWAYS: i64 = -62_135_596_800;
 
 /// Writes the zone's rows, in place of those that an older version of the time zone database may have left.
-pub(super) fn add(connection: &Connection, zone: Tz) -> Result<(), Fault> {
-    connection.execute("DELETE FROM utc_offset WHERE zone = ?1", [zone.name()])?;
-    let mut put = connection
-        .prepare_cached("INSERT INTO utc_offset (zone, start, offset, before, label) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for step in steps(zone) {
-        put.execute(params![zone.name(), step.start, step.offset, step.before, label(step.offset)])?;
+pub(super) fn add(session: Session<'_>, zone: Tz) -> Result<(), Fault> {
+    let held = session.all(
+        "SELECT start, \"offset\", before FROM utc_offset WHERE zone = ?1 ORDER BY start",
+        values![zone.name()],
+        |row| Ok(Step { start: row.get(0)?, offset: row.get(1)?, before: row.get(2)? }),
+    )?;
+    let steps = steps(zone);
+    if held == steps {
+        return Ok(());
+    }
+    session.execute("DELETE FROM utc_offset WHERE zone = ?1", values![zone.name()])?;
+    for step in steps {
+        session.execute(
+            "INSERT INTO utc_offset (zone, start, \"offset\", before, label) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (zone, start) DO UPDATE SET \"offset\" = excluded.\"offset\", before = excluded.before,
+                 label = excluded.label",
+            values![zone.name(), step.start, step.offset, step.before, &label(step.offset)],
+        )?;
     }
     Ok(())
 }
 
 /// Writes the zone's rows when there are none: making them takes a while, and many devices are in one zone.
-pub(super) fn add_if_unknown(connection: &Connection, zone: Tz) -> Result<(), Fault> {
-    let mut known = connection.prepare_cached("SELECT 1 FROM utc_offset WHERE zone = ?1")?;
-    if known.exists([zone.name()])? { Ok(()) } else { add(connection, zone) }
+pub(super) fn add_if_unknown(session: Session<'_>, zone: Tz) -> Result<(), Fault> {
+    let known =
+        session.first("SELECT 1 FROM utc_offset WHERE zone = ?1 LIMIT 1", values![zone.name()], |_row| Ok(()))?;
+    if known.is_some() { Ok(()) } else { add(session, zone) }
 }
 
 /// From `start` on the zone is `offset` seconds east of UTC; until then it was `before`.
@@ -83,12 +95,12 @@ fn label(offset: i32) -> String {
 }
 
 /// A moment in a device's local time, with its offset: `2026-11-20 09:00:00+08:00`.
-pub(super) fn local_text(connection: &Connection, device: DeviceId, at: UtcSecond) -> Result<String, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT o.offset FROM device AS d JOIN utc_offset AS o ON o.zone = d.zone
+pub(super) fn local_text(session: Session<'_>, device: DeviceId, at: UtcSecond) -> Result<String, Fault> {
+    let offset: i32 = session.one(
+        "SELECT o.\"offset\" FROM device AS d JOIN utc_offset AS o ON o.zone = d.zone
          WHERE d.device = ?1 AND o.start <= ?2 ORDER BY o.start DESC LIMIT 1",
+        values![device.get(), at.get().max(ALWAYS)],
     )?;
-    let offset: i32 = statement.query_row(params![device.get(), at.get().max(ALWAYS)], |row| row.get(0))?;
     let east = FixedOffset::east_opt(offset)
         .ok_or_else(|| Fault::BadValue(format!("{offset} s is not an offset from UTC")))?;
     let local: DateTime<FixedOffset> = at.to_datetime().with_timezone(&east);

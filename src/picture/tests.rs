@@ -16,7 +16,7 @@ fn device(number: i64) -> DeviceId {
 }
 
 fn windows(start: i64, end: i64) -> Stretch {
-    Stretch { range: range(start, end), state: State::Windows { quarters: 32 } }
+    Stretch { range: range(start, end), state: State::Windows { quarters: 32, container: Container::Flv } }
 }
 
 fn gap(start: i64, end: i64, cause: Cause) -> Stretch {
@@ -48,7 +48,7 @@ fn picture(told: impl IntoIterator<Item = (i64, Told)>, known: &[DeviceRow]) -> 
 #[test]
 fn windows_that_touch_are_one_stretch_and_gaps_and_other_names_part_them() {
     let mut stretches = Vec::new();
-    let other = Stretch { state: State::Windows { quarters: 36 }, ..windows(2400, 3000) };
+    let other = Stretch { state: State::Windows { quarters: 32, container: Container::Mp4 }, ..windows(2400, 3000) };
     for next in [windows(0, 600), windows(600, 1200), gap(1200, 1800, Cause::Lost), windows(1800, 2400), other.clone()]
     {
         join(&mut stretches, next);

@@ -202,6 +202,11 @@ impl Client {
         Ok(Self { account, http, pace, state: Mutex::default(), logging_in: Mutex::default() })
     }
 
+    /// Says how many hosts call for the account now: its ceiling of calls per second is divided among them.
+    pub async fn share_calls(&self, hosts: u32) {
+        self.pace.share(hosts).await;
+    }
+
     /// The account that it calls for.
     pub fn account(&self) -> &Account {
         &self.account

@@ -13,6 +13,9 @@ pub(super) struct Pace {
 
 #[derive(Clone, Copy, Debug)]
 struct Turns {
+    /// From one call to the next, when nobody else calls.
+    alone: Duration,
+    /// The same, with as many hosts as call by now.
     interval: Duration,
     /// When the next call may be made.
     next: Option<Instant>,
@@ -32,7 +35,13 @@ impl Pace {
     pub(super) fn new(calls_per_second: f64) -> Self {
         let seconds = if calls_per_second > 0.0 { 1.0 / calls_per_second } else { 0.0 };
         let interval = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
-        Self { turns: Mutex::new(Turns { interval, next: None }) }
+        Self { turns: Mutex::new(Turns { alone: interval, interval, next: None }) }
+    }
+
+    /// Keeps to a part of the ceiling, because so many hosts call for the account: each to the same.
+    pub(super) async fn share(&self, hosts: u32) {
+        let mut turns = self.turns.lock().await;
+        turns.interval = turns.alone.saturating_mul(hosts.max(1));
     }
 
     /// Waits until it is this call's turn.
@@ -49,12 +58,22 @@ mod tests {
     #[test]
     fn calls_are_an_interval_apart_and_an_idle_time_is_not_saved_up() {
         let now = Instant::now();
-        let mut turns = Turns { interval: Duration::from_millis(200), next: None };
+        let interval = Duration::from_millis(200);
+        let mut turns = Turns { alone: interval, interval, next: None };
         let first: Vec<_> = (0..4).map(|_| turns.take(now) - now).collect();
         assert_eq!(first, [0, 200, 400, 600].map(Duration::from_millis));
         let later = now + Duration::from_secs(60);
         let then: Vec<_> = (0..3).map(|_| turns.take(later) - later).collect();
         assert_eq!(then, [0, 200, 400].map(Duration::from_millis));
+    }
+
+    #[tokio::test]
+    async fn hosts_that_share_an_account_share_its_ceiling() {
+        let pace = Pace::new(10.0);
+        for (hosts, millis) in [(4, 400), (1, 100), (0, 100)] {
+            pace.share(hosts).await;
+            assert_eq!(pace.turns.lock().await.interval, Duration::from_millis(millis));
+        }
     }
 
     #[test]

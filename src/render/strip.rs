@@ -176,6 +176,7 @@ mod tests {
     use super::*;
     use crate::device::{DeviceId, NvrMap};
     use crate::picture::{State, Stretch, Told};
+    use crate::recording::Container;
 
     /// 2026-11-20 00:00 in Shanghai.
     const MIDNIGHT: i64 = 1_795_104_000;
@@ -187,7 +188,10 @@ mod tests {
     /// A day of two cameras, of which the first has nothing from six to nine, and was not asked for the evening.
     fn picture() -> Picture {
         const HOUR: i64 = 3600;
-        let files = |from, to| Stretch { range: range(from * HOUR, to * HOUR), state: State::Windows { quarters: 32 } };
+        let files = |from, to| Stretch {
+            range: range(from * HOUR, to * HOUR),
+            state: State::Windows { quarters: 32, container: Container::Flv },
+        };
         let busy = State::Missing { cause: Cause::NvrBusy, attempts: 1, last_code: None };
         let gap = Stretch { range: range(6 * HOUR, 9 * HOUR), state: busy };
         let told = [

@@ -54,7 +54,10 @@ fn sweep(job: &Job, tools: &Tools) -> Result<JoinHandle<Result<(), VaultError>>,
 async fn put_right_and_plan(job: &Job, tools: &Tools, clock: &WallClock) -> Result<Start, RunError> {
     let ledger = &tools.ledger;
     finish_what_was_leaving(tools, clock).await?;
-    adopt(job, tools, clock).await?;
+    // Of a ledger with many hosts, others may be in the middle of publishing: a host looks after what it leases.
+    if !ledger.is_shared() {
+        adopt(job, tools, clock).await?;
+    }
     adopt_live(job, tools, clock).await?;
     let (plan, learned) = futures::try_join!(planning::plan(ledger, &job.asked, &job.nvrs), ledger.learned_limits())?;
     Ok(Start { plan, learned })

@@ -58,6 +58,8 @@ pub(super) struct Camera {
     streak: u32,
     /// Seconds in `fresh`, `tried`, `retries`, `halving` and `in_flight`, and of what may not start any more.
     remaining: i64,
+    /// Whether nothing more of it starts, because another host is to have it.
+    released: bool,
 }
 
 impl Camera {
@@ -81,6 +83,7 @@ impl Camera {
             in_flight: None,
             held_until: None,
             streak: 0,
+            released: false,
         }
     }
 
@@ -241,6 +244,26 @@ impl Camera {
     fn let_go(&mut self, settled: Vec<Settled>) -> Vec<Settled> {
         self.remaining -= settled.iter().map(|half| half.task.range.seconds()).sum::<i64>();
         settled
+    }
+
+    /// Nothing more of it starts. What waits is neither archived nor given up: it is somebody else's.
+    pub(super) fn release(&mut self) {
+        self.released = true;
+        self.drop_if_released();
+    }
+
+    /// Once it is released, what an attempt put back is somebody else's as well.
+    pub(super) fn drop_if_released(&mut self) {
+        if self.released {
+            self.take_all();
+            // What may not start any more counts as remaining, and is somebody else's as well.
+            self.remaining = self.in_flight.map_or(0, |attempt| attempt.task.range.seconds());
+        }
+    }
+
+    /// Whether nothing of it runs, or will.
+    pub(super) fn is_done(&self, settle: Duration) -> bool {
+        self.in_flight.is_none() && self.due(settle).is_none()
     }
 
     /// Takes out everything that does not run.

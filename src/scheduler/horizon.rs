@@ -24,6 +24,16 @@ pub(super) enum Hurry {
     None,
 }
 
+impl Hurry {
+    /// The hour's begin.
+    pub(super) fn overwritten_at(self) -> Option<UtcSecond> {
+        match self {
+            Self::OverwrittenIn(hour) => Some(UtcSecond::new(hour.saturating_mul(3600))),
+            Self::None => None,
+        }
+    }
+}
+
 /// One NVR's horizon.
 #[derive(Clone, Debug)]
 pub(super) struct Horizon {

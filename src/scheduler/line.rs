@@ -13,6 +13,7 @@ use crate::backoff::Delays;
 use crate::device::NvrId;
 use crate::instant::Instant;
 use crate::outcome::{Class, Outcome};
+use crate::report::Learned;
 
 use super::horizon::{Horizon, Hurry};
 use super::nvr::Nvr;
@@ -72,6 +73,11 @@ impl NvrLine {
             width: 0,
             wake_at: None,
         }
+    }
+
+    /// What the next night starts with.
+    pub(super) fn learned(&self) -> Learned {
+        Learned { keeps: self.horizon.learned(), ..self.nvr.learned() }
     }
 
     /// What an outcome says of the NVR. `asked_with` is how many of its downloads streamed when the attempt began.

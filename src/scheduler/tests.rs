@@ -1,6 +1,7 @@
 //! The scheduler against small models of a night, in virtual time.
 
 mod clock;
+mod leased;
 mod order;
 
 use proptest::prelude::*;

@@ -159,6 +159,14 @@ fn a_job_says_for_how_long_it_keeps_and_a_day_is_the_least() {
 }
 
 #[test]
+fn an_archive_is_of_flvs_or_of_mp4s() {
+    let archive = |container| Bench::with_file(&format!("[archive]\ncontainer = \"{container}\"\n"));
+    assert_eq!(archive("mp4").load().expect("it is one of the two").archive.container, Container::Mp4);
+    let refused = archive("ts").mistakes();
+    assert!(refused.contains("\"ts\" is not known; write \"flv\" or \"mp4\""), "{refused}");
+}
+
+#[test]
 fn a_method_may_have_a_version_and_a_body_of_its_own() {
     let file = "[platform.versions]\n'live' = 'v4'\n[platform.bodies]\n'live' = 'json'\n'list' = 'form'";
     let platform = Bench::with_file(file).load().unwrap().platform;
@@ -175,7 +183,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     bench.flags.ledger = Some("of the flag.db".to_owned());
     let settings = bench.load().unwrap();
     assert_eq!(settings.archive.root, Path::new("of the environment"));
-    assert_eq!(settings.archive.ledger, Path::new("of the flag.db"));
+    assert_eq!(settings.archive.ledger, Path::new("of the flag.db").into());
     assert_eq!((settings.archive.streams, settings.archive.per_nvr), (3, 4));
     assert_eq!(settings.platform.aid, "of the file");
 

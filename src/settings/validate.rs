@@ -17,6 +17,7 @@ use super::{
 use crate::bandwidth::{Ceiling, Ceilings};
 use crate::calendar::HourSpan;
 use crate::device::{DeviceId, NvrId};
+use crate::recording::Container;
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -229,14 +230,18 @@ fn read_login(reader: &mut Reader, section: &mut Section, environment: Environme
     is_written.then(|| WrittenLogin { kind: kind.unwrap_or(LoginKind::Mobile), user, password })
 }
 
+/// As `[archive] container` names them.
+const CONTAINERS: [(&str, Container); 2] = [("flv", Container::Flv), ("mp4", Container::Mp4)];
+
 fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
     let here = &mut section;
     let time_zone = reader.read(here, "time_zone", values::zone);
     let root = reader.read(here, "root", values::path).unwrap_or_else(|| PathBuf::from("recordings"));
     let archive = ArchiveSettings {
-        ledger: reader.read(here, "ledger", values::path).unwrap_or_else(|| root.join("ledger.db")),
+        ledger: reader.read(here, "ledger", values::ledger).unwrap_or_else(|| root.join("ledger.db").into()),
         root,
         must_exist: reader.read(here, "must_exist", values::truth).unwrap_or(false),
+        container: reader.read(here, "container", values::choice(&CONTAINERS)).unwrap_or(Container::Flv),
         min_free: reader.read(here, "min_free", values::size).unwrap_or(5 << 30),
         streams: read_count(reader, here, "streams", MOST_STREAMS).unwrap_or(16),
         per_nvr: read_count(reader, here, "per_nvr", MOST_STREAMS).unwrap_or(4),

@@ -14,6 +14,7 @@ use super::raw::Value;
 use crate::bandwidth::Ceiling;
 use crate::calendar::{Asked, HourSpan, When, parse_duration};
 use crate::device::DeviceId;
+use crate::ledger_place::{LedgerPlace, LedgerUrl};
 use crate::media_rule::{MediaHost, NotAMediaHost};
 
 pub(super) type Read<T> = Result<T, String>;
@@ -35,6 +36,19 @@ pub(super) fn path(value: &Value) -> Read<PathBuf> {
     match text(value)? {
         path if path.contains("://") => Err(format!("{path:?} is a URL; write the path of a local file or folder")),
         path => Ok(path.into()),
+    }
+}
+
+/// A file, or the address of a database, which is not repeated: it may have a password.
+pub(super) fn ledger(value: &Value) -> Read<LedgerPlace> {
+    match text(value)? {
+        url if LedgerUrl::is_one(&url) => LedgerPlace::parse(&url).map_err(|error| error.to_string()),
+        url if url.contains("://") => {
+            Err("it is a URL of something else than PostgreSQL; write postgres://user@host/database, \
+                                           or the path of a local file"
+                .to_owned())
+        }
+        path => Ok(PathBuf::from(path).into()),
     }
 }
 

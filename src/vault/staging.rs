@@ -2,7 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use crate::failpoint::{Failpoint, reached};
 use crate::recording::ContentHash;
@@ -14,6 +15,9 @@ const GATHERED: usize = 256 << 10;
 
 /// What comes in pieces of this many bytes is written without being gathered.
 const LARGE: usize = 64 << 10;
+
+/// How the name of a staging file ends into which another one is rewritten.
+pub(super) const REMUX: &str = ".mp4.part";
 
 /// A staging file. Dropping it without publishing deletes it, unless it is a live stream's.
 #[derive(Debug)]
@@ -58,6 +62,51 @@ impl Staging {
 
     fn of(vault: Vault, file: File, path: PathBuf, stays: bool) -> Self {
         Self { vault, path, file, gathered: Vec::new(), hasher: blake3::Hasher::new(), bytes: 0, stays }
+    }
+
+    /// A new, empty one beside it, for the same in another container. Dropping it deletes it, whatever it stands beside.
+    pub fn beside(&self) -> Result<Self, VaultError> {
+        self.vault.check_root()?;
+        let mut path = self.path.clone().into_os_string();
+        path.push(REMUX);
+        Self::create(self.vault.clone(), path.into())
+    }
+
+    /// Reads its first `bytes`, piece by piece, until there are no more or `each` says that it has seen enough.
+    pub fn read_first(
+        &mut self,
+        bytes: u64,
+        mut each: impl FnMut(&[u8]) -> Result<ControlFlow<()>, VaultError>,
+    ) -> Result<(), VaultError> {
+        self.flush()?;
+        self.file.seek(SeekFrom::Start(0)).map_err(failed("read back", &self.path))?;
+        let (mut left, mut buffer) = (bytes, vec![0; GATHERED]);
+        loop {
+            let most = usize::try_from(left).map_or(GATHERED, |left| left.min(GATHERED));
+            let read = self.file.read(&mut buffer[..most]).map_err(failed("read back", &self.path))?;
+            left -= read as u64;
+            if read == 0 || each(&buffer[..read])?.is_break() {
+                break;
+            }
+        }
+        // What is appended is appended at its end.
+        self.file.seek(SeekFrom::End(0)).map(drop).map_err(failed("read back", &self.path))
+    }
+
+    /// The BLAKE3 of what was appended so far.
+    pub fn blake3(&mut self) -> Result<ContentHash, VaultError> {
+        self.flush()?;
+        Ok(ContentHash(*self.hasher.finalize().as_bytes()))
+    }
+
+    /// Whether it outlives its process.
+    pub fn stays(&self) -> bool {
+        self.stays
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads it from its beginning, piece by piece.

@@ -136,7 +136,7 @@ async fn without_a_list_it_is_said_how_to_get_one() {
     assert!(said.contains("archive devices --refresh") && said.contains("there is no ledger at"), "{said}");
     assert!(!place.root().exists(), "a question makes nothing");
     std::fs::create_dir_all(place.root()).expect("a folder can be made");
-    drop(Ledger::open(&place.ledger_path()).expect("a new ledger"));
+    drop(Ledger::open(place.ledger_path()).expect("a new ledger"));
     let output = run(place.archive(&["devices"])).await;
     assert_eq!(code(&output), 0);
     assert!(stdout(&output).contains("archive devices --refresh"), "{}", stdout(&output));

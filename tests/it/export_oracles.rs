@@ -7,7 +7,7 @@ use md5::{Digest as _, Md5};
 
 use crate::export::{ByHand, fixture};
 
-fn output(program: &str, arguments: &str, file: &Path) -> String {
+pub fn output(program: &str, arguments: &str, file: &Path) -> String {
     let mut command = Command::new(program);
     // The file stands where the arguments have a dot.
     arguments.split_whitespace().for_each(|word| {
@@ -24,7 +24,7 @@ fn output(program: &str, arguments: &str, file: &Path) -> String {
 }
 
 /// Time of decoding in milliseconds, size and hash of a track's packets.
-fn packets(film: &Path, track: &str) -> Vec<(i64, String)> {
+pub fn packets(film: &Path, track: &str) -> Vec<(i64, String)> {
     let arguments = format!(
         "-v warning -select_streams {track} -show_packets -show_data_hash md5 -show_entries packet=dts_time,data_hash \
          -of csv=p=0 ."
@@ -40,7 +40,7 @@ fn packets(film: &Path, track: &str) -> Vec<(i64, String)> {
 
 /// What an FLV has, read in the plainest way: timestamp and hash of its pictures (9) or its sound (8). `prefix` is what stands
 /// before the codec's bytes.
-fn sent(flv: &[u8], kind: u8, prefix: usize) -> Vec<(i64, String)> {
+pub fn sent(flv: &[u8], kind: u8, prefix: usize) -> Vec<(i64, String)> {
     let number = |bytes: &[u8]| bytes.iter().fold(0_usize, |sum, &byte| sum << 8 | usize::from(byte));
     let (mut rest, mut sent) = (&flv[13..], Vec::new());
     while !rest.is_empty() {

@@ -265,7 +265,7 @@ async fn said_by_the_ledger(place: &Place, shown: &str) -> String {
     if !place.ledger_path().exists() {
         return "there is none".to_owned();
     }
-    let ledger = match archive::ledger::Ledger::open_read_only(&place.ledger_path()) {
+    let ledger = match archive::ledger::Ledger::open_read_only(place.ledger_path()) {
         Ok(ledger) => ledger,
         Err(_) => return "nothing".to_owned(),
     };

@@ -157,6 +157,7 @@ fn full() -> Vec<Fault> {
         at("the stream is written", "staging-write=ENOSPC"),
         at("the stream is written, later", "staging-write:3+=ENOSPC"),
         at("the user's quota is used up while the stream is written", "staging-write:2+=EDQUOT"),
+        Fault { settings: "min_free = \"1 MiB\"\ncontainer = \"mp4\"", ..at("an MP4 is made of it", "remuxed=ENOSPC") },
         at("the file is synced", "file-sync=ENOSPC"),
         Fault {
             platform: || Config { filler: 4_000, ..camera() },

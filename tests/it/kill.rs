@@ -102,7 +102,7 @@ fn put(source: &Place, place: &Place, name: &str, share: usize) {
 }
 
 async fn note(place: &Place, names: &[&str]) {
-    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger can be opened");
+    let ledger = Ledger::open(place.ledger_path()).expect("the ledger can be opened");
     for &name in names {
         ledger.note_publishing(Source::Nvr, name.to_owned()).await.expect("a note can be taken");
     }

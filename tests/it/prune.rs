@@ -195,7 +195,7 @@ async fn a_file_that_cannot_be_deleted_is_exit_code_1_and_is_deleted_later() {
 async fn a_prune_that_was_cut_off_is_finished_by_the_next_run_and_nothing_is_adopted() {
     let place = archived("").await;
     let rows = place.recordings(&[1]).await;
-    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger can be opened");
+    let ledger = Ledger::open(place.ledger_path()).expect("the ledger can be opened");
     ledger.prune(rows.clone()).await.expect("the ledger is written");
     fs::remove_file(place.root().join(&rows[0].path)).expect("it is there");
     // As if a run of an older version had been cut off, which looks for files without a recording everywhere.

@@ -139,7 +139,7 @@ async fn of_two_recordings_of_one_time_the_first_stays() {
         archived_at: yesterday() + 700,
         note: String::new(),
     };
-    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger is there");
+    let ledger = Ledger::open(place.ledger_path()).expect("the ledger is there");
     ledger.add_recording(live.clone()).await.expect("nothing else is there yet");
     let output = ended(child).await;
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));

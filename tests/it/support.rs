@@ -157,7 +157,7 @@ impl Place {
     }
 
     pub fn read_ledger(&self) -> Ledger {
-        Ledger::open_read_only(&self.ledger_path()).expect("the ledger is there and can be read")
+        Ledger::open_read_only(self.ledger_path()).expect("the ledger is there and can be read")
     }
 
     /// The ledger's recordings of these devices, whatever their time.

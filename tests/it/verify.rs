@@ -236,7 +236,7 @@ async fn nights_with_a_budget_go_round_the_archive_and_read_nothing_twice_in_a_r
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verify_that_is_asked_to_end_ends_and_goes_on_there_the_next_time() {
     let (place, _) = archived(&[(2, &[1])], 3).await;
-    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger can be opened");
+    let ledger = Ledger::open(place.ledger_path()).expect("the ledger can be opened");
     let vault = Vault::existing(&place.root()).expect("it is there");
     let stop = CancellationToken::new();
     let budget = Budget { time: None, bytes: Some(1) };
@@ -319,7 +319,7 @@ async fn a_verify_may_be_killed_at_each_step() {
 async fn a_verify_that_was_cut_off_is_finished_by_the_next_run() {
     let (place, asked) = archived(&[(2, &[1])], 3).await;
     let rows = place.recordings(&[1]).await;
-    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger can be opened");
+    let ledger = Ledger::open(place.ledger_path()).expect("the ledger can be opened");
     for row in &rows[..2] {
         let noted = ledger.note_aside(row.clone(), "hash".to_owned(), "its hash is another".to_owned()).await;
         assert!(noted.expect("the ledger is written"));
@@ -349,7 +349,7 @@ async fn one_verify_at_a_time_and_runs_go_on_beside_it() {
     let (place, asked) = archived(&[(2, &[1])], 2).await;
     let vault = Vault::existing(&place.root()).expect("it is there");
     let hold = vault.hold_upkeep().expect("nobody has it");
-    let ledger = Ledger::open(&place.ledger_path()).expect("the ledger can be opened");
+    let ledger = Ledger::open(place.ledger_path()).expect("the ledger can be opened");
     let row = place.recordings(&[1]).await.remove(0);
     assert!(ledger.note_aside(row, "hash".to_owned(), String::new()).await.expect("the ledger is written"));
     drop(ledger);

@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use archive::device::DeviceId;
-use archive::flv::Parser;
+use archive::flv::{Frame, Frames, Parser, TrackKind};
+use archive::mp4;
+use archive::mp4::published::Examiner;
 use archive::sim::CallRecord;
 use archive::sim::footage::{Footage, Hole};
 use archive::time_range::{TimeRange, UtcSecond};
@@ -72,7 +74,7 @@ impl Judge {
         let found = tally.findings.len();
         let (rows, notes) = match ledger(&place.ledger_path()) {
             Ok(read) => read,
-            Err(error) => return tally.findings.push(format!("the ledger cannot be read: {error}")),
+            Err(error) => return tally.findings.push(format!("the ledger cannot be read: {error} ({what})")),
         };
         let calls = place.platform.calls();
         self.nothing_asked_for_again(&calls[seen..], tally);
@@ -175,9 +177,10 @@ pub fn hash_of(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
-/// What the name of a recording says: `5/2026-11-20/5_20261120T090000+0800_600s.flv`; and whether it is a live one.
+/// What the name of a recording says: `5/2026-11-20/5_20261120T090000+0800_600s.flv`, or `.mp4`; and whether it is a live one.
 fn named(name: &str) -> Option<(DeviceId, TimeRange, bool)> {
-    let stem = name.rsplit('/').next()?.strip_suffix(".flv")?;
+    let stem = name.rsplit('/').next()?;
+    let stem = stem.strip_suffix(".flv").or_else(|| stem.strip_suffix(".mp4"))?;
     let mut parts = stem.split('_');
     let (device, label, seconds, live) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
     let start = DateTime::parse_from_str(label, "%Y%m%dT%H%M%S%z").ok()?.timestamp();
@@ -198,19 +201,45 @@ fn is_begun_by(footage: &Footage, mut bytes: &[u8]) -> bool {
     bytes.is_empty()
 }
 
+/// Whether the frames of an MP4 are the footage's first pictures and first sound.
+fn has_frames_of(footage: &Footage, mp4: &[u8]) -> bool {
+    let (mut sent, mut found) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
+    let add = |to: &mut [Vec<Vec<u8>>; 2], frame: Frame<'_>| {
+        if let Frame::Sample { track, payload, .. } = frame {
+            to[usize::from(track == TrackKind::Audio)].push(payload.to_vec());
+        }
+    };
+    let mut frames = Frames::new();
+    for piece in (0..footage.pieces()).map(|index| footage.piece(index)) {
+        frames.push(&piece, |frame| add(&mut sent, frame));
+    }
+    mp4::frames::Frames::new().push(mp4, |frame| add(&mut found, frame));
+    found.iter().zip(&sent).all(|(found, sent)| sent.starts_with(found))
+}
+
 /// By how much a stream may be shorter than its window, in seconds; the setting's default.
 const TOLERANCE: i64 = 5;
 
 /// Why a file is not what the platform sent for the time in its name: all of it, or all up to where the stream ended too early.
 fn is_whole(name: &str, bytes: &[u8], place: &Place) -> Result<(), String> {
     let (device, range, is_live) = named(name).ok_or("its name is no recording's")?;
-    let mut parser = Parser::new();
-    parser.push(bytes);
-    let report = parser.report();
+    let is_mp4 = name.ends_with(".mp4");
     let allowed = if is_live { 0 } else { TOLERANCE };
-    let enough = report.footage_milliseconds() >= (range.seconds() - allowed) * 1000;
-    if report.good_bytes != bytes.len() as u64 || !enough {
-        return Err(format!("{report:?}"));
+    let enough = (range.seconds() - allowed) * 1000;
+    if is_mp4 {
+        let mut examiner = Examiner::default();
+        examiner.push(bytes);
+        let (facts, _) = examiner.finish()?;
+        if facts.media.media_milliseconds < enough {
+            return Err(format!("{facts:?}"));
+        }
+    } else {
+        let mut parser = Parser::new();
+        parser.push(bytes);
+        let report = parser.report();
+        if report.good_bytes != bytes.len() as u64 || report.footage_milliseconds() < enough {
+            return Err(format!("{report:?}"));
+        }
     }
     if is_live {
         // Pieces begin and end wherever somebody came to see them: to be sound to the last byte must do.
@@ -224,7 +253,7 @@ fn is_whole(name: &str, bytes: &[u8], place: &Place) -> Result<(), String> {
     for asked in asked {
         let truth = place.platform.truth(device, asked);
         let footage = Footage::new(device, asked, &truth, Hole::Squeeze, 0);
-        if is_begun_by(&footage, bytes) {
+        if if is_mp4 { has_frames_of(&footage, bytes) } else { is_begun_by(&footage, bytes) } {
             return Ok(());
         }
     }

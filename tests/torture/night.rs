@@ -66,6 +66,8 @@ pub struct Night {
     jobs: Vec<Job>,
     /// Whether the main job has come to its end.
     is_done: bool,
+    /// As what it archives; some change their mind.
+    container: Container,
     pub kills: u32,
 }
 
@@ -87,6 +89,8 @@ fn is_of_each_window(step: Failpoint) -> bool {
             | F::StagingCreated
             | F::StagingWrite
             | F::StagingWritten
+            | F::Remux
+            | F::Remuxed
             | F::PublishingNote
             | F::PublishingNoted
             | F::FileSync
@@ -124,7 +128,21 @@ impl Night {
         let from = yesterday() + random.random_range(0..500);
         let range = range(from, random.random_range(2_000..4_000));
         let main = Job { devices: MAIN.to_owned(), cameras: CAMERAS.to_vec(), range };
-        Self { place, random, judge: Judge::default(), jobs: vec![main], is_done: false, kills: 0 }
+        let container = if random.random_ratio(1, 2) { Container::Mp4 } else { Container::Flv };
+        let judge = Judge::default();
+        let mut night = Self { place, random, judge, jobs: vec![main], is_done: false, container, kills: 0 };
+        night.archive_as(container);
+        night
+    }
+
+    fn archive_as(&mut self, container: Container) {
+        self.container = container;
+        let settings = self.place.path().join("settings.toml");
+        let text = std::fs::read_to_string(&settings).expect("it was written");
+        let kept = text.lines().filter(|line| !line.starts_with("container")).map(|line| format!("{line}\n"));
+        let section = format!("[archive]\ncontainer = \"{}\"\n", container.extension());
+        let text = kept.collect::<String>().replace("[archive]\n", &section);
+        std::fs::write(settings, text).expect("it can be written");
     }
 
     /// One run, or those that it takes to bring one there, is killed.
@@ -179,14 +197,24 @@ impl Night {
                     self.main_or_new()
                 }
                 F::StagingCut | F::StagingWasCut => {
+                    // Of what becomes an MP4 the good part is copied.
+                    self.archive_as(Container::Flv);
                     let run = self.new_job(2);
                     self.break_streams();
                     run
                 }
+                F::Remux | F::Remuxed if self.container != Container::Mp4 => {
+                    self.archive_as(Container::Mp4);
+                    self.new_job(2)
+                }
                 F::FolderMade | F::FoldStep | F::RunEnd => self.new_job(1),
                 _ if try_number > 0 => self.new_job(2),
                 // Now and then it is a live run that comes there.
-                F::StagingWritten | F::RowWritten | F::LedgerCommitted if self.random.random_ratio(1, 3) => Run::Live,
+                F::StagingWritten | F::Remux | F::Remuxed | F::RowWritten | F::LedgerCommitted
+                    if self.random.random_ratio(1, 3) =>
+                {
+                    Run::Live
+                }
                 _ => self.main_or_new(),
             };
             let is_large = matches!(&run, Run::Job(job) if job.cameras.len() > 1);
@@ -325,7 +353,7 @@ impl Night {
         let Some(job) = self.jobs.last() else { return };
         let first = job.range.cut_on_grid().next().expect("a range holds a second");
         let source = Source::Nvr;
-        let named = Named { device: device(job.cameras[0]), range: first, source, container: Container::Flv };
+        let named = Named { device: device(job.cameras[0]), range: first, source, container: self.container };
         let name = name::recording(&named, chrono_tz::Asia::Shanghai);
         let garbage = format!("garbage {}", self.random.random::<u64>()).into_bytes();
         let path = self.place.root().join(&name);

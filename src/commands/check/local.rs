@@ -26,28 +26,31 @@ pub(super) async fn findings(settings: &Settings) -> Vec<Finding> {
 
 /// The ledger for further questions, when there is one that answers them.
 async fn ledger(settings: &Settings) -> (Option<Ledger>, Finding) {
-    let path = &settings.archive.ledger;
+    let place = &settings.archive.ledger;
     let failed = |error: String| (None, Finding::fail(Part::Ledger, error));
     if let Err(lost) = work::refuse_a_lost_one(&settings.archive)
         && lost.is::<LedgerError>()
     {
         return failed(lost.to_string());
     }
-    if let Err(place) = Ledger::may_write(path) {
+    if let Err(place) = Ledger::may_write(place) {
         let finding = Finding::fail(Part::Ledger, format!("this user may not write {}", place.display()));
         return (None, finding.fix("run as the user whose it is, or give this one the right to it"));
     }
-    let shown = path.display().to_string();
+    let shown = place.display();
     let judged = |state| {
-        let holders = Source::ALL.into_iter().filter_map(|source| Ledger::holder(path, source));
+        let holders = Source::ALL.into_iter().filter_map(|source| Ledger::holder(place, source));
         let holders: Vec<String> = holders.map(|holder| holder.to_string()).collect();
         readiness::ledger(state, &shown, Some(holders.join("; ")).filter(|held| !held.is_empty()).as_deref())
     };
-    // An empty file is what a crash of the file system may leave of one, and a run begins anew with it.
-    if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
-        return (None, judged(None));
-    }
-    let ledger = match Ledger::open_read_only(path) {
+    // A run begins anew where there is none.
+    let ledger =
+        match Ledger::is_there(place).and_then(|there| there.then(|| Ledger::open_read_only(place)).transpose()) {
+            Ok(None) => return (None, judged(None)),
+            Ok(Some(ledger)) => Ok(ledger),
+            Err(error) => Err(error),
+        };
+    let ledger = match ledger {
         Ok(ledger) => ledger,
         Err(LedgerError::Older { .. }) => return (None, judged(Some(LedgerState::Older))),
         Err(error) => return failed(error.to_string()),

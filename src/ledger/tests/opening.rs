@@ -1,6 +1,7 @@
 //! Opening, refusing, migrating, and who holds the ledger.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rusqlite::StatementStatus;
@@ -65,7 +66,7 @@ fn a_ledger_whose_program_was_killed_while_it_made_it_is_made_anew() {
     migrations::migrations::runner().set_target(nothing).run(&mut other.shell()).unwrap();
     let step = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (1, 'x', '', '0')";
     other.shell().execute(step, []).unwrap();
-    assert!(matches!(Ledger::open(&other.path()), Err(LedgerError::NotALedger { .. })));
+    assert!(matches!(Ledger::open(other.path()), Err(LedgerError::NotALedger { .. })));
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (900, 'x', '', '0')";
     scratch.shell().execute(newer, []).unwrap();
 
-    for refused in [Ledger::open(&scratch.path()), Ledger::open_read_only(&scratch.path())] {
+    for refused in [Ledger::open(scratch.path()), Ledger::open_read_only(scratch.path())] {
         let error = refused.map(|_| ()).unwrap_err();
         assert!(matches!(error, LedgerError::Newer { found: 900, .. }), "{error}");
     }
@@ -86,7 +87,7 @@ fn an_older_schema_is_not_read_but_named() {
     let scratch = Scratch::new();
     let target = refinery::Target::Version(1);
     migrations::migrations::runner().set_target(target).run(&mut scratch.shell()).unwrap();
-    let error = Ledger::open_read_only(&scratch.path()).map(|_| ()).unwrap_err();
+    let error = Ledger::open_read_only(scratch.path()).map(|_| ()).unwrap_err();
     assert!(matches!(error, LedgerError::Older { found: 1, .. }), "{error}");
 }
 
@@ -95,7 +96,7 @@ fn what_is_no_ledger_is_refused_and_left_as_it_is() {
     let scratch = Scratch::new();
     let text = b"[archive]\nroot = \"recordings\"\n".repeat(100);
     std::fs::write(scratch.path(), &text).unwrap();
-    for refused in [Ledger::open(&scratch.path()), Ledger::open_read_only(&scratch.path())] {
+    for refused in [Ledger::open(scratch.path()), Ledger::open_read_only(scratch.path())] {
         let error = refused.map(|_| ()).unwrap_err();
         assert!(matches!(error, LedgerError::NotALedger { .. }), "{error}");
     }
@@ -104,7 +105,7 @@ fn what_is_no_ledger_is_refused_and_left_as_it_is() {
     let other = Scratch::new();
     other.shell().execute_batch("CREATE TABLE song (title TEXT)").unwrap();
     let before = std::fs::read(other.path()).unwrap();
-    let error = Ledger::open(&other.path()).map(|_| ()).unwrap_err();
+    let error = Ledger::open(other.path()).map(|_| ()).unwrap_err();
     assert!(matches!(error, LedgerError::NotALedger { .. }), "{error}");
     assert_eq!(std::fs::read(other.path()).unwrap(), before);
 }
@@ -117,14 +118,14 @@ fn a_damaged_ledger_is_named_as_such() {
     // The header stays, so that it still is a database; the schema's page does not.
     bytes[100..4096].fill(0xff);
     std::fs::write(scratch.path(), &bytes).unwrap();
-    let error = Ledger::open(&scratch.path()).map(|_| ()).unwrap_err();
+    let error = Ledger::open(scratch.path()).map(|_| ()).unwrap_err();
     assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
 }
 
 #[test]
 fn reading_does_not_create_a_ledger() {
     let scratch = Scratch::new();
-    let error = Ledger::open_read_only(&scratch.path()).map(|_| ()).unwrap_err();
+    let error = Ledger::open_read_only(scratch.path()).map(|_| ()).unwrap_err();
     assert!(matches!(error, LedgerError::NotThere { .. }), "{error}");
     assert!(!scratch.path().exists());
 }
@@ -134,7 +135,7 @@ async fn a_ledger_opened_for_reading_refuses_changes_and_works_beside_a_run() {
     let scratch = Scratch::new();
     let writing = scratch.open();
     writing.begin_run(start(DAY)).await.unwrap();
-    let reading = Ledger::open_read_only(&scratch.path()).unwrap();
+    let reading = Ledger::open_read_only(scratch.path()).unwrap();
     writing.ask(vec![(device(5), range(DAY, DAY + 600).into())]).await.unwrap();
 
     assert_eq!(reading.missing(vec![device(5)], range(DAY, DAY + 900)).await.unwrap()[&device(5)].len(), 1);
@@ -187,7 +188,7 @@ const HELD_LEDGER: &str = "ARCHIVE_TEST_HELD_LEDGER";
 #[tokio::test]
 async fn another_process_that_holds_a_run() {
     let Some(path) = std::env::var_os(HELD_LEDGER) else { return };
-    let ledger = Ledger::open(path.as_ref()).unwrap();
+    let ledger = Ledger::open(Path::new(&path)).unwrap();
     ledger.begin_run(start(DAY)).await.unwrap();
     println!("\nheld");
     std::io::stdin().lines().for_each(drop);

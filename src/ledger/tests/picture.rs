@@ -20,7 +20,7 @@ async fn told(ledger: &Ledger, from: i64, to: i64) -> Vec<Stretch> {
 }
 
 fn windows(from: i64, to: i64) -> Stretch {
-    Stretch { range: range(NINE + from, NINE + to), state: State::Windows { quarters: 32 } }
+    Stretch { range: range(NINE + from, NINE + to), state: State::Windows { quarters: 32, container: Container::Flv } }
 }
 
 fn named(from: i64, to: i64, path: &str) -> Stretch {

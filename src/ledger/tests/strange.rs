@@ -114,7 +114,7 @@ async fn a_newer_ledger_is_left_to_its_own_version() {
 async fn a_damaged_log_is_read_as_far_as_it_is_whole() {
     let scratch = filled().await;
     let before = {
-        let ledger = Ledger::open_read_only(&scratch.path()).unwrap();
+        let ledger = Ledger::open_read_only(scratch.path()).unwrap();
         ledger.gaps(GapQuery::default()).await.unwrap()
     };
     let beside = Scratch::new();

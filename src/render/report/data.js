@@ -177,7 +177,7 @@ function describe(camera, at) {
       const run = { from, to };
       from = Math.floor((data.from + at) / GRID) * GRID - data.from;
       to = from + GRID;
-      return { look, from, to, run, what: "archived", file: fileName(camera, from, to, state[1], "flv", false) };
+      return { look, from, to, run, what: "archived", file: fileName(camera, from, to, state[1], state[2], false) };
     }
     case "file":
       return { look, from, to, what: state[3] ? "archived, recorded live" : "archived", file: fileName(camera, from, to, state[1], state[2], state[3]) };

@@ -90,7 +90,7 @@ fn states(picture: &Picture) -> Vec<&State> {
 
 fn state(state: &State) -> Value {
     match state {
-        State::Windows { quarters } => json!(["windows", quarters]),
+        State::Windows { quarters, container } => json!(["windows", quarters, container.extension()]),
         State::File { quarters, container, source } => {
             json!(["file", quarters, container.extension(), u8::from(*source == Source::Live)])
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::device::{DeviceId, NvrMap};
 use crate::picture::{State, Stretch, Told};
+use crate::recording::Container;
 use crate::report::{DeviceFacts, DeviceRow};
 use crate::time_range::TimeRange;
 use crate::untrusted::Untrusted;
@@ -25,7 +26,7 @@ fn page() -> String {
     let (first, second) = range.split_at(range.start() + 600);
     let gap = State::Missing { cause: Cause::Failed, attempts: 3, last_code: Some(NASTY.to_owned()) };
     let stretches = vec![
-        Stretch { range: first, state: State::Windows { quarters: 32 } },
+        Stretch { range: first, state: State::Windows { quarters: 32, container: Container::Flv } },
         Stretch { range: second.expect("a rest"), state: gap },
     ];
     let told = BTreeMap::from([(device, Told { asked_seconds: 3600, stretches })]);
@@ -67,7 +68,7 @@ fn the_data_say_each_state_once_and_each_stretch_in_a_few_bytes() {
     let (data, _) = data.split_once("</script>").expect("which end");
     let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
     assert_eq!((data["from"].as_i64(), data["to"].as_i64()), (Some(1_795_136_400), Some(1_795_140_000)));
-    assert_eq!(data["states"][0], serde_json::json!(["windows", 32]));
+    assert_eq!(data["states"][0], serde_json::json!(["windows", 32, "flv"]));
     assert_eq!(data["states"][1], serde_json::json!(["missing", "failed", 3, NASTY]));
     // State 1 for once ten minutes, state 2 for five times.
     assert_eq!(data["groups"][0][3][0][6], "AQICCg==");

@@ -1,0 +1,234 @@
+//! Many hosts and one ledger on a server: leases, those who lost theirs, and a server that crashes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::super::{Ledger, LedgerError};
+use super::engines::{fresh, server};
+use super::*;
+use crate::device::NvrId;
+use crate::lease::{Demand, GivenBack, HostState, Lease};
+use crate::report::GapQuery;
+use crate::time_range::RangeSet;
+use crate::window::Cause;
+
+/// Long enough for no test to see its end.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+/// Over at once.
+const FOR_NOTHING: Duration = Duration::ZERO;
+
+fn demand(nvr: &str, backlog_seconds: i64, loses_at: Option<i64>) -> Demand {
+    Demand { nvr: NvrId::new(nvr), backlog_seconds, loses_at: loses_at.map(UtcSecond::new) }
+}
+
+fn state(backlog_seconds: i64) -> HostState {
+    HostState { streams: 4, backlog_seconds, hungry: backlog_seconds == 0 }
+}
+
+fn names(leases: &[Lease]) -> Vec<String> {
+    leases.iter().map(|lease| lease.nvr.to_string()).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn what_is_lost_first_is_leased_first_and_then_the_most_work_and_each_nvr_once() {
+    let place = fresh();
+    let (one, two) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
+    let a = one.join("a".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let b = two.join("b".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let demands = vec![demand("1", 600, None), demand("2", 900, None), demand("3", 1, Some(9)), demand("4", 0, None)];
+    one.offer(a, demands.clone()).await.unwrap();
+    two.offer(b, demands.clone()).await.unwrap();
+    let first = one.claim(a, 2, FOR_EVER).await.unwrap();
+    assert_eq!(
+        names(&first).iter().collect::<BTreeSet<_>>(),
+        names(&[Lease { nvr: NvrId::new("2"), epoch: 1 }, Lease { nvr: NvrId::new("3"), epoch: 1 }]).iter().collect()
+    );
+    assert_eq!(names(&two.claim(b, 9, FOR_EVER).await.unwrap()), ["1"]);
+    assert_eq!(two.claim(b, 9, FOR_EVER).await.unwrap(), []);
+
+    let shared = one.beat(a, state(901), FOR_EVER).await.unwrap();
+    assert_eq!(shared.hosts.iter().map(|(host, _)| *host).collect::<Vec<_>>(), [a, b]);
+    assert_eq!((shared.free.nvrs, shared.leased.nvrs, shared.leased.seconds), (0, 3, 901));
+
+    // Given back half done it is free again, finished it is not; nor is it when the same hosts offer it again.
+    let rest = first.iter().map(|lease| GivenBack {
+        lease: lease.clone(),
+        rest: (lease.nvr.as_str() == "2").then(|| demand("2", 300, None)),
+    });
+    one.give_back(a, rest.collect()).await.unwrap();
+    two.offer(b, demands.clone()).await.unwrap();
+    let shared = two.beat(b, state(600), FOR_EVER).await.unwrap();
+    assert_eq!((shared.free.nvrs, shared.leased.nvrs, shared.finished.nvrs), (1, 1, 1));
+    two.leave(b).await.unwrap();
+    let again = one.claim(a, 9, FOR_EVER).await.unwrap();
+    assert_eq!(again.iter().map(|lease| lease.epoch).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(two.beat(b, state(0), FOR_EVER).await, Err(LedgerError::HostLost { host: b }));
+
+    // A new host is a new run.
+    let c = two.join("c".to_owned(), state(0), FOR_EVER).await.unwrap();
+    two.offer(c, demands).await.unwrap();
+    assert_eq!(names(&two.claim(c, 9, FOR_EVER).await.unwrap()), ["3"]);
+}
+
+/// Two cameras of one NVR that a paused host had, and another one has.
+async fn taken_over() -> (Ledger, Ledger, [Lease; 2]) {
+    let place = fresh();
+    let (paused, heir) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
+    let a = paused.join("a".to_owned(), state(0), FOR_NOTHING).await.unwrap();
+    let b = heir.join("b".to_owned(), state(0), FOR_EVER).await.unwrap();
+    paused.ask(vec![(device(1), RangeSet::from(range(DAY, DAY + 3600)))]).await.unwrap();
+    paused.offer(a, vec![demand("nvr", 3600, None)]).await.unwrap();
+    let old = paused.claim(a, 1, FOR_NOTHING).await.unwrap().remove(0);
+    paused.guard(&[device(1)], &old);
+    let before = recording(1, DAY, DAY + 600);
+    paused.add_recording(before).await.expect("it still stands: nobody has taken it");
+    // It is waited for no longer, so another one that asks finds it dead.
+    let new = heir.claim(b, 1, FOR_EVER).await.unwrap().remove(0);
+    heir.guard(&[device(1)], &new);
+    assert_eq!((old.epoch, new.epoch), (1, 2));
+    assert_eq!(paused.beat(a, state(0), FOR_EVER).await, Err(LedgerError::HostLost { host: a }));
+    assert_eq!(paused.claim(a, 1, FOR_EVER).await, Err(LedgerError::HostLost { host: a }));
+    (paused, heir, [old, new])
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_host_that_lost_its_lease_commits_nothing() {
+    let (paused, heir, [old, _]) = taken_over().await;
+    let run = paused.begin_run(start(DAY)).await.unwrap();
+    let lost = Err(LedgerError::LeaseLost { nvr: old.nvr.clone() });
+    let file = || recording(1, DAY + 600, DAY + 1200);
+    let missed = || attempt(DAY, Outcome::Empty, None);
+    let part = || range(DAY + 600, DAY + 1200);
+    assert_eq!(paused.add_recording(file()).await, lost);
+    assert_eq!(paused.record_archived(run, missed(), file(), None).await, lost);
+    assert_eq!(paused.record_missed(run, window(1, DAY + 600, DAY + 1200), missed()).await, lost);
+    let cause = Cause::NvrOffline;
+    assert_eq!(paused.mark_missing(device(1), part().into(), cause, UtcSecond::new(DAY)).await, lost);
+    assert_eq!(paused.withdraw(device(1), part()).await, lost);
+    assert_eq!(paused.ask(vec![(device(1), RangeSet::from(range(DAY + 3600, DAY + 7200)))]).await, lost);
+    assert_eq!(paused.set_zone(vec![device(1)], chrono_tz::Europe::Berlin).await, lost);
+    let path = "1/2026-11-20/1_20261120T080000+0800_600s.flv".to_owned();
+    assert_eq!(paused.note_publishing(Source::Nvr, path.clone()).await, lost);
+    assert_eq!(paused.forget_publishing(path).await, lost);
+    assert_eq!(paused.prune(vec![recording(1, DAY, DAY + 600)]).await, lost);
+    assert_eq!(
+        paused.note_aside(recording(1, DAY, DAY + 600), String::new(), String::new()).await,
+        lost.map(|()| true)
+    );
+    // Nothing of all that is there, and the heir goes on.
+    let missing = heir.missing(vec![device(1)], range(DAY, DAY + 7200)).await.unwrap().remove(&device(1)).unwrap();
+    assert_eq!(
+        missing.iter().map(|part| (part.range, part.attempts)).collect::<Vec<_>>(),
+        [(range(DAY + 600, DAY + 3600), 0)]
+    );
+    heir.add_recording(file()).await.unwrap();
+    assert_eq!(heir.publishing(Source::Nvr).await.unwrap(), Vec::<String>::new());
+    // Another camera's, which nobody leases, may be written as before.
+    paused.ask(vec![(device(2), RangeSet::from(range(DAY, DAY + 60)))]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn two_that_write_about_one_camera_at_once_do_so_one_after_the_other() {
+    let place = fresh();
+    let ledgers: Vec<Arc<Ledger>> = (0..3).map(|_| Arc::new(Ledger::open(&place).unwrap())).collect();
+    let mut writing = Vec::new();
+    for (i, ledger) in ledgers.iter().enumerate() {
+        for step in 0..40i64 {
+            let ledger = Arc::clone(ledger);
+            writing.push(tokio::spawn(async move {
+                // Each part three times, by three hosts.
+                let part = range(DAY + step * 60, DAY + step * 60 + 90);
+                ledger.ask(vec![(device(1), part.into()), (device(2), part.into())]).await.unwrap();
+                let added = ledger.add_recording(recording(1, DAY + step * 60, DAY + step * 60 + 60)).await;
+                (i, added.is_ok())
+            }));
+        }
+    }
+    let mut added = 0;
+    for written in writing {
+        added += i64::from(written.await.unwrap().1);
+    }
+    assert_eq!(added, 40, "each file is one host's");
+    let devices = vec![device(1), device(2)];
+    let totals = ledgers[0].totals(devices, range(DAY, DAY + 7200)).await.unwrap();
+    assert_eq!((totals.asked_seconds, totals.archived_seconds), (2 * (39 * 60 + 90), 40 * 60));
+    assert_eq!(totals.missing_seconds.values().sum::<i64>(), 30 + 39 * 60 + 90);
+    assert_eq!(ledgers[0].gaps(GapQuery::default()).await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn a_server_that_crashes_in_the_midst_loses_nothing_and_is_told_nothing_twice() {
+    let place = fresh();
+    let ledger = Arc::new(Ledger::open(&place).unwrap());
+    let run = ledger.begin_run(start(DAY)).await.unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let writers = (1..5i64).map(|number| {
+        let (ledger, over) = (Arc::clone(&ledger), Arc::clone(&over));
+        tokio::spawn(async move {
+            let mut windows = 0;
+            while !over.load(Ordering::Relaxed) {
+                let from = DAY + windows * 60;
+                ledger.ask(vec![(device(number), range(from, from + 60).into())]).await.unwrap();
+                // An overlap would be this very file, told twice.
+                let file = recording(number, from, from + 60);
+                ledger.record_archived(run, attempt(from, Outcome::Empty, None), file, None).await.unwrap();
+                windows += 1;
+            }
+            windows
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    for _ in 0..4 {
+        let before = archived(&ledger).await;
+        while archived(&ledger).await < before + 1200 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::spawn_blocking(|| server().crash_and_restart()).await.unwrap();
+    }
+    over.store(true, Ordering::Relaxed);
+    let mut windows = 0;
+    for writer in writers {
+        windows += writer.await.unwrap();
+    }
+    assert_eq!(archived(&ledger).await, windows * 60);
+    let told = server().psql(&database(&place), "SELECT count(*), count(DISTINCT (device, start)) FROM attempt");
+    assert_eq!(told.trim(), format!("{windows}|{windows}"));
+}
+
+async fn archived(ledger: &Ledger) -> i64 {
+    ledger.archived_seconds().await.unwrap()
+}
+
+fn database(place: &crate::ledger_place::LedgerPlace) -> String {
+    let shown = place.to_string();
+    shown.rsplit('/').next().expect("an address has a database").to_owned()
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn what_cannot_be_opened_says_why_without_the_password() {
+    let place = fresh();
+    let there_is_none = Ledger::open_read_only(&place).err();
+    assert!(matches!(there_is_none, Some(LedgerError::NotThere { .. })), "{there_is_none:?}");
+    assert_eq!(Ledger::is_there(&place), Ok(false));
+    drop(Ledger::open(&place).unwrap());
+    assert_eq!(Ledger::is_there(&place), Ok(true));
+    let ledger = Ledger::open_read_only(&place).unwrap();
+    assert_eq!(ledger.is_whole(Duration::from_secs(1)).await, Ok(true));
+    let refused = ledger.ask(vec![(device(1), range(DAY, DAY + 1).into())]).await;
+    assert!(matches!(refused, Err(LedgerError::ReadOnly { .. })), "{refused:?}");
+
+    let url = server().database().replace("archive@", "archive:hush@").replace("/test", "/no");
+    let nowhere = Ledger::open(crate::ledger_place::LedgerPlace::parse(&url).unwrap()).err().unwrap().to_string();
+    assert!(nowhere.contains("createdb") && !nowhere.contains("hush"), "{nowhere}");
+    let away = crate::ledger_place::LedgerPlace::parse("postgres://archive:hush@127.0.0.1:1/db").unwrap();
+    let away = Ledger::open(away).err().unwrap();
+    assert!(matches!(away, LedgerError::Unreachable { .. }), "{away:?}");
+    assert!(!away.to_string().contains("hush"), "{away}");
+}

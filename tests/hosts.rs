@@ -1,0 +1,164 @@
+//! Hosts that share a night, in virtual time: the real scheduler and the real decisions about sharing, over models of the
+//! shared ledger and of the recorders.
+//!
+//! At each step the models hold what must always be true, whatever happens to hosts: no camera has two downloads of hosts that
+//! are awake, no second is published twice, and in the end all is archived. `benches/hosts.rs` plays larger nights.
+
+#[path = "hosts/downloads.rs"]
+mod downloads;
+#[path = "hosts/ledger.rs"]
+mod ledger;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "fleet/model.rs"]
+mod model;
+#[path = "hosts/night.rs"]
+mod night;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "fleet/ours.rs"]
+mod ours;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "fleet/world.rs"]
+mod world;
+
+use archive::lease::LeaseTimes;
+use archive::scheduler::Policy;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use model::{Fleet, Recorder, Span, fleet};
+use night::{Fate, HostIs, Night, play};
+
+const MINUTE: i64 = 60_000;
+
+fn policy(streams: usize) -> Policy {
+    Policy { streams, ..ours::policy() }
+}
+
+fn plain_night(fleet: &Fleet, streams: usize, hosts: Vec<HostIs>) -> Night {
+    play(fleet, policy(streams), LeaseTimes::default(), hosts)
+}
+
+/// Four cameras and four channels each, two hours asked for.
+fn stores(count: usize) -> Fleet {
+    fleet(1, vec![Recorder::plain(4); count], 4, 2 * 3600)
+}
+
+fn with(fates: &[(usize, Fate)], hosts: usize) -> Vec<HostIs> {
+    let mut all = vec![HostIs::plain(); hosts];
+    for &(host, fate) in fates {
+        all[host].fates.push(fate);
+    }
+    all
+}
+
+fn ratio(night: &Night, fleet: &Fleet, streams: usize) -> f64 {
+    night.makespan as f64 / fleet.lower_bound(streams) as f64
+}
+
+#[test]
+fn hosts_share_a_night_evenly_and_end_it_hardly_later_than_the_least_time() {
+    let fleet = stores(80);
+    let night = plain_night(&fleet, 12, with(&[], 8));
+    assert!(ratio(&night, &fleet, 8 * 12) <= 1.06, "{}", ratio(&night, &fleet, 8 * 12));
+    let (most, all) = (night.busy.iter().max().copied().unwrap_or(0), night.busy.iter().sum::<i64>());
+    assert!(most * 8 * 100 <= all * 104, "{:?}", night.busy);
+    assert_eq!((night.given_up_seconds, night.operations.refused), (0, 0));
+}
+
+#[test]
+fn four_hosts_are_nearly_four_times_as_fast_as_one() {
+    let fleet = stores(40);
+    let (one, four) = (plain_night(&fleet, 16, with(&[], 1)), plain_night(&fleet, 16, with(&[], 4)));
+    assert!(one.makespan * 10 >= four.makespan * 37, "{} and {} ms", one.makespan, four.makespan);
+}
+
+#[test]
+fn what_a_killed_host_held_is_fetched_by_the_others() {
+    let fleet = stores(40);
+    let night = plain_night(&fleet, 16, with(&[(0, Fate::Killed(10 * MINUTE)), (2, Fate::Killed(20 * MINUTE))], 4));
+    assert!(night.busy[1] > night.busy[0] && night.busy[3] > night.busy[2]);
+}
+
+#[test]
+fn a_host_that_slept_for_three_leases_commits_nothing_when_it_wakes_and_then_works_on() {
+    let fleet = stores(40);
+    let night = plain_night(&fleet, 16, with(&[(1, Fate::Paused(10 * MINUTE, 90_000))], 4));
+    assert_eq!(night.woke_lost, 1);
+    assert!(night.operations.refused > 0, "what had ended while it slept was tried, and refused");
+    assert_eq!(night.operations.joins, 5);
+    assert!(night.busy[1] * 2 > night.busy[0], "{:?}", night.busy);
+}
+
+#[test]
+fn a_host_that_sleeps_for_less_than_its_lease_loses_nothing() {
+    let fleet = stores(40);
+    let night = plain_night(&fleet, 16, with(&[(1, Fate::Paused(10 * MINUTE, 15_000))], 4));
+    assert_eq!((night.woke_lost, night.operations.refused, night.operations.joins), (0, 0, 4));
+}
+
+#[test]
+fn a_host_that_joins_late_gets_its_part() {
+    let fleet = stores(40);
+    let late = 15 * MINUTE;
+    let night = plain_night(&fleet, 16, with(&[(3, Fate::Joins(late))], 4));
+    assert!(night.moved > 0, "all was leased by then");
+    // The streams that there were, over time, are the least.
+    let least = (fleet.lower_bound(1) / 16 - 3 * late) / 4 + late;
+    assert!(night.makespan * 100 <= least * 110, "{} of {least} ms", night.makespan);
+}
+
+#[test]
+fn a_slow_host_is_left_with_less() {
+    let fleet = stores(40);
+    let mut hosts = with(&[], 4);
+    hosts[2].slowness = 3_000;
+    let night = plain_night(&fleet, 16, hosts);
+    // Ten thirds of a host's speed.
+    // Ending what it gives back and has begun takes it long as well; alone with its quarter it would take two and a half times
+    // as long.
+    let least = fleet.lower_bound(16) * 3 / 10;
+    assert!(night.makespan * 100 <= least * 140, "{} of {least} ms", night.makespan);
+}
+
+#[test]
+fn the_last_host_takes_over_what_is_left() {
+    let fleet = stores(10);
+    let fates: Vec<(usize, Fate)> = (0..3).map(|host| (host, Fate::Killed((host as i64 + 3) * 3 * MINUTE))).collect();
+    let night = plain_night(&fleet, 16, with(&fates, 4));
+    assert!(night.busy[3] > 0);
+}
+
+/// Anything can happen to any host but the last; the models hold what must be true.
+#[test]
+fn whatever_happens_to_hosts_all_is_archived_once() {
+    for seed in 0..12 {
+        println!("seed {seed}");
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let recorders = (0..random.random_range(1..40)).map(|_| {
+            let from = random.random_range(0..60) * MINUTE;
+            let mut recorder = Recorder::plain(random.random_range(1..=6));
+            recorder.pace = random.random_range(5_000..300_000);
+            recorder.offline = vec![Span { from, to: from + random.random_range(1..20) * MINUTE }];
+            recorder
+        });
+        let recorders = recorders.collect();
+        let fleet = fleet(seed, recorders, random.random_range(1..6), random.random_range(1..18) * 600);
+        let mut hosts = vec![HostIs::plain(); random.random_range(1..9)];
+        for host in hosts.iter_mut().skip(1) {
+            host.slowness = random.random_range(700..3_000);
+            let at = random.random_range(0..40) * 30_000;
+            match random.random_range(0..4) {
+                0 => host.fates.push(Fate::Killed(at + random.random_range(1..MINUTE))),
+                1 => host.fates.push(Fate::Joins(at)),
+                2 => host.fates.push(Fate::Paused(at + 7_000, random.random_range(1_000..200_000))),
+                _ => {}
+            }
+        }
+        let streams = random.random_range(1..40);
+        let night = plain_night(&fleet, streams, hosts.clone());
+        assert_eq!(night.given_up_seconds, 0);
+        if seed < 3 {
+            assert_eq!(night, plain_night(&fleet, streams, hosts), "the same seed gives the same night");
+        }
+    }
+}
