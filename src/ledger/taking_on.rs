@@ -48,7 +48,8 @@ impl Ledger {
             }
         }
         for one in served {
-            parts.entry(one.device).or_default().served = Some(one);
+            let device = one.device;
+            parts.entry(device).or_default().served = Some(one);
         }
         for (device, ranges) in wanted {
             let part = parts.entry(device).or_default();
