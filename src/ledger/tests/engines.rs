@@ -12,11 +12,17 @@ use crate::ledger_place::LedgerPlace;
 use crate::report::{GapQuery, Learned, RunCounts, RunEnd};
 use crate::time_range::ALL_TIME;
 
-pub(in crate::ledger) use program::server;
+pub(in crate::ledger) use program::Server;
+use program::server;
 
 /// An empty database of a server of this process's own.
 pub(in crate::ledger) fn fresh() -> LedgerPlace {
-    LedgerPlace::parse(&server().database()).expect("it is an address")
+    LedgerPlace::parse(&address()).expect("it is an address")
+}
+
+/// The same as a text.
+pub(in crate::ledger) fn address() -> String {
+    server().database()
 }
 
 /// All that a ledger can be asked, as text.
