@@ -23,6 +23,7 @@ mod forecast;
 mod healing;
 mod hooks;
 mod hostile;
+mod hosts;
 mod init;
 mod kill;
 mod kill_live;

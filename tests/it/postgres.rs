@@ -40,8 +40,10 @@ async fn a_night_on_a_server_is_what_it_is_in_a_file() {
     assert!(!gaps.is_empty(), "nobody knows camera 9");
     let ever = range(UtcSecond::new(0), 253_402_300_800);
     for number in [1, 2] {
-        let on_server = ledger.recordings_overlapping(device(number), ever).await;
-        let in_file = file.recordings_overlapping(device(number), ever).await;
+        let (on_server, in_file) = futures::join!(
+            ledger.recordings_overlapping(device(number), ever),
+            file.recordings_overlapping(device(number), ever)
+        );
         let names = |recordings: Result<Vec<archive::recording::Recording>, _>| {
             let recordings = recordings.expect("an answer");
             recordings.into_iter().map(|recording| (recording.path, recording.blake3)).collect::<Vec<_>>()

@@ -1,0 +1,99 @@
+//! Hosts that share a night's work over a PostgreSQL server. Each has a folder of its own that bears the mark of the one archive, so
+//! that it is seen who fetched what.
+
+#[path = "../postgres/server.rs"]
+mod program;
+
+use std::path::Path;
+use std::process::Command;
+
+use archive::ledger::Ledger;
+use archive::ledger_place::LedgerPlace;
+use archive::report::GapQuery;
+use archive::sim::Config;
+use archive::sim::config::Speed;
+use archive::time_range::UtcSecond;
+
+use crate::support::{Place, device, ended, fleet, range, stderr, until, yesterday};
+use program::server;
+
+const CAMERAS: i64 = 12;
+const HOURS: i64 = 2;
+
+/// Slow enough that a night lasts for some seconds.
+fn slow() -> Config {
+    let cameras: Vec<Vec<i64>> = (0..6).map(|nvr| vec![2 * nvr + 1, 2 * nvr + 2]).collect();
+    let nvrs: Vec<(u32, &[i64])> = cameras.iter().map(|cameras| (2, cameras.as_slice())).collect();
+    Config { speed: Speed::Times(1_200.0), ..fleet(&nvrs) }
+}
+
+fn host(place: &Place, url: &str, root: &str) -> Command {
+    let mut command = place.fetch(&format!("1-{CAMERAS}"), range(yesterday(), HOURS * 3600));
+    command.args(["--root", root]).env("ARCHIVE_LEDGER", url);
+    command
+}
+
+/// The second host's folder, once the first has begun the archive.
+async fn second(place: &Place) {
+    let (mark, two) = (place.path().join("one/.archive-root"), place.path().join("two"));
+    until("the archive has its mark", || std::fs::metadata(&mark).is_ok_and(|mark| mark.len() > 0)).await;
+    std::fs::create_dir(&two).expect("a folder");
+    std::fs::copy(mark, two.join(".archive-root")).expect("a file can be copied");
+}
+
+/// How many recordings lie in a host's folder.
+fn published(root: &Path) -> usize {
+    let folders = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let cameras =
+        folders(root).filter(|path| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")));
+    cameras.flat_map(|camera| folders(&camera)).map(|day| folders(&day).count()).sum()
+}
+
+/// Every window is archived once, and its file lies in one of these folders.
+async fn assert_whole(url: &str, roots: &[&Path]) {
+    let ledger = Ledger::open_read_only(LedgerPlace::parse(url).expect("an address")).expect("it is there");
+    let ever = range(UtcSecond::new(0), 253_402_300_800);
+    let mut rows = 0;
+    for number in 1..=CAMERAS {
+        for recording in ledger.recordings_overlapping(device(number), ever).await.expect("an answer") {
+            assert!(roots.iter().any(|root| root.join(&recording.path).is_file()), "{}", recording.path);
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, CAMERAS * HOURS * 6);
+    assert_eq!(ledger.gaps(GapQuery::default()).await.expect("an answer"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn two_hosts_share_a_night_and_both_end_when_all_is_archived() {
+    let (url, place) = (server().database(), Place::new(slow()).await);
+    let first = host(&place, &url, "one").spawn().expect("the program starts");
+    second(&place).await;
+    let other = host(&place, &url, "two").spawn().expect("the program starts");
+    for host in [first, other] {
+        let ended = ended(host).await;
+        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    }
+    let (one, two) = (place.path().join("one"), place.path().join("two"));
+    assert_whole(&url, &[&one, &two]).await;
+    let counts = [&one, &two].map(|root| published(root));
+    assert!(counts.iter().all(|&count| count > 0), "{counts:?}");
+    assert_eq!(counts.iter().sum::<usize>() as i64, CAMERAS * HOURS * 6, "nothing was fetched twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn what_a_killed_host_held_is_fetched_by_the_other_once_its_lease_has_ended() {
+    let (url, place) = (server().database(), Place::new(slow()).await);
+    let (one, two) = (place.path().join("one"), place.path().join("two"));
+    let mut dies = host(&place, &url, "one").spawn().expect("the program starts");
+    until("the first host has published something", || published(&one) >= 3).await;
+    second(&place).await;
+    let lives = host(&place, &url, "two").spawn().expect("the program starts");
+    dies.kill().expect("it runs");
+    dies.wait().expect("it was started here");
+    let ended = ended(lives).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    assert_whole(&url, &[&one, &two]).await;
+}
