@@ -1,9 +1,6 @@
 //! Hosts that share a night's work over a PostgreSQL server. Each has a folder of its own that bears the mark of the one archive, so
 //! that it is seen who fetched what.
 
-#[path = "../postgres/server.rs"]
-mod program;
-
 use std::path::Path;
 use std::process::Command;
 
@@ -14,8 +11,8 @@ use archive::sim::Config;
 use archive::sim::config::Speed;
 use archive::time_range::UtcSecond;
 
+use crate::postgres::program::server;
 use crate::support::{Place, device, ended, fleet, range, stderr, until, yesterday};
-use program::server;
 
 const CAMERAS: i64 = 12;
 const HOURS: i64 = 2;

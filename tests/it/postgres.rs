@@ -1,7 +1,7 @@
 //! A night whose ledger is on a PostgreSQL server: the same as one in a file, and whole when the server crashes in the midst.
 
 #[path = "../postgres/server.rs"]
-mod program;
+pub mod program;
 
 use std::process::Command;
 use std::sync::Arc;
@@ -60,7 +60,14 @@ async fn a_night_on_a_server_is_what_it_is_in_a_file() {
 
     // All commands take it, and none says the password.
     let url = url.replace("archive@", "archive:hush@");
-    for arguments in [&["status"][..], &["gaps"], &["status", "--json"], &["verify"], &["devices"], &["report"]] {
+    for arguments in [
+        &["status"][..],
+        &["gaps"],
+        &["status", "--json"],
+        &["verify"],
+        &["devices"],
+        &["report", "-o", "coverage.html"],
+    ] {
         let done = finish(on(&url, there.archive(arguments)));
         let said = format!("{}{}", stdout(&done), stderr(&done));
         assert!(done.status.code().is_some_and(|code| code == 0 || code == 3 || code == 4), "{arguments:?}: {said}");
