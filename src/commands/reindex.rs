@@ -9,10 +9,9 @@ use crate::exit_code::ExitCode;
 use crate::recording::Source;
 use crate::reindex::{self, Job, Progress, ReindexError};
 use crate::render;
-use crate::vault::Vault;
 use crate::wording;
 
-use super::{UsageError, context, logging, print_result, requests, work};
+use super::{UsageError, context, logging, print_result, requests, root, work};
 
 /// How often it says how far it is.
 const SAID_EVERY: Duration = Duration::from_secs(5);
@@ -22,12 +21,13 @@ pub(super) async fn run(args: ReindexArgs) -> anyhow::Result<ExitCode> {
     let settings = context::settings(&args.common)?;
     let archive = &settings.archive;
     // Before anything is made in the wrong place.
-    if !archive.root.is_dir() {
+    let root = root::place(archive)?;
+    if !root.is_there() {
         let none = ReindexError::NoArchive { root: archive.root.clone() };
         return Err(UsageError(none.to_string()).into());
     }
     work::make_folder(&archive.ledger)?;
-    let vault = Vault::open(&archive.root)?;
+    let vault = root.open()?;
     let job = Job {
         ledger: archive.ledger.clone(),
         replace: args.replace,

@@ -46,6 +46,7 @@ pub(super) async fn execute(
     let asked_to_end = stop.clone();
     let (events, listening) = progress::listen(settings, style, Source::Nvr, &requests.what, &stop)?;
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
+    hurry_at_the_end(&stop, &vault);
 
     let (what, asked) = (requests.what.clone(), requests.asked.keys().copied().collect());
     let job = job(settings, requests, nvrs, known);
@@ -77,7 +78,7 @@ pub(super) fn refuse_a_lost_one(archive: &ArchiveSettings) -> anyhow::Result<()>
     root::refuse_a_missing_one(archive)?;
     // An empty file is what a crash of the file system may leave of one.
     let is_there = std::fs::metadata(&archive.ledger).is_ok_and(|file| file.len() > 0);
-    if is_there || !Vault::has_catalog_at(&archive.root)? {
+    if is_there || !root::place(archive)?.has_catalog()? {
         return Ok(());
     }
     Err(LedgerError::Lost { ledger: archive.ledger.clone(), root: archive.root.clone() }.into())
@@ -113,6 +114,17 @@ fn job(settings: &Settings, requests: Requests, nvrs: NvrMap, known: Vec<DeviceR
 /// Jitter must differ between hosts and nights; nothing else hangs on it.
 pub(super) fn seed() -> u64 {
     chrono::Utc::now().timestamp_millis().unsigned_abs() ^ u64::from(std::process::id())
+}
+
+/// From when somebody wants the end on, nobody waits for an object store that is away.
+pub(super) fn hurry_at_the_end(stop: &CancellationToken, vault: &Vault) {
+    if vault.uploads() {
+        let (stop, vault) = (stop.clone(), vault.clone());
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            vault.hurry();
+        });
+    }
 }
 
 /// The first signal asks the run to end; a second one ends the process, which a run survives as it survives any crash.

@@ -1,6 +1,5 @@
 //! Reading recordings: whole, and only with the bytes that the ledger knows.
 
-use std::fs::File;
 use std::io::Read as _;
 
 use crate::flv::{Coding, Frame, TrackKind};
@@ -21,9 +20,9 @@ pub(super) fn read(
     mut each: impl FnMut(&[u8]) -> Result<(), ExportError>,
 ) -> Result<Result<(), String>, ExportError> {
     let path = vault.path_of(&recording.path);
-    let mut file = match File::open(&path) {
+    let mut file = match vault.open_file(&recording.path) {
         Ok(file) => file,
-        Err(error) => return Ok(Err(unreadable(failed("open", &path)(error)))),
+        Err(error) => return Ok(Err(unreadable(error))),
     };
     let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; PIECE], 0);
     loop {

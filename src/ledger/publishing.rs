@@ -1,7 +1,7 @@
 //! The table `publishing`: which files are about to get their final names. What of it is left after a crash is all that can lack
 //! a recording's row.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::error::Fault;
 use crate::recording::Source;
@@ -12,6 +12,20 @@ pub(super) fn note(connection: &Connection, source: Source, path: &str) -> Resul
         .prepare_cached("INSERT OR REPLACE INTO publishing (path, live) VALUES (?1, ?2)")?
         .execute(params![path, source == Source::Live])?;
     Ok(())
+}
+
+/// Notes the number of the upload with which an object store is given the file; nothing when there is no note of it any more.
+pub(super) fn note_upload(connection: &Connection, path: &str, upload: &str) -> Result<bool, Fault> {
+    let noted = connection
+        .prepare_cached("UPDATE publishing SET upload = ?2 WHERE path = ?1")?
+        .execute(params![path, upload])?;
+    Ok(noted > 0)
+}
+
+/// The number of the upload that was noted, if one was.
+pub(super) fn upload(connection: &Connection, path: &str) -> Result<Option<String>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT upload FROM publishing WHERE path = ?1")?;
+    Ok(statement.query_row([path], |row| row.get(0)).optional()?.flatten())
 }
 
 pub(super) fn forget(connection: &Connection, path: &str) -> Result<(), Fault> {
