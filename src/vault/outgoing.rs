@@ -187,17 +187,23 @@ impl Outgoing {
             other => Some(other?),
         };
         reached(Failpoint::Rename).map_err(failed("publish", &shown))?;
+        // OK to ignore that it fails: it is never completed, and whoever comes to this name next aborts it.
+        let give_up = || drop(objects.abort(path, self.upload.clone()));
         let mut set_aside = None;
         loop {
-            let placed = match &sent {
-                Some(sent) => objects.complete(recording, &self.upload, sent)?,
-                None => objects.stands(recording)?,
+            // A look first, since not every store knows a completing call that replaces nothing.
+            let placed = match (objects.stands(recording)?, &sent) {
+                (Placed::Gone, Some(sent)) => objects.complete(recording, &self.upload, sent)?,
+                (Placed::Here, _) => {
+                    give_up();
+                    Placed::Here
+                }
+                (other, _) => other,
             };
             match placed {
                 Placed::Here => break,
                 Placed::Another(other) => {
-                    // OK to ignore: it is never completed, and the next start aborts it.
-                    let _ = objects.abort(path, self.upload.clone());
+                    give_up();
                     return Ok(Uploaded::Another(other));
                 }
                 Placed::Unknown if sent.is_some() && set_aside.is_none() => {

@@ -52,8 +52,9 @@ fn publish(vault: &Vault, recording: &Recording, bytes: &[u8]) -> Option<std::pa
         assert_eq!((published.bytes, published.blake3), (recording.bytes, recording.blake3));
         return published.set_aside;
     }
+    let before = vault.size_of(&recording.path).expect("it is asked");
     let outgoing = vault.send_off(staging, recording.clone()).expect("an upload");
-    assert_eq!(vault.size_of(&recording.path).expect("it is asked"), None, "it shows before it is whole");
+    assert_eq!(vault.size_of(&recording.path).expect("it is asked"), before, "it shows before it is whole");
     let Uploaded::Here { set_aside } = outgoing.finish().expect("it is published") else {
         panic!("nobody else publishes")
     };

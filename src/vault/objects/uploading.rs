@@ -112,11 +112,25 @@ impl Objects {
                 });
                 let unreadable = |error: io::Error| Error::NotSupported { source: Box::new(error) };
                 let part = read.await?.map_err(unreadable)?;
-                let send = || uploads.put_part(&upload.key, &upload.id, index, part.clone());
+                let send = || async {
+                    match uploads.put_part(&upload.key, &upload.id, index, part.clone()).await {
+                        // It may be in vain: somebody may have aborted it meanwhile.
+                        Err(error) if is_transient(&error) && self.is_aborted(upload).await => Err(Error::NotFound {
+                            path: upload.key.to_string(),
+                            source: "the upload was aborted".into(),
+                        }),
+                        other => other,
+                    }
+                };
                 self.patiently(send).await
             }
         });
         parts.buffered(AT_ONCE).try_collect().await
+    }
+
+    /// Whether an upload is certainly not there any more; a store that does not answer says nothing.
+    async fn is_aborted(&self, upload: &Begun) -> bool {
+        self.0.store.begun(&upload.key).await.is_ok_and(|begun| !begun.iter().any(|other| other.id == upload.id))
     }
 
     /// Completes a recording's upload, in the place of nothing.
