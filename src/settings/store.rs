@@ -73,7 +73,7 @@ fn root(value: &Value) -> values::Read<Root> {
         };
     };
     let (bucket, prefix) = below.split_once('/').unwrap_or((below, ""));
-    let prefix = prefix.trim_matches('/');
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     // They are parts of keys, and of the spool's folders.
     let is_part = |part: &str| {
         !part.is_empty()
