@@ -10,11 +10,10 @@
 mod everywhere;
 pub mod live;
 mod mp4;
+mod upload;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::io::{self, Read};
 
 use chrono_tz::Tz;
 use futures::stream::{self, StreamExt as _};
@@ -58,6 +57,8 @@ pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec
         }
         ledger.recovered(check.source).await?;
     }
+    let (on, source) = (vault.clone(), check.source);
+    blocking(move || on.clear_ready(source)).await?;
     Ok(recovered)
 }
 
@@ -103,11 +104,15 @@ async fn put_right(
     check: Check,
 ) -> Result<Option<Recovery>, ArchiveError> {
     reached(Failpoint::AdoptLook).map_err(vault::failed("look for", &vault.path_of(&path)))?;
+    if vault.uploads() {
+        // Before anything is looked for: else it could appear a moment later.
+        let (on, name, upload) = (vault.clone(), path.clone(), ledger.noted_upload(path.clone()).await?);
+        blocking(move || on.abort_uploads(&name, upload)).await?;
+    }
     let (on, name) = (vault.clone(), path.clone());
     let Some(found) = blocking(move || on.recording_at(&name)).await? else {
         // It never got that name, or was moved aside.
-        ledger.forget_publishing(path).await?;
-        return Ok(None);
+        return upload::again(ledger, vault, path, check).await;
     };
     let Named { device, range, .. } = found.named;
     if ledger.recordings_overlapping(device, range).await?.iter().any(|recording| recording.path == found.path) {
@@ -125,8 +130,8 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
         let why = "part of its time is archived already".to_owned();
         return publish::set_aside(ledger, vault, &found.path, why).await;
     }
-    let (file, path) = (vault.path_of(&found.path), found.path.clone());
-    match blocking(move || examine(&found, &file, check)).await {
+    let (on, path) = (vault.clone(), found.path.clone());
+    match blocking(move || examine(&on, &found, check)).await {
         Ok(recording) => {
             reached(Failpoint::AdoptJudged).map_err(vault::failed("adopt", &vault.path_of(&path)))?;
             // It can be read, which does not mean that the disk has it: the run may have been killed before the last fsync.
@@ -142,29 +147,42 @@ async fn settle(ledger: &Ledger, vault: &Vault, found: Found, check: Check) -> R
 }
 
 /// The recording that a file is; why it is none. Blocks on the disk.
-fn examine(found: &Found, path: &Path, check: Check) -> Result<Recording, String> {
-    recording_in(found, path, check).unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
+fn examine(vault: &Vault, found: &Found, check: Check) -> Result<Recording, String> {
+    recording_in(vault, found, check).unwrap_or_else(|error| Err(format!("it cannot be read: {error}")))
 }
 
-/// The same, where a file that cannot be read is an error.
-pub(crate) fn recording_in(found: &Found, path: &Path, check: Check) -> io::Result<Result<Recording, String>> {
+/// The same, where a file that cannot be read is an error. What an object's metadata says is believed, and it is not read:
+/// it was judged before it was published with them.
+pub(crate) fn recording_in(vault: &Vault, found: &Found, check: Check) -> io::Result<Result<Recording, String>> {
+    if let Some(described) = vault.described(&found.path).map_err(io::Error::other)? {
+        return Ok(Ok(described));
+    }
+    judged(found, || vault.open_file(&found.path).map_err(io::Error::other), check)
+}
+
+/// The recording that a file is which stands under its name, or is to; why it is none. It is opened once, or twice.
+fn judged<R: Read>(
+    found: &Found,
+    open: impl Fn() -> io::Result<R>,
+    check: Check,
+) -> io::Result<Result<Recording, String>> {
     match (found.named.container, found.named.source) {
-        (Container::Mp4, source) => match mp4::published(found, path, check)? {
+        (Container::Mp4, source) => match mp4::published(found, open()?, check)? {
             // One that a live stream was sent as.
-            None if source == Source::Live => live::published(found, path, check),
+            None if source == Source::Live => live::published(found, open()?, check),
             None => Ok(Err("it is no MP4 that was made of a recording".to_owned())),
             Some(examined) => Ok(examined),
         },
-        (_, Source::Nvr) => download(found, path, check),
-        (_, Source::Live) => live::published(found, path, check),
+        (_, Source::Nvr) => download(found, open()?, check),
+        (_, Source::Live) => live::published(found, open()?, check),
     }
 }
 
 /// The recording that a file is which came from an NVR; why it is none.
-fn download(found: &Found, path: &Path, check: Check) -> io::Result<Result<Recording, String>> {
+fn download(found: &Found, file: impl Read, check: Check) -> io::Result<Result<Recording, String>> {
     let Named { device, range, source, .. } = found.named;
     let mut parser = flv::Parser::new();
-    let (blake3, bytes) = read(path, |bytes| parser.push(bytes))?;
+    let (blake3, bytes) = read(file, |bytes| parser.push(bytes))?;
     let report = parser.report();
     Ok(match judge::judge(&report, Ending::Clean, range.seconds(), check.tolerance_seconds) {
         Judgement::Whole { good_bytes } if good_bytes == bytes => {
@@ -188,15 +206,15 @@ fn download(found: &Found, path: &Path, check: Check) -> io::Result<Result<Recor
 }
 
 /// What a file holds, by its bytes alone, with their hash.
-fn examine_bytes(container: Container, path: &Path) -> io::Result<(Examined, ContentHash)> {
+fn examine_bytes(container: Container, file: impl Read) -> io::Result<(Examined, ContentHash)> {
     let mut examiner = Examiner::new(container);
-    let (blake3, _) = read(path, |bytes| examiner.push(bytes))?;
+    let (blake3, _) = read(file, |bytes| examiner.push(bytes))?;
     Ok((examiner.examined(), blake3))
 }
 
 /// Reads a whole file; gives its hash and its size.
-fn read(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<(ContentHash, u64)> {
-    let (mut file, mut buffer) = (File::open(path)?, vec![0; 256 << 10]);
+fn read(mut file: impl Read, mut each: impl FnMut(&[u8])) -> io::Result<(ContentHash, u64)> {
+    let mut buffer = vec![0; 256 << 10];
     let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
     loop {
         let read = file.read(&mut buffer)?;

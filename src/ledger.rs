@@ -222,6 +222,18 @@ impl Ledger {
         self.write(move |session| publishing::note(session, source, &path)).await
     }
 
+    /// Notes the number of the upload that brings the file at `path` into an object store, so that whoever comes after a crash can
+    /// abort it. When it is not noted any more that the file is published, says so (`false`): somebody else has taken it over, and
+    /// the upload must not go on.
+    pub async fn note_upload(&self, path: String, upload: String) -> Result<bool, LedgerError> {
+        self.write(move |session| publishing::note_upload(session, &path, &upload)).await
+    }
+
+    /// The number of the upload that was noted for the file at `path`.
+    pub async fn noted_upload(&self, path: String) -> Result<Option<String>, LedgerError> {
+        self.read(move |session| publishing::upload(session, &path)).await
+    }
+
     /// Says that no file without a row stands at `path`.
     pub async fn forget_publishing(&self, path: String) -> Result<(), LedgerError> {
         self.write(move |session| publishing::forget(session, &path)).await

@@ -20,6 +20,7 @@
 
 mod as_mp4;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -33,7 +34,7 @@ use crate::outcome::Attempt;
 use crate::recording::{MediaFacts, Recording};
 use crate::report::RunId;
 use crate::time_range::{TimeRange, UtcSecond};
-use crate::vault::{self, Named, Staging, Vault, VaultError, name};
+use crate::vault::{self, Named, Outgoing, Staging, Uploaded, Vault, VaultError, name};
 use crate::window::Window;
 
 /// The archive itself fails.
@@ -111,22 +112,34 @@ pub async fn publish(
     ledger.note_publishing(named.source, path.clone()).await?;
     at(Failpoint::PublishingNoted)?;
     let below = path.clone();
-    let published = blocking(move || {
-        staging.truncate(good_bytes)?;
-        staging.publish(&below)
-    })
-    .await?;
-    let recording = Recording {
+    let describe = move |bytes, blake3| Recording {
         device: named.device,
         range: named.range,
         path,
-        bytes: published.bytes,
-        blake3: published.blake3,
+        bytes,
+        blake3,
         media,
         source: named.source,
         clock_offset,
         archived_at: now,
         note,
+    };
+    let (recording, set_aside) = if vault.uploads() {
+        let on = vault.clone();
+        let (outgoing, recording) = blocking(move || {
+            staging.truncate(good_bytes)?;
+            let recording = describe(staging.bytes(), staging.blake3()?);
+            Ok::<_, VaultError>((on.send_off(staging, recording.clone())?, recording))
+        })
+        .await?;
+        upload(ledger, outgoing, recording).await?
+    } else {
+        let published = blocking(move || {
+            staging.truncate(good_bytes)?;
+            staging.publish(&below)
+        })
+        .await?;
+        (describe(published.bytes, published.blake3), published.set_aside)
     };
     let brought = brought.map(|mut brought| {
         let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -139,9 +152,30 @@ pub async fn publish(
         blocking(move || original.discard()).await?;
     }
     match recorded {
-        None => Ok(Done::Archived { recording: Box::new(recording), set_aside: published.set_aside, attempt }),
+        None => Ok(Done::Archived { recording: Box::new(recording), set_aside, attempt }),
         Some(overtaken) => Ok(Done::Overtaken(overtaken)),
     }
+}
+
+/// Step 2 where recordings are in an object store: the bytes go up once the ledger knows the upload by its number, and are complete
+/// then ([`crate::vault::Outgoing`] has the steps). Gives the recording that stands there now, which is another's when somebody
+/// else published the same time, and where something unknown went that stood there before.
+pub(crate) async fn upload(
+    ledger: &Ledger,
+    outgoing: Outgoing,
+    recording: Recording,
+) -> Result<(Recording, Option<PathBuf>), ArchiveError> {
+    let number = outgoing.upload().to_owned();
+    if !ledger.note_upload(recording.path.clone(), number).await? {
+        let path = PathBuf::from(&recording.path);
+        blocking(move || outgoing.abort()).await?;
+        let why = "its note in the ledger is gone: another host has taken over what this one was doing";
+        return Err(vault::failed("publish", &path)(io::Error::other(why)).into());
+    }
+    Ok(match blocking(move || outgoing.finish()).await? {
+        Uploaded::Here { set_aside } => (recording, set_aside),
+        Uploaded::Another(other) => (*other, None),
+    })
 }
 
 /// Step 3: writes down the recording of a file that has its final name. When some of its time is archived already, says where
@@ -163,6 +197,13 @@ pub(crate) async fn record(
         }
     };
     match recorded {
+        Err(LedgerError::Overlap { held_path, .. }) if held_path == recording.path => {
+            // Another host was faster with the very same, and what stands there is its.
+            vault.forget_ready(&recording.path)?;
+            ledger.forget_publishing(recording.path.clone()).await?;
+            let why = format!("{held_path} was archived meanwhile, by another host");
+            Ok(Some(Recovery::Left { why }))
+        }
         Err(LedgerError::Overlap { held_path, .. }) => {
             let why = format!("some of its time was archived meanwhile, as {held_path}");
             set_aside(ledger, vault, &recording.path, why).await.map(Some)
@@ -170,6 +211,7 @@ pub(crate) async fn record(
         recorded => {
             recorded?;
             reached(Failpoint::RowWritten).map_err(vault::failed("publish", &file))?;
+            vault.forget_ready(&recording.path)?;
             Ok(None)
         }
     }
@@ -182,7 +224,8 @@ pub(crate) async fn set_aside(
     path: &str,
     why: String,
 ) -> Result<Recovery, ArchiveError> {
-    let to = vault.set_aside(path)?;
+    let (on, name) = (vault.clone(), path.to_owned());
+    let to = blocking(move || on.set_aside(&name).and_then(|to| on.forget_ready(&name).map(|()| to))).await?;
     ledger.forget_publishing(path.to_owned()).await?;
     Ok(Recovery::SetAside { path: to, why })
 }

@@ -87,7 +87,9 @@ pub fn reindex(vault: &Vault, job: Job, progress: impl FnMut(Progress)) -> Resul
     // Nobody writes here meanwhile, whatever their ledger.
     let _no_run = [vault.hold(Source::Nvr)?, vault.hold(Source::Live)?];
     let _nobody_deletes = vault.hold_upkeep()?;
-    if !Vault::has_catalog_at(vault.root())? && vault.devices(&mut Strangers::default())?.is_empty() {
+    // Nobody knows of any that was begun.
+    vault.abort_every_upload()?;
+    if vault.catalog_state()?.is_none() && vault.devices(&mut Strangers::default())?.is_empty() {
         return Err(ReindexError::NoArchive { root: vault.root().to_owned() });
     }
     let mut reindexer = Reindexer {
@@ -249,7 +251,7 @@ impl<P: FnMut(Progress)> Reindexer<'_, P> {
         let holding = self.new.recordings(found.named.device, found.named.range)?;
         let examined = match holding.first() {
             Some(held) => Err(format!("{} holds some of its time", held.path)),
-            None => match adopt::recording_in(&found, &self.vault.path_of(&found.path), self.check) {
+            None => match adopt::recording_in(self.vault, &found, self.check) {
                 Ok(examined) => examined,
                 // Nobody knows what it is, so it stays; a run that fetches its time moves it aside.
                 Err(error) => {

@@ -556,7 +556,7 @@ pub(crate) fn check_free_space(vault: &Vault, min_free: u64) -> Result<(), StopR
     if free >= min_free {
         return Ok(());
     }
-    let root = vault.root().display();
+    let root = vault.working_folder().display();
     let (free, wanted) = (free >> 20, min_free >> 20);
     Err(StopReason::DiskFull(format!(
         "{root} has {free} MiB free, and archive.min_free is {wanted} MiB: free some space, or lower min_free"

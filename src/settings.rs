@@ -9,6 +9,7 @@ mod notify;
 mod raw;
 mod remark;
 mod secret;
+mod store;
 mod validate;
 mod values;
 
@@ -24,6 +25,7 @@ use url::Url;
 pub use devices::{NotADeviceList, parse_device_list};
 pub use notify::{NoticeSettings, NotifySettings, OnFinishSettings, OnRecordingSettings, PingSettings, UrlOrigin};
 pub use remark::{Place, Remark, SettingsErrors};
+pub use store::StoreSettings;
 
 use crate::bandwidth::Ceilings;
 use crate::calendar::{Asked, HourSpan};
@@ -121,15 +123,17 @@ pub struct Flags {
 /// `[archive]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveSettings {
-    /// The folder of the recordings. Default: `recordings`.
+    /// The folder of the recordings, or for people the address of the object store that has them. Default: `recordings`.
     pub root: PathBuf,
+    /// The object store, when they are in one. Default: they are not.
+    pub store: Option<StoreSettings>,
     /// Where the ledger is: a file, or the address of a PostgreSQL database. Default: `ledger.db` in the root.
     pub ledger: LedgerPlace,
     /// Whether an archive is in the root already, so that an empty one is a disk that is not mounted. Default: no.
     pub must_exist: bool,
     /// In which container what comes as FLV is archived, where that can hold it; never MPEG-TS. Default: FLV.
     pub container: Container,
-    /// Bytes that must stay free on the root's disk. Default: 5 GiB.
+    /// Bytes that must stay free on the root's disk, or on the spool's. Default: 5 GiB.
     pub min_free: u64,
     /// Downloads at once, over all NVRs. Default: 16.
     pub streams: usize,

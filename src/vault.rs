@@ -34,6 +34,9 @@ mod catalog;
 mod folders;
 mod listing;
 pub mod name;
+mod objects;
+mod outgoing;
+mod place;
 mod probe;
 mod root;
 mod spool;
@@ -41,7 +44,7 @@ mod staging;
 mod upkeep;
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
@@ -60,6 +63,9 @@ pub(crate) use folders::{make_folder, sync_folder};
 pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
 pub use listing::Strangers;
 pub use name::{LivePiece, Named};
+pub use objects::{Bucket, Objects, Reading};
+pub use outgoing::{Outgoing, Uploaded};
+pub use place::Place;
 pub use probe::Trial;
 pub use spool::Spool;
 pub use staging::{Published, Staging};
@@ -219,14 +225,18 @@ pub struct Found {
     pub path: String,
 }
 
-/// The folder in which the archive lives. One run at a time writes to it: see [`Vault::hold`].
+/// Where the archive lives: a folder, or an object store with a folder of this machine for what is not there yet. One run at a
+/// time writes to it: see [`Vault::hold`].
 #[derive(Clone, Debug)]
 pub struct Vault {
-    root: PathBuf,
+    /// The folder on this machine: the root itself, or the spool of an object store.
+    here: PathBuf,
     /// Which folder that was when it was opened.
     identity: root::Identity,
     durable: Durable,
     publishes_as: Container,
+    /// Who keeps what is published, when that is not the folder.
+    objects: Option<Objects>,
 }
 
 /// The camera of a recording's file, by its name below the root.
@@ -243,9 +253,15 @@ impl Vault {
         Self::at(root)
     }
 
+    /// The same in an object store, whose spool is made if it is not there.
+    fn open_in(objects: Objects, spool: &Path) -> Result<Self, VaultError> {
+        Ok(Self { objects: Some(objects), ..Self::open(spool)? })
+    }
+
     fn at(root: &Path) -> Result<Self, VaultError> {
         let identity = root::Identity::of(root).map_err(failed("look for", root))?;
-        Ok(Self { root: root.to_owned(), identity, durable: Durable::default(), publishes_as: Container::Flv })
+        let (here, durable) = (root.to_owned(), Durable::default());
+        Ok(Self { here, identity, durable, publishes_as: Container::Flv, objects: None })
     }
 
     /// The same one, into which what came as FLV is published as `container`, where that can hold it.
@@ -258,34 +274,48 @@ impl Vault {
         self.publishes_as
     }
 
-    /// The folder in which the archive lives.
+    /// Where the archive lives; of an object store an address, for people.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.objects.as_ref().map_or(&self.here, |objects| objects.address())
     }
 
-    /// Where a file of the archive is.
+    /// The folder of this machine in which files are written before they are published: the root itself, unless that is elsewhere.
+    pub fn working_folder(&self) -> &Path {
+        &self.here
+    }
+
+    /// Where a file of the archive is; in an object store an address, for people.
     pub fn path_of(&self, relative: &str) -> PathBuf {
-        self.root.join(relative)
+        self.objects.as_ref().map_or_else(|| self.here.join(relative), |objects| objects.shown(relative))
+    }
+
+    /// Opens a published file for reading.
+    pub fn open_file(&self, relative: &str) -> Result<Box<dyn Read + Send>, VaultError> {
+        let path = self.path_of(relative);
+        match &self.objects {
+            None => Ok(Box::new(File::open(&path).map_err(failed("open", &path))?)),
+            Some(objects) => Ok(Box::new(objects.open(relative)?)),
+        }
     }
 
     /// Keeps every other run of that source out of this archive, whatever its ledger, for as long as the value lives.
     pub fn hold(&self, source: Source) -> Result<Hold, VaultError> {
         self.check_root()?;
-        let path = self.root.join(match source {
+        let path = self.here.join(match source {
             Source::Nvr => LOCK,
             Source::Live => LIVE_LOCK,
         });
         let file = File::create(&path).map_err(failed("create", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Hold { _locked: file }),
-            Err(TryLockError::WouldBlock) => Err(VaultError::Held { root: self.root.clone() }),
+            Err(TryLockError::WouldBlock) => Err(VaultError::Held { root: self.root().to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
         }
     }
 
     /// Takes what earlier runs left in staging out of it, for [`Self::delete_swept`].
     pub fn sweep(&self) -> Result<Swept, VaultError> {
-        let (staging, folder) = (self.root.join(STAGING), self.root.join(SWEPT));
+        let (staging, folder) = (self.here.join(STAGING), self.here.join(SWEPT));
         let mut swept = Swept::default();
         for entry in fs::read_dir(&staging).map_err(failed("read the folder", &staging))? {
             let file = entry.and_then(|entry| entry.metadata()).map_err(failed("read the folder", &staging))?;
@@ -315,7 +345,7 @@ impl Vault {
 
     /// Deletes what was swept. Blocks on the disk, which takes some hundredths of a second for a file of 100 MB.
     pub fn delete_swept(&self) -> Result<(), VaultError> {
-        let swept = self.root.join(SWEPT);
+        let swept = self.here.join(SWEPT);
         match reached(Failpoint::SweepDelete).and_then(|()| fs::remove_dir_all(&swept)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", &swept)(error)),
             _ => reached(Failpoint::SweepDeleted).map_err(failed("delete", &swept)),
@@ -325,7 +355,7 @@ impl Vault {
     /// A new, empty staging file.
     pub fn stage(&self, device: DeviceId, range: TimeRange) -> Result<Staging, VaultError> {
         self.check_root()?;
-        let path = self.root.join(STAGING).join(name::staging(device, range));
+        let path = self.here.join(STAGING).join(name::staging(device, range));
         Staging::create(self.clone(), path)
     }
 
@@ -341,7 +371,7 @@ impl Vault {
     }
 
     fn live_folder(&self) -> PathBuf {
-        self.root.join(LIVE)
+        self.here.join(LIVE)
     }
 
     fn make_live_folder(&self) -> Result<PathBuf, VaultError> {
@@ -362,7 +392,7 @@ impl Vault {
     /// Deletes what runs that were cut off left beside staging files of live streams, which are there still. Only while no live run
     /// goes on.
     pub fn discard_live_remuxes(&self) -> Result<(), VaultError> {
-        let folder = self.root.join(LIVE);
+        let folder = self.here.join(LIVE);
         for name in names_in(&folder)?.into_iter().filter(|name| name.ends_with(staging::REMUX)) {
             let path = folder.join(name);
             fs::remove_file(&path).map_err(failed("delete", &path))?;
@@ -372,7 +402,7 @@ impl Vault {
 
     /// The staging files of live streams that are there, earliest first. Names that are none of ours are passed over.
     pub fn live_pieces(&self) -> Result<Vec<LivePiece>, VaultError> {
-        let names = names_in(&self.root.join(LIVE))?;
+        let names = names_in(&self.here.join(LIVE))?;
         let mut pieces: Vec<LivePiece> = names.iter().filter_map(|name| name::parse_live_staging(name)).collect();
         pieces.sort_by_key(|piece| (piece.device, piece.start));
         Ok(pieces)
@@ -384,14 +414,14 @@ impl Vault {
     }
 
     fn live_path(&self, piece: &LivePiece) -> PathBuf {
-        self.root.join(LIVE).join(name::live_staging(piece))
+        self.here.join(LIVE).join(name::live_staging(piece))
     }
 
     /// Bytes that this user may still write.
     pub fn free_bytes(&self) -> Result<u64, VaultError> {
         // Else it would be another disk's.
         self.check_root()?;
-        free_bytes_of(&self.root)
+        free_bytes_of(&self.here)
     }
 
     /// Bytes that this user may still write to an archive that need not be there yet: those of the nearest folder above
@@ -403,7 +433,7 @@ impl Vault {
 
     /// The local days of which there is a folder of a device's, in order.
     pub fn days_of(&self, device: DeviceId) -> Result<Vec<NaiveDate>, VaultError> {
-        let names = names_in(&self.root.join(device.to_string()))?;
+        let names = self.names_in(&device.to_string())?;
         let mut days: Vec<NaiveDate> = names.iter().filter_map(|name| name.parse().ok()).collect();
         days.sort_unstable();
         Ok(days)
@@ -413,7 +443,7 @@ impl Vault {
     pub fn recordings_of_day(&self, device: DeviceId, day: NaiveDate) -> Result<Vec<Found>, VaultError> {
         let folder = name::folder(device, day);
         let mut found = Vec::new();
-        for file in names_in(&self.root.join(&folder))? {
+        for file in self.names_in(&folder)? {
             if let Some(named) = name::parse(&file).filter(|named| named.device == device) {
                 found.push(Found { named, path: format!("{folder}/{file}") });
             }
@@ -422,9 +452,20 @@ impl Vault {
         Ok(found)
     }
 
+    /// The names in a folder below the root; none when there is no such folder.
+    fn names_in(&self, folder: &str) -> Result<Vec<String>, VaultError> {
+        match &self.objects {
+            None => names_in(&self.here.join(folder)),
+            Some(objects) => Ok(objects.entries(folder)?.into_iter().map(|(name, _)| name).collect()),
+        }
+    }
+
     /// The recording's file of that name below the root; nothing when there is none, or the name is no recording's.
     pub fn recording_at(&self, relative: &str) -> Result<Option<Found>, VaultError> {
         let Some(named) = name::parse_path(relative) else { return Ok(None) };
+        if let Some(objects) = &self.objects {
+            return Ok(objects.size_of(relative)?.map(|_| Found { named, path: relative.to_owned() }));
+        }
         let path = self.path_of(relative);
         match fs::symlink_metadata(&path) {
             Ok(_) => Ok(Some(Found { named, path: relative.to_owned() })),
@@ -435,15 +476,42 @@ impl Vault {
 
     /// Moves a file that is not what its name says out of the way; it is never deleted.
     pub fn set_aside(&self, relative: &str) -> Result<PathBuf, VaultError> {
-        self.set_aside_file(&self.path_of(relative))
+        match &self.objects {
+            None => self.set_aside_file(&self.path_of(relative)),
+            Some(objects) => {
+                let to = self.free_name_aside(objects, relative)?;
+                objects.rename(relative, &to)?;
+                Ok(objects.shown(&to))
+            }
+        }
+    }
+
+    /// A name in `.aside` of an object store that nothing has.
+    fn free_name_aside(&self, objects: &Objects, relative: &str) -> Result<String, VaultError> {
+        let name = format!("{ASIDE}/{}", relative.replace('/', "_"));
+        for number in 0.. {
+            let free = if number == 0 { name.clone() } else { format!("{name}.{number}") };
+            if objects.size_of(&free)?.is_none() {
+                return Ok(free);
+            }
+        }
+        unreachable!("a free name is found before the numbers end")
     }
 
     fn set_aside_file(&self, from: &Path) -> Result<PathBuf, VaultError> {
         self.check_root()?;
-        let folder = self.root.join(ASIDE);
+        if let Some(objects) = &self.objects {
+            // The spool may be deleted as a whole, and this must not get lost.
+            let name = from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let to = self.free_name_aside(objects, &name)?;
+            objects.write(&to, from)?;
+            fs::remove_file(from).map_err(failed("delete", from))?;
+            return Ok(objects.shown(&to));
+        }
+        let folder = self.here.join(ASIDE);
         // Durably: it holds what must not get lost.
         self.make_durable_folder(&folder)?;
-        let below = from.strip_prefix(&self.root).unwrap_or(from);
+        let below = from.strip_prefix(&self.here).unwrap_or(from);
         let name = below.to_string_lossy().replace('/', "_");
         for number in 0.. {
             let to = folder.join(if number == 0 { name.clone() } else { format!("{name}.{number}") });

@@ -265,9 +265,11 @@ COMMENT ON COLUMN nvr_night.left_alone IS 'how often it was left alone because i
 
 CREATE TABLE publishing (
     path TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    live BIGINT NOT NULL CHECK (live IN (0, 1))
+    live BIGINT NOT NULL CHECK (live IN (0, 1)),
+    upload TEXT COLLATE "C"
 );
 COMMENT ON TABLE publishing IS 'files that are about to get their final names. A row is there before its file is, and goes in the transaction that writes the recording''s row: so the files that a crash leaves without one stand here, and nowhere else';
+COMMENT ON COLUMN publishing.upload IS 'of the upload that brings it into an object store, the number that the store gave it: whoever comes after a crash aborts it before anything else';
 COMMENT ON COLUMN publishing.path IS 'its name below the archive''s root, which says all else';
 COMMENT ON COLUMN publishing.live IS '1 when a live run publishes it';
 

@@ -8,8 +8,7 @@
 //! 2. While it is published: what [`crate::publish`] says. A file without a row is adopted, as a download is.
 //! 3. After the commit: nothing.
 
-use std::io;
-use std::path::Path;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -167,9 +166,9 @@ fn reopen(vault: &Vault, piece: LivePiece) -> Result<Complete, VaultError> {
 }
 
 /// The recording that a published file is; why it is none.
-pub(super) fn published(found: &Found, path: &Path, check: Check) -> io::Result<Result<Recording, String>> {
+pub(super) fn published(found: &Found, file: impl Read, check: Check) -> io::Result<Result<Recording, String>> {
     let Named { device, range, container, .. } = found.named;
-    let (examined, blake3) = examine_bytes(container, path)?;
+    let (examined, blake3) = examine_bytes(container, file)?;
     if let Some(problem) = examined.problem {
         return Ok(Err(problem));
     }

@@ -1,8 +1,7 @@
 //! Published MP4s that were made of FLVs. Each says of itself what the FLV was, and has the hash of it all at its end: so
 //! what it becomes is what it would have become, to the note.
 
-use std::io;
-use std::path::Path;
+use std::io::{self, Read};
 
 use super::{Check, read};
 use crate::mp4::published::Examiner;
@@ -10,10 +9,10 @@ use crate::recording::Recording;
 use crate::vault::{Found, Named};
 
 /// The recording that a file is, or why it is none; nothing when it is no MP4 that this program made.
-pub(super) fn published(found: &Found, path: &Path, check: Check) -> io::Result<Option<Result<Recording, String>>> {
+pub(super) fn published(found: &Found, file: impl Read, check: Check) -> io::Result<Option<Result<Recording, String>>> {
     let Named { device, range, source, .. } = found.named;
     let mut examiner = Examiner::default();
-    let (blake3, _) = read(path, |bytes| examiner.push(bytes))?;
+    let (blake3, _) = read(file, |bytes| examiner.push(bytes))?;
     if !examiner.is_ours() {
         return Ok(None);
     }

@@ -162,6 +162,7 @@ async fn record(
     let (events, listening) = progress::listen(settings, style, Source::Live, &asked.what, &stop)?;
     let signals = tokio::spawn(work::stop_on_signals(stop.clone()));
     work::end_waiting_with(&stop, &ledger);
+    work::hurry_at_the_end(&stop, &vault);
     let (what, devices) = (asked.what.clone(), asked.cameras.keys().copied().collect());
     let job = LiveJob {
         what: asked.what,

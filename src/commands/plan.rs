@@ -10,12 +10,11 @@ use crate::plan::Plan;
 use crate::render::{self, PlanReport};
 use crate::run::planning;
 use crate::settings::Settings;
-use crate::vault::Vault;
 
 use super::past::Past;
 use super::requests::{self, Requests};
 use super::zones::Zones;
-use super::{context, logging, print_result, recorders};
+use super::{context, logging, print_result, recorders, root};
 
 pub(super) async fn run(args: PlanArgs) -> anyhow::Result<ExitCode> {
     logging::start(&args.common);
@@ -68,7 +67,7 @@ pub(super) async fn forecast(settings: &Settings, requests: Requests) -> anyhow:
 
 /// Whether the disk holds it. A disk that cannot be asked is no reason to say nothing of the plan.
 fn disk(settings: &Settings, forecast: &Forecast) -> Option<Disk> {
-    match Vault::free_bytes_at(&settings.archive.root) {
+    match root::place(&settings.archive).and_then(|root| root.free_bytes()) {
         Ok(free_bytes) => Some(forecast.on_disk(free_bytes, settings.archive.min_free)),
         Err(error) => {
             tracing::warn!("nobody can say whether the disk holds it: {error}");

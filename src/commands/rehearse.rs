@@ -93,6 +93,9 @@ async fn rehearse(
 fn root(common: &Common, now: DateTime<Utc>) -> anyhow::Result<PathBuf> {
     let name = format!("archive-rehearsal-{}-{}", now.format("%Y%m%dT%H%M%SZ"), std::process::id());
     let root = common.root.as_ref().map_or_else(|| std::env::temp_dir().join(name), PathBuf::from);
+    if root.to_string_lossy().contains("://") {
+        return Err(UsageError(format!("{} is no folder, and a rehearsal wants one", root.display())).into());
+    }
     std::fs::create_dir_all(&root).with_context(|| format!("cannot make the rehearsal's folder {}", root.display()))?;
     let mut entries =
         std::fs::read_dir(&root).with_context(|| format!("cannot read the rehearsal's folder {}", root.display()))?;

@@ -10,10 +10,9 @@ use crate::ledger::LedgerError;
 use crate::recording::Source;
 use crate::reindex::{self, Job, Progress, ReindexError};
 use crate::render;
-use crate::vault::Vault;
 use crate::wording;
 
-use super::{UsageError, context, logging, print_result, requests, work};
+use super::{UsageError, context, logging, print_result, requests, root, work};
 
 /// How often it says how far it is.
 const SAID_EVERY: Duration = Duration::from_secs(5);
@@ -23,7 +22,8 @@ pub(super) async fn run(args: ReindexArgs) -> anyhow::Result<ExitCode> {
     let settings = context::settings(&args.common)?;
     let archive = &settings.archive;
     // Before anything is made in the wrong place.
-    if !archive.root.is_dir() {
+    let root = root::place(archive)?;
+    if !root.is_there() {
         let none = ReindexError::NoArchive { root: archive.root.clone() };
         return Err(UsageError(none.to_string()).into());
     }
@@ -32,7 +32,7 @@ pub(super) async fn run(args: ReindexArgs) -> anyhow::Result<ExitCode> {
         return Err(LedgerError::OnServer { ledger: archive.ledger.name(), what }.into());
     };
     work::make_folder(&ledger)?;
-    let vault = Vault::open(&archive.root)?;
+    let vault = root.open()?;
     let job = Job {
         ledger,
         replace: args.replace,

@@ -15,10 +15,9 @@ use crate::report::NvrNight;
 use crate::settings::Settings;
 use crate::time_range::{ALL_TIME, UtcSecond};
 use crate::underway::Underway;
-use crate::vault::Vault;
 
 use super::past::Past;
-use super::{context, logging, print_result, recorders, requests, watch};
+use super::{context, logging, print_result, recorders, requests, root, watch};
 
 /// Among so many of the newest runs those that go on are looked for: a live one may go on for months of nights.
 const NEWEST_RUNS: u32 = 1000;
@@ -136,7 +135,7 @@ async fn disk(
     running: &[RunningNow],
     now: UtcSecond,
 ) -> anyhow::Result<Option<Filling>> {
-    let free = match Vault::free_bytes_at(&settings.archive.root) {
+    let free = match root::place(&settings.archive).and_then(|root| root.free_bytes()) {
         Ok(free) => free,
         Err(error) => {
             tracing::warn!("nobody can say when the disk is full: {error}");

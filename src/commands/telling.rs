@@ -203,8 +203,16 @@ pub(super) fn on_recording(settings: &Settings) -> anyhow::Result<Option<OnRecor
         return Ok(None);
     };
     let program = Program { words: command, time_limit, hidden: settings.notices.variables.clone() };
-    let root = std::path::absolute(&settings.archive.root).context("the root's folder cannot be found")?;
+    let root = absolute_root(settings).context("the root's folder cannot be found")?;
     Ok(Some(OnRecording { program, at_once, waiting, root }))
+}
+
+/// The root's folder for programs with a current directory of their own; an object store's address is the same everywhere.
+fn absolute_root(settings: &Settings) -> std::io::Result<std::path::PathBuf> {
+    match settings.archive.store {
+        None => std::path::absolute(&settings.archive.root),
+        Some(_) => Ok(settings.archive.root.clone()),
+    }
 }
 
 /// A run that has come to its end, for people, with where most is missing in the names that they know.
@@ -279,7 +287,10 @@ fn facts(settings: &Settings, notice: &Notice, text: &str, tally: Option<Tally>)
         ("ARCHIVE_BEGAN", notice.began.to_string()),
         ("ARCHIVE_ENDED", notice.ended.to_string()),
         ("ARCHIVE_SUMMARY", text.to_owned()),
-        ("ARCHIVE_ROOT", absolute(&settings.archive.root)),
+        (
+            "ARCHIVE_ROOT",
+            absolute_root(settings).unwrap_or_else(|_unknown| settings.archive.root.clone()).display().to_string(),
+        ),
         ("ARCHIVE_LEDGER", ledger),
     ];
     if let Some(summary) = &notice.summary {

@@ -48,6 +48,7 @@ pub(super) async fn execute(
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
     let ledger = Arc::new(ledger);
     end_waiting_with(&stop, &ledger);
+    hurry_at_the_end(&stop, &vault);
 
     let (what, asked) = (requests.what.clone(), requests.asked.keys().copied().collect());
     let job = job(settings, requests, nvrs, known);
@@ -89,7 +90,7 @@ pub(super) fn existing_ledger(archive: &ArchiveSettings) -> anyhow::Result<Ledge
 /// Refuses to begin an archive anew that has lost its ledger, or whose ledger lies elsewhere, or whose disk is not mounted.
 pub(super) fn refuse_a_lost_one(archive: &ArchiveSettings) -> anyhow::Result<()> {
     root::refuse_a_missing_one(archive)?;
-    if Ledger::is_there(&archive.ledger)? || !Vault::has_catalog_at(&archive.root)? {
+    if Ledger::is_there(&archive.ledger)? || !root::place(archive)?.has_catalog()? {
         return Ok(());
     }
     Err(LedgerError::Lost { ledger: archive.ledger.name(), root: archive.root.clone() }.into())
@@ -125,6 +126,17 @@ fn job(settings: &Settings, requests: Requests, nvrs: NvrMap, known: Vec<DeviceR
 /// Jitter must differ between hosts and nights; nothing else hangs on it.
 pub(super) fn seed() -> u64 {
     chrono::Utc::now().timestamp_millis().unsigned_abs() ^ u64::from(std::process::id())
+}
+
+/// From when somebody wants the end on, nobody waits for an object store that is away.
+pub(super) fn hurry_at_the_end(stop: &CancellationToken, vault: &Vault) {
+    if vault.uploads() {
+        let (stop, vault) = (stop.clone(), vault.clone());
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            vault.hurry();
+        });
+    }
 }
 
 /// The first signal asks the run to end; a second one ends the process, which a run survives as it survives any crash.

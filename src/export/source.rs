@@ -1,6 +1,5 @@
 //! Reading recordings: whole, and only with the bytes that the ledger knows.
 
-use std::fs::File;
 use std::io::Read as _;
 
 use crate::flv::{self, Coding, Frame, TrackKind};
@@ -22,9 +21,9 @@ pub(super) fn read(
     mut each: impl FnMut(&[u8]) -> Result<(), ExportError>,
 ) -> Result<Result<(), String>, ExportError> {
     let path = vault.path_of(&recording.path);
-    let mut file = match File::open(&path) {
+    let mut file = match vault.open_file(&recording.path) {
         Ok(file) => file,
-        Err(error) => return Ok(Err(unreadable(failed("open", &path)(error)))),
+        Err(error) => return Ok(Err(unreadable(error))),
     };
     let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; PIECE], 0);
     loop {
@@ -69,7 +68,7 @@ pub(super) fn container(recording: &Recording) -> Option<Container> {
 pub(super) fn was_made_of_an_flv(vault: &Vault, recording: &Recording) -> bool {
     let mut frames = mp4::frames::Frames::new();
     let mut buffer = vec![0; PIECE];
-    let Ok(mut file) = File::open(vault.path_of(&recording.path)) else { return true };
+    let Ok(mut file) = vault.open_file(&recording.path) else { return true };
     loop {
         match file.read(&mut buffer) {
             Ok(read) if read > 0 && frames.facts().is_none() && !frames.is_lost() => {

@@ -25,6 +25,19 @@ pub(super) fn note(session: Session<'_>, source: Source, path: &str) -> Result<(
     Ok(())
 }
 
+/// Notes the number of the upload with which an object store is given the file; nothing when there is no note of it any more.
+pub(super) fn note_upload(session: Session<'_>, path: &str, upload: &str) -> Result<bool, Fault> {
+    about(session, path)?;
+    let noted = session.execute("UPDATE publishing SET upload = ?2 WHERE path = ?1", values![path, upload])?;
+    Ok(noted > 0)
+}
+
+/// The number of the upload that was noted, if one was.
+pub(super) fn upload(session: Session<'_>, path: &str) -> Result<Option<String>, Fault> {
+    let noted = session.first("SELECT upload FROM publishing WHERE path = ?1", values![path], |row| row.get(0))?;
+    Ok(noted.flatten())
+}
+
 pub(super) fn forget(session: Session<'_>, path: &str) -> Result<(), Fault> {
     about(session, path)?;
     session.execute("DELETE FROM publishing WHERE path = ?1", values![path])?;

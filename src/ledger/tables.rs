@@ -182,7 +182,7 @@ pub(super) const TABLES: &[Table] = &[
         &[text("nvr"), integer("run")],
         &[integer("playbacks"), integer("calls"), integer("refused"), integer("left_alone")],
     ),
-    table("publishing", &[text("path")], &[integer("live")]),
+    table("publishing", &[text("path")], &[integer("live"), text("upload")]),
     table(
         "leaving",
         &[text("path")],

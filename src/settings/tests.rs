@@ -279,7 +279,7 @@ from = "2026-11-20"
     jobs.toml:18:12: min_free: "5 gallons" is not a size; write for example "5 GiB" or "500 MB"
     jobs.toml:19:11: per_nvr: "0" is not a whole number from 1 to 10000
     jobs.toml:20:13: tolerance: is a minute or more; write less, such as "5s"
-    jobs.toml:21:8: root: "s3://bucket" is a URL; write the path of a local file or folder
+    jobs.toml:21:8: root is in an object store, so say where the ledger is: ledger = "/var/lib/archive/ledger.db"
     jobs.toml:23:1: [retry]: first_delay is longer than max_delay; raise max_delay
     jobs.toml:25:9: [retry]: there is no setting "speed"; the keys here are first_delay, max_delay, attempts, busy_attempts, refused_share, recheck_after
     jobs.toml:33:11: devices: "12-10" ends before it starts; write the smaller number first

@@ -12,7 +12,7 @@ use super::remark::{Place, Remark, SettingsErrors};
 use super::secret::{self, Origin};
 use super::{
     ArchiveSettings, Body, Credentials, Flags, Login, LoginKind, NvrSettings, PlatformSettings, PruneSettings,
-    RetrySettings, Settings, Signature, jobs, notify, values,
+    RetrySettings, Settings, Signature, jobs, notify, store, values,
 };
 use crate::bandwidth::{Ceiling, Ceilings};
 use crate::calendar::HourSpan;
@@ -78,7 +78,7 @@ fn read(reader: &mut Reader, mut file: Section, flags: &Flags, environment: Envi
     prune.put("max_share", flags.max_share.clone(), Place::Flag("--max-share"));
 
     let (platform, account) = read_platform(reader, platform, &environment);
-    let archive = read_archive(reader, archive);
+    let archive = read_archive(reader, archive, &environment);
     let retry = reader.section(&mut file, "retry", "[retry]");
     let retry = read_retry(reader, retry);
     let prune = read_prune(reader, prune);
@@ -233,13 +233,14 @@ fn read_login(reader: &mut Reader, section: &mut Section, environment: Environme
 /// As `[archive] container` names them.
 const CONTAINERS: [(&str, Container); 2] = [("flv", Container::Flv), ("mp4", Container::Mp4)];
 
-fn read_archive(reader: &mut Reader, mut section: Section) -> ArchiveSettings {
+fn read_archive(reader: &mut Reader, mut section: Section, environment: Environment<'_>) -> ArchiveSettings {
     let here = &mut section;
     let time_zone = reader.read(here, "time_zone", values::zone);
-    let root = reader.read(here, "root", values::path).unwrap_or_else(|| PathBuf::from("recordings"));
+    let (root, store) = store::read(reader, here, environment);
     let archive = ArchiveSettings {
         ledger: reader.read(here, "ledger", values::ledger).unwrap_or_else(|| root.join("ledger.db").into()),
         root,
+        store,
         must_exist: reader.read(here, "must_exist", values::truth).unwrap_or(false),
         container: reader.read(here, "container", values::choice(&CONTAINERS)).unwrap_or(Container::Flv),
         min_free: reader.read(here, "min_free", values::size).unwrap_or(5 << 30),

@@ -4,12 +4,12 @@
 //! `.part`, which the next one takes the place of.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{CATALOG, Vault, VaultError, failed, names_in, rename_without_replacing, sync_folder};
+use super::{CATALOG, Objects, Vault, VaultError, failed, rename_without_replacing, sync_folder};
 
 const STATE: &str = "state.jsonl";
 const LOCK: &str = "lock";
@@ -34,7 +34,7 @@ impl Vault {
     /// Waits until nobody else writes the catalog. Makes its folder when there is none. Blocks on the other.
     pub fn lock_catalog(&self) -> Result<CatalogLock, VaultError> {
         self.check_root()?;
-        let folder = self.root.join(CATALOG);
+        let folder = self.here.join(CATALOG);
         self.make_durable_folder(&folder)?;
         let path = folder.join(LOCK);
         let file = File::create(&path).map_err(failed("create", &path))?;
@@ -50,7 +50,7 @@ impl Vault {
 
     /// The numbers of the catalog's files of recordings, oldest first.
     pub fn catalog_segments(&self) -> Result<Vec<u64>, VaultError> {
-        let names = names_in(&self.root.join(CATALOG))?;
+        let names = self.names_in(CATALOG)?;
         let number = |name: &String| name.strip_prefix("recordings-")?.strip_suffix(".jsonl")?.parse().ok();
         let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
         numbers.sort_unstable();
@@ -59,16 +59,16 @@ impl Vault {
 
     /// A file of recordings of the catalog.
     pub fn catalog_segment(&self, number: u64) -> Result<CatalogLines, VaultError> {
-        CatalogLines::open(self.root.join(CATALOG).join(segment_name(number)))
+        CatalogLines::open(self, &segment_name(number))
     }
 
     /// The catalog's state; nothing when there is none.
     pub fn catalog_state(&self) -> Result<Option<CatalogLines>, VaultError> {
-        let path = self.root.join(CATALOG).join(STATE);
-        match path.try_exists().map_err(failed("look for", &path))? {
-            true => CatalogLines::open(path).map(Some),
-            false => Ok(None),
-        }
+        let is_there = match &self.objects {
+            None => Self::has_catalog_at(&self.here)?,
+            Some(objects) => has_catalog_in(objects)?,
+        };
+        is_there.then(|| CatalogLines::open(self, STATE)).transpose()
     }
 
     /// A new file of recordings of that number.
@@ -82,10 +82,15 @@ impl Vault {
     }
 
     fn new_catalog_file(&self, name: String) -> Result<CatalogFile, VaultError> {
-        let part = self.root.join(CATALOG).join(format!("{name}.part"));
+        let part = self.here.join(CATALOG).join(format!("{name}.part"));
         let file = BufWriter::new(File::create(&part).map_err(failed("create", &part))?);
         Ok(CatalogFile { vault: self.clone(), file, name, part, is_published: false })
     }
+}
+
+/// Whether an archive in an object store has a catalog.
+pub(super) fn has_catalog_in(objects: &Objects) -> Result<bool, VaultError> {
+    Ok(objects.size_of(&format!("{CATALOG}/{STATE}"))?.is_some())
 }
 
 fn segment_name(number: u64) -> String {
@@ -106,7 +111,12 @@ impl CatalogFile {
     pub fn publish(mut self) -> Result<(), VaultError> {
         let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
         synced.map_err(failed("sync", &self.part))?;
-        let folder = self.vault.root.join(CATALOG);
+        if let Some(objects) = &self.vault.objects {
+            // OK to go without a look at what stands there: nobody else writes the catalog, and of two hosts that do at once the later
+            // one's word counts, and the other's recordings are found by their metadata.
+            return objects.write(&format!("{CATALOG}/{}", self.name), &self.part);
+        }
+        let folder = self.vault.here.join(CATALOG);
         let to = folder.join(&self.name);
         let renamed = match self.name == STATE {
             true => fs::rename(&self.part, &to),
@@ -128,18 +138,18 @@ impl Drop for CatalogFile {
 }
 
 /// The lines of a file of the catalog.
-#[derive(Debug)]
 pub struct CatalogLines {
     /// Which file.
     pub path: PathBuf,
-    file: BufReader<File>,
+    file: BufReader<Box<dyn Read + Send>>,
     line: Vec<u8>,
 }
 
 impl CatalogLines {
-    fn open(path: PathBuf) -> Result<Self, VaultError> {
-        let file = File::open(&path).map_err(failed("open", &path))?;
-        Ok(Self { file: BufReader::with_capacity(1 << 20, file), path, line: Vec::new() })
+    fn open(vault: &Vault, name: &str) -> Result<Self, VaultError> {
+        let relative = format!("{CATALOG}/{name}");
+        let file = BufReader::with_capacity(1 << 20, vault.open_file(&relative)?);
+        Ok(Self { file, path: vault.path_of(&relative), line: Vec::new() })
     }
 
     /// The next line, whatever stands in it; nothing at the end.

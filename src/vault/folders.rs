@@ -55,10 +55,10 @@ impl Vault {
     /// Whoever made one that is there may have been killed before it was durable, or be another process that is just about to see
     /// to it: so each process does it once for each folder.
     pub(super) fn make_durable_folder(&self, folder: &Path) -> Result<(), VaultError> {
-        if folder == self.root() || self.durable.folders().contains(folder) {
+        if folder == self.here.as_path() || self.durable.folders().contains(folder) {
             return Ok(());
         }
-        let above = folder.parent().unwrap_or(self.root());
+        let above = folder.parent().unwrap_or(self.here.as_path());
         self.make_durable_folder(above)?;
         if !make(folder)? {
             sync_folder(above)?;
@@ -75,9 +75,13 @@ impl Vault {
 
     /// Makes a published file durable, and its name: that of a run that may have been killed before it did so itself.
     pub fn make_durable(&self, relative: &str) -> Result<(), VaultError> {
+        if self.objects.is_some() {
+            // What is complete there is durable.
+            return Ok(());
+        }
         let path = self.path_of(relative);
         File::open(&path).and_then(|file| file.sync_all()).map_err(failed("sync", &path))?;
-        let folder = path.parent().unwrap_or(self.root());
+        let folder = path.parent().unwrap_or(self.here.as_path());
         self.make_durable_folder(folder)?;
         sync_folder(folder)
     }

@@ -78,6 +78,9 @@ impl Vault {
     /// under it.
     pub fn measure(&self, relative: &str) -> Result<Option<(Named, u64)>, VaultError> {
         let Some(named) = name::parse_path(relative) else { return Ok(None) };
+        if let Some(objects) = &self.objects {
+            return Ok(objects.size_of(relative)?.map(|bytes| (named, bytes)));
+        }
         let path = self.path_of(relative);
         match fs::metadata(&path) {
             Ok(file) => Ok(file.is_file().then_some((named, file.len()))),
@@ -88,6 +91,10 @@ impl Vault {
 
     /// The names in a folder below the root, and whether each is a folder.
     fn entries(&self, folder: &str) -> Result<Vec<(String, bool)>, VaultError> {
+        if let Some(objects) = &self.objects {
+            let entries = objects.entries(folder)?.into_iter();
+            return Ok(entries.map(|(name, size)| (name, size.is_none())).collect());
+        }
         let path = self.path_of(folder);
         let read = || -> io::Result<Vec<(String, bool)>> {
             let mut entries = Vec::new();

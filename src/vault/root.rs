@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{Strangers, Vault, VaultError, failed, rename_without_replacing, sync_folder};
+use super::{Objects, Strangers, Vault, VaultError, failed, rename_without_replacing, sync_folder};
 
 const MARK: &str = ".archive-root";
 
@@ -31,16 +31,7 @@ impl Vault {
     pub fn mark_at(root: &Path) -> Result<Option<String>, VaultError> {
         let path = root.join(MARK);
         match fs::read(&path) {
-            Ok(bytes) => {
-                let mark = String::from_utf8_lossy(&bytes).trim().to_owned();
-                let is_ours = !mark.is_empty()
-                    && mark.len() <= LONGEST_MARK
-                    && mark.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-                match is_ours {
-                    true => Ok(Some(mark)),
-                    false => Err(failed("read the mark in", &path)(io::ErrorKind::InvalidData.into())),
-                }
-            }
+            Ok(bytes) => mark_of(&bytes, &path).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path)(error)),
         }
@@ -48,7 +39,12 @@ impl Vault {
 
     /// Gives the archive that mark, durably, unless it has one. Says which it has now.
     pub fn mark(&self, mark: &str) -> Result<String, VaultError> {
-        let (path, part) = (self.root.join(MARK), self.root.join(format!("{MARK}.{mark}")));
+        if let Some(objects) = &self.objects {
+            objects.create(MARK, format!("{mark}\n").as_bytes())?;
+            let gone = || VaultError::RootGone { root: objects.address().clone() };
+            return mark_in(objects)?.ok_or_else(gone);
+        }
+        let (path, part) = (self.here.join(MARK), self.here.join(format!("{MARK}.{mark}")));
         let write = || -> io::Result<()> {
             let mut file = File::create(&part)?;
             file.write_all(format!("{mark}\n").as_bytes())?;
@@ -63,10 +59,10 @@ impl Vault {
         // OK to ignore that it is not there: then it has its name.
         let _ = fs::remove_file(&part);
         named?;
-        sync_folder(&self.root)?;
-        match Self::mark_at(&self.root)? {
+        sync_folder(&self.here)?;
+        match Self::mark_at(&self.here)? {
             Some(mark) => Ok(mark),
-            None => Err(VaultError::RootGone { root: self.root.clone() }),
+            None => Err(VaultError::RootGone { root: self.here.clone() }),
         }
     }
 
@@ -84,12 +80,29 @@ impl Vault {
     /// Fails when the root is another folder than the one that was opened: its disk was unmounted, or it was moved. Whoever is
     /// about to make something in it asks first, or what is meant for the archive's disk lands on the one below.
     pub(super) fn check_root(&self) -> Result<(), VaultError> {
-        match Identity::of(&self.root) {
+        match Identity::of(&self.here) {
             Ok(found) if found == self.identity => Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("look for", &self.root)(error)),
-            _ => Err(VaultError::RootGone { root: self.root.clone() }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("look for", &self.here)(error)),
+            _ => Err(VaultError::RootGone { root: self.here.clone() }),
         }
     }
+}
+
+/// The mark that such a file holds.
+fn mark_of(bytes: &[u8], path: &Path) -> Result<String, VaultError> {
+    let mark = String::from_utf8_lossy(bytes).trim().to_owned();
+    let is_ours = !mark.is_empty()
+        && mark.len() <= LONGEST_MARK
+        && mark.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match is_ours {
+        true => Ok(mark),
+        false => Err(failed("read the mark in", path)(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+/// The mark of an archive in an object store; nothing when there is none.
+pub(super) fn mark_in(objects: &Objects) -> Result<Option<String>, VaultError> {
+    objects.text(MARK)?.map(|bytes| mark_of(&bytes, &objects.shown(MARK))).transpose()
 }
 
 #[cfg(test)]

@@ -138,6 +138,15 @@ impl Staging {
         deleted.map_err(failed("delete", &self.path))
     }
 
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// It has another name, under which it stays.
+    pub(super) fn has_gone(&mut self) {
+        self.stays = true;
+    }
+
     /// How many bytes were appended.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -201,14 +210,15 @@ impl Staging {
 
     /// Steps 2 to 4 of publishing: makes the bytes durable, gives the file its final name below the root, and makes the
     /// name durable. Blocks on the disk. A file that stands under that name already has no row in the ledger, or this
-    /// window would not have been fetched: it is set aside, and its new place is told.
+    /// window would not have been fetched: it is set aside, and its new place is told. Only where a folder keeps recordings; an
+    /// object store has [`Vault::send_off`].
     pub fn publish(mut self, relative: &str) -> Result<Published, VaultError> {
         self.flush()?;
         let synced = reached(Failpoint::FileSync).and_then(|()| self.file.sync_all());
         synced.and_then(|()| reached(Failpoint::FileSynced)).map_err(failed("sync", &self.path))?;
         self.vault.check_root()?;
         let to = self.vault.path_of(relative);
-        let folder = to.parent().unwrap_or(self.vault.root());
+        let folder = to.parent().unwrap_or(&self.vault.here);
         self.vault.make_durable_folder(folder)?;
         let mut set_aside = None;
         match reached(Failpoint::Rename).and_then(|()| rename_without_replacing(&self.path, &to)) {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -57,18 +57,21 @@ impl Vault {
 
     /// The same, without waiting.
     pub fn try_hold_upkeep(&self) -> Result<Hold, VaultError> {
-        let path = self.root.join(UPKEEP_LOCK);
+        let path = self.here.join(UPKEEP_LOCK);
         let file = File::create(&path).map_err(failed("create", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Hold { _locked: file }),
-            Err(TryLockError::WouldBlock) => Err(VaultError::UpkeepHeld { root: self.root.clone() }),
+            Err(TryLockError::WouldBlock) => Err(VaultError::UpkeepHeld { root: self.root().to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
         }
     }
 
     /// Whether there is a folder of a camera's, with anything in it. Where there is none, a disk may not be mounted.
     pub fn has_folder_of(&self, device: DeviceId) -> Result<bool, VaultError> {
-        let folder = self.root.join(device.to_string());
+        if let Some(objects) = &self.objects {
+            return objects.has_any_below(&device.to_string());
+        }
+        let folder = self.here.join(device.to_string());
         match fs::read_dir(&folder).and_then(|mut entries| entries.next().transpose()) {
             Ok(first) => Ok(first.is_some()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -79,6 +82,9 @@ impl Vault {
     /// The sizes of the files in a folder below the root, by name; none when there is no such folder. It is opened once, and
     /// its files are asked for by their names in it, so that no path is looked up again for each.
     pub fn sizes_in(&self, relative: &str) -> Result<HashMap<String, u64>, VaultError> {
+        if let Some(objects) = &self.objects {
+            return objects.sizes_in(relative);
+        }
         let folder = self.path_of(relative);
         let sizes = || -> io::Result<HashMap<String, u64>> {
             let mut sizes = HashMap::new();
@@ -111,6 +117,9 @@ impl Vault {
 
     /// The size of a file below the root; nothing when there is none.
     pub fn size_of(&self, relative: &str) -> Result<Option<u64>, VaultError> {
+        if let Some(objects) = &self.objects {
+            return objects.size_of(relative);
+        }
         let path = self.path_of(relative);
         match fs::metadata(&path) {
             Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
@@ -121,6 +130,9 @@ impl Vault {
 
     /// Moves aside what stands under a name below the root, whatever it is; nothing when nothing does.
     pub fn set_aside_if_there(&self, relative: &str) -> Result<Option<PathBuf>, VaultError> {
+        if self.objects.is_some() {
+            return self.size_of(relative)?.map(|_| self.set_aside(relative)).transpose();
+        }
         let path = self.path_of(relative);
         match fs::symlink_metadata(&path) {
             Ok(_) => self.set_aside(relative).map(Some),
@@ -133,28 +145,15 @@ impl Vault {
     /// reads a terabyte must not push out what others use.
     pub fn read_back(&self, relative: &str, is_stopped: &dyn Fn() -> bool) -> Result<ReadBack, VaultError> {
         let path = self.path_of(relative);
+        if let Some(objects) = &self.objects {
+            return hash(objects.open(relative)?, is_stopped).map_err(failed("read", &path));
+        }
         let read = || -> io::Result<ReadBack> {
-            let mut file = File::open(&path)?;
+            let file = File::open(&path)?;
             // OK to ignore that a file system does not take advice, here and below: it is read all the same.
             let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
             let _ = rustix::fs::fadvise(&file, 0, None, Advice::Sequential);
-            let (mut hasher, mut piece, mut bytes) = (blake3::Hasher::new(), vec![0; PIECE], 0);
-            let whole = loop {
-                if is_stopped() {
-                    break ReadBack::Stopped;
-                }
-                match file.read(&mut piece) {
-                    Ok(0) => {
-                        break ReadBack::Whole { bytes, blake3: ContentHash(*hasher.finalize().as_bytes()) };
-                    }
-                    Ok(read) => {
-                        hasher.update(&piece[..read]);
-                        bytes += read as u64;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            };
+            let whole = hash(&file, is_stopped)?;
             let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
             Ok(whole)
         };
@@ -164,6 +163,9 @@ impl Vault {
     /// Deletes files below the root, and the folders that are empty then; all of it is durable when this returns. What is not
     /// there any more is fine.
     pub fn delete(&self, relative: &[String]) -> Result<(), VaultError> {
+        if let Some(objects) = &self.objects {
+            return objects.delete(relative);
+        }
         let mut folders: Vec<&Path> = Vec::new();
         for name in relative {
             let path = self.path_of(name);
@@ -176,7 +178,7 @@ impl Vault {
         folders.sort_unstable();
         folders.dedup();
         for folder in folders {
-            self.close_folder(&self.root.join(folder))?;
+            self.close_folder(&self.here.join(folder))?;
         }
         Ok(())
     }
@@ -184,7 +186,7 @@ impl Vault {
     /// Removes a folder that is empty, and those above it that are empty then, up to the root; makes durable what is gone.
     fn close_folder(&self, folder: &Path) -> Result<(), VaultError> {
         let mut folder = folder;
-        while folder != self.root {
+        while folder != self.here {
             match fs::remove_dir(folder) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -195,6 +197,25 @@ impl Vault {
             folder = above;
         }
         sync_folder(folder)
+    }
+}
+
+/// Reads to the end, or until somebody asks for the end.
+fn hash(mut file: impl Read, is_stopped: &dyn Fn() -> bool) -> io::Result<ReadBack> {
+    let (mut hasher, mut piece, mut bytes) = (blake3::Hasher::new(), vec![0; PIECE], 0);
+    loop {
+        if is_stopped() {
+            return Ok(ReadBack::Stopped);
+        }
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(ReadBack::Whole { bytes, blake3: ContentHash(*hasher.finalize().as_bytes()) }),
+            Ok(read) => {
+                hasher.update(&piece[..read]);
+                bytes += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

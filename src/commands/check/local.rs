@@ -8,8 +8,8 @@ use crate::device::DeviceId;
 use crate::ledger::{Ledger, LedgerError};
 use crate::readiness::{self, Finding, LedgerState, Part};
 use crate::recording::Source;
-use crate::settings::Settings;
-use crate::vault::{Trial, Vault};
+use crate::settings::{ArchiveSettings, Settings};
+use crate::vault::Trial;
 
 use super::super::zones::Zones;
 use super::super::{plan, recorders, requests, root, work};
@@ -83,11 +83,14 @@ async fn root(settings: &Settings, ledger: Option<&Ledger>) -> Finding {
         return Finding::fail(Part::Root, missing.to_string());
     }
     let known = match ledger {
-        Some(ledger) => root::is_known(&archive.root, ledger).await,
+        Some(ledger) => is_known(archive, ledger).await,
         None => Ok(false),
     };
     match known {
         Ok(true) => Finding::pass(Part::Root, format!("{shown} is the archive that the ledger knows")),
+        Ok(false) if archive.store.is_some() => {
+            Finding::pass(Part::Root, format!("{shown} answers; the first run makes an archive of it"))
+        }
         Ok(false) if archive.root.exists() => {
             Finding::pass(Part::Root, format!("{shown} is there; the first run makes an archive of it"))
         }
@@ -96,12 +99,17 @@ async fn root(settings: &Settings, ledger: Option<&Ledger>) -> Finding {
     }
 }
 
+async fn is_known(archive: &ArchiveSettings, ledger: &Ledger) -> anyhow::Result<bool> {
+    root::is_known(&root::place(archive)?, ledger).await
+}
+
 async fn disk(settings: &Settings) -> Finding {
     let archive = &settings.archive;
-    let root = archive.root.clone();
+    let root = root::place(archive);
     let tried = tokio::task::spawn_blocking(move || -> Result<(u64, Trial), _> {
         // First what is free: a trial on a full disk says no more than that.
-        Ok::<_, crate::vault::VaultError>((Vault::free_bytes_at(&root)?, Vault::try_disk(&root)?))
+        let root = root?;
+        Ok::<_, crate::vault::VaultError>((root.free_bytes()?, root.try_it()?))
     });
     match tried.await {
         Ok(Ok((free, trial))) => readiness::room(free, archive.min_free, night_bytes(settings).await, trial.took),

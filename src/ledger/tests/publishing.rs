@@ -39,6 +39,23 @@ async fn a_note_stays_when_the_row_is_refused() {
     assert_eq!(noted(&ledger).await[0], [FILE]);
 }
 
+#[tokio::test]
+async fn an_upload_is_noted_for_as_long_as_its_file_is() {
+    let scratch = Scratch::new();
+    let ledger = scratch.open();
+    let upload = |number: &str| ledger.note_upload(FILE.to_owned(), number.to_owned());
+    assert!(!upload("1").await.unwrap(), "nobody publishes it");
+    ledger.note_publishing(Source::Nvr, FILE.to_owned()).await.unwrap();
+    assert_eq!(ledger.noted_upload(FILE.to_owned()).await.unwrap(), None);
+    for number in ["1", "2"] {
+        assert!(upload(number).await.unwrap());
+        assert_eq!(ledger.noted_upload(FILE.to_owned()).await.unwrap().as_deref(), Some(number));
+    }
+    ledger.add_recording(recording(5, DAY, DAY + 600)).await.unwrap();
+    assert!(!upload("3").await.unwrap(), "it has its row");
+    assert_eq!(ledger.noted_upload(FILE.to_owned()).await.unwrap(), None);
+}
+
 /// What runs of this version leave is noted; of what one of an older version left, nobody knows but by looking everywhere.
 #[tokio::test]
 async fn only_runs_of_older_versions_leave_what_nobody_noted() {
