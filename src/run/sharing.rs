@@ -102,7 +102,7 @@ impl Sharing {
             platform_zone: job.platform_zone,
         };
         let (asked, nvrs) = (job.asked.clone(), job.nvrs.clone());
-        let basis = Basis { run, tools: tools.clone(), asked, nvrs, by_nvr, demands, check, clock: clock.clone() };
+        let basis = Basis { run, tools: tools.clone(), asked, nvrs, by_nvr, demands, check, clock: *clock };
         let times = LeaseTimes::default();
         Self {
             basis: Arc::new(basis),
