@@ -1,6 +1,6 @@
 //! Tests of the ledger as its callers see it.
 
-mod engines;
+pub(in crate::ledger) mod engines;
 mod model;
 mod narrow;
 mod opening;

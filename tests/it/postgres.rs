@@ -4,6 +4,7 @@
 mod program;
 
 use std::process::Command;
+use std::sync::Arc;
 
 use archive::ledger::Ledger;
 use archive::ledger_place::LedgerPlace;
@@ -11,7 +12,7 @@ use archive::report::GapQuery;
 use archive::time_range::UtcSecond;
 
 use crate::support::{Place, device, expect_code, finish, fleet, range, stderr, stdout, until, yesterday};
-use program::server;
+use program::{Server, server};
 
 fn on(url: &str, mut command: Command) -> Command {
     command.env("ARCHIVE_LEDGER", url);
@@ -72,14 +73,16 @@ async fn a_night_on_a_server_is_what_it_is_in_a_file() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgres"]
 async fn a_run_goes_on_when_the_server_has_crashed_in_its_midst() {
-    let (url, wanted) = (server().database(), range(yesterday(), 4 * 3600));
+    let server = Arc::new(Server::start());
+    let (url, wanted) = (server.database(), range(yesterday(), 4 * 3600));
     let place = Place::new(fleet(&[(2, &[1, 2]), (2, &[3, 4])])).await;
     let mut command = on(&url, place.fetch("1-4", wanted));
     let running = command.spawn().expect("the program starts");
     for published in [4, 20] {
         until("some are published", || place.files().keys().filter(|name| !name.starts_with('.')).count() >= published)
             .await;
-        tokio::task::spawn_blocking(|| server().crash_and_restart()).await.expect("it is up again");
+        let server = Arc::clone(&server);
+        tokio::task::spawn_blocking(move || server.crash_and_restart()).await.expect("it is up again");
     }
     let ended = crate::support::ended(running).await;
     assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));

@@ -27,13 +27,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// What every connection is told first. A host that stands still with a transaction open, as a paused one does, must not keep
-/// others waiting: the server ends it. Times are written in UTC, and a commit is answered when it is on the disk.
+/// others waiting: the server ends it. To compile the view of coverage
+/// takes seconds, and to run it milliseconds. Times are written in UTC, and a commit is answered when it is on the disk.
 const SET_UP: &str = "
     SET idle_in_transaction_session_timeout = '30s';
     SET tcp_keepalives_idle = 10;
     SET tcp_keepalives_interval = 5;
     SET tcp_keepalives_count = 3;
     SET TIME ZONE 'UTC';
+    SET jit = off;
     SET client_min_messages = warning;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 

@@ -91,6 +91,23 @@ impl<'a> Transaction<'a> {
 
 /// Begins a change. Gives the number of the connection's row in `writer`, and what will stand there if the change is committed.
 pub(super) async fn begin_change(client: &Object) -> Result<(i64, i64), Fault> {
+    if let Some(begun) = begin(client).await? {
+        return Ok(begun);
+    }
+    client.batch_execute("ROLLBACK").await?;
+    // In a transaction of its own: a row that came with the first change could not be waited for.
+    client
+        .batch_execute(
+            "WITH made AS (INSERT INTO writer DEFAULT VALUES RETURNING writer)
+             SELECT set_config('archive.writer', writer::TEXT, false) FROM made",
+        )
+        .await?;
+    let begun = begin(client).await?;
+    begun.ok_or_else(|| Fault::BadValue("the row of a connection in writer was deleted".to_owned()))
+}
+
+/// Nothing when the connection has no row yet.
+async fn begin(client: &Object) -> Result<Option<(i64, i64)>, Fault> {
     let count = client
         .prepare_typed_cached(
             "UPDATE writer SET wrote = wrote + 1, at = now()
@@ -102,18 +119,7 @@ pub(super) async fn begin_change(client: &Object) -> Result<(i64, i64), Fault> {
     let (begun, counted) =
         futures::join!(client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"), client.query_opt(&count, &[]));
     begun?;
-    if let Some(row) = counted? {
-        return Ok((row.get(0), row.get(1)));
-    }
-    // Undone with the transaction if that is, as is the setting.
-    let made = client
-        .query_one(
-            "WITH made AS (INSERT INTO writer (wrote) VALUES (1) RETURNING writer)
-             SELECT writer, set_config('archive.writer', writer::TEXT, false) FROM made",
-            &[],
-        )
-        .await?;
-    Ok((made.get(0), 1))
+    Ok(counted?.map(|row| (row.get(0), row.get(1))))
 }
 
 /// The number of the last change that a connection committed, once it has none under way.

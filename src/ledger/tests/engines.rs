@@ -12,11 +12,17 @@ use crate::ledger_place::LedgerPlace;
 use crate::report::{GapQuery, Learned, RunCounts, RunEnd};
 use crate::time_range::ALL_TIME;
 
-pub(in crate::ledger) use program::server;
+pub(in crate::ledger) use program::Server;
+use program::server;
 
 /// An empty database of a server of this process's own.
 pub(in crate::ledger) fn fresh() -> LedgerPlace {
-    LedgerPlace::parse(&server().database()).expect("it is an address")
+    LedgerPlace::parse(&address()).expect("it is an address")
+}
+
+/// The same as a text.
+pub(in crate::ledger) fn address() -> String {
+    server().database()
 }
 
 /// All that a ledger can be asked, as text.
@@ -51,7 +57,7 @@ async fn said(ledger: &Ledger) -> Vec<String> {
 /// What has no place in the model.
 async fn besides(ledger: &Ledger, run: super::super::RunId) {
     let nvr = crate::device::NvrId::new("nvr 1");
-    let learned = Learned { limit: 4, calls: 3, refused: 1, ..Learned::default() };
+    let learned = Learned { limit: 4, probe_pause: None, keeps: None, calls: 3, refused: 1, left_alone: 0 };
     ledger.learn_limits(run, vec![(nvr.clone(), learned)], UtcSecond::new(DAY)).await.unwrap();
     ledger.learn_limits(run, vec![(nvr, learned)], UtcSecond::new(DAY + 1)).await.unwrap();
     ledger.set_zone(vec![device(2)], chrono_tz::Europe::Berlin).await.unwrap();

@@ -1,6 +1,7 @@
 //! Opening, refusing, migrating, and who holds the ledger.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rusqlite::StatementStatus;
@@ -187,7 +188,7 @@ const HELD_LEDGER: &str = "ARCHIVE_TEST_HELD_LEDGER";
 #[tokio::test]
 async fn another_process_that_holds_a_run() {
     let Some(path) = std::env::var_os(HELD_LEDGER) else { return };
-    let ledger = Ledger::open(path.as_ref()).unwrap();
+    let ledger = Ledger::open(Path::new(&path)).unwrap();
     ledger.begin_run(start(DAY)).await.unwrap();
     println!("\nheld");
     std::io::stdin().lines().for_each(drop);

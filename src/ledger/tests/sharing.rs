@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::super::{Ledger, LedgerError};
-use super::engines::{fresh, server};
+use super::engines::{Server, address, fresh};
 use super::*;
 use crate::device::NvrId;
 use crate::lease::{Demand, GivenBack, HostState, Lease};
+use crate::ledger_place::LedgerPlace;
 use crate::report::GapQuery;
 use crate::time_range::RangeSet;
 use crate::window::Cause;
@@ -164,7 +165,8 @@ async fn two_that_write_about_one_camera_at_once_do_so_one_after_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgres"]
 async fn a_server_that_crashes_in_the_midst_loses_nothing_and_is_told_nothing_twice() {
-    let place = fresh();
+    let server = Arc::new(Server::start());
+    let place = LedgerPlace::parse(&server.database()).unwrap();
     let ledger = Arc::new(Ledger::open(&place).unwrap());
     let run = ledger.begin_run(start(DAY)).await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
@@ -189,7 +191,8 @@ async fn a_server_that_crashes_in_the_midst_loses_nothing_and_is_told_nothing_tw
         while archived(&ledger).await < before + 1200 {
             tokio::task::yield_now().await;
         }
-        tokio::task::spawn_blocking(|| server().crash_and_restart()).await.unwrap();
+        let server = Arc::clone(&server);
+        tokio::task::spawn_blocking(move || server.crash_and_restart()).await.unwrap();
     }
     over.store(true, Ordering::Relaxed);
     let mut windows = 0;
@@ -197,7 +200,7 @@ async fn a_server_that_crashes_in_the_midst_loses_nothing_and_is_told_nothing_tw
         windows += writer.await.unwrap();
     }
     assert_eq!(archived(&ledger).await, windows * 60);
-    let told = server().psql(&database(&place), "SELECT count(*), count(DISTINCT (device, start)) FROM attempt");
+    let told = server.psql(&database(&place), "SELECT count(*), count(DISTINCT (device, start)) FROM attempt");
     assert_eq!(told.trim(), format!("{windows}|{windows}"));
 }
 
@@ -205,7 +208,7 @@ async fn archived(ledger: &Ledger) -> i64 {
     ledger.archived_seconds().await.unwrap()
 }
 
-fn database(place: &crate::ledger_place::LedgerPlace) -> String {
+fn database(place: &LedgerPlace) -> String {
     let shown = place.to_string();
     shown.rsplit('/').next().expect("an address has a database").to_owned()
 }
@@ -224,10 +227,10 @@ async fn what_cannot_be_opened_says_why_without_the_password() {
     let refused = ledger.ask(vec![(device(1), range(DAY, DAY + 1).into())]).await;
     assert!(matches!(refused, Err(LedgerError::ReadOnly { .. })), "{refused:?}");
 
-    let url = server().database().replace("archive@", "archive:hush@").replace("/test", "/no");
-    let nowhere = Ledger::open(crate::ledger_place::LedgerPlace::parse(&url).unwrap()).err().unwrap().to_string();
+    let url = address().replace("archive@", "archive:hush@").replace("/test", "/no");
+    let nowhere = Ledger::open(LedgerPlace::parse(&url).unwrap()).err().unwrap().to_string();
     assert!(nowhere.contains("createdb") && !nowhere.contains("hush"), "{nowhere}");
-    let away = crate::ledger_place::LedgerPlace::parse("postgres://archive:hush@127.0.0.1:1/db").unwrap();
+    let away = LedgerPlace::parse("postgres://archive:hush@127.0.0.1:1/db").unwrap();
     let away = Ledger::open(away).err().unwrap();
     assert!(matches!(away, LedgerError::Unreachable { .. }), "{away:?}");
     assert!(!away.to_string().contains("hush"), "{away}");
