@@ -1,5 +1,6 @@
 //! A PostgreSQL of a test program's own: made in a temporary folder, reached by a socket in it, gone with the process.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -69,6 +70,8 @@ impl Server {
             .args(["-c", "cat >/dev/null; \"$@\"; rm -rf \"$0\""])
             .arg(&folder)
             .args(stop_command(&programs, &data))
+            // Of its own, so that who ends this process with its group does not end it too.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
