@@ -107,8 +107,15 @@ pub struct LeaseTimes {
     pub lasts: Duration,
 }
 
+impl LeaseTimes {
+    /// Three beats to a lease: one may be lost, and one late.
+    pub fn lasting(lasts: Duration) -> Self {
+        Self { beat: lasts / 3, lasts }
+    }
+}
+
 impl Default for LeaseTimes {
     fn default() -> Self {
-        Self { beat: Duration::from_secs(10), lasts: Duration::from_secs(30) }
+        Self::lasting(Duration::from_secs(30))
     }
 }

@@ -32,6 +32,7 @@ use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::event::{Event, Recovery, Refusing, Shortfall, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::fetch::Fetcher;
+use crate::lease::LeaseTimes;
 use crate::ledger::{Ledger, LedgerError};
 use crate::mac::UrlMacs;
 use crate::outcome::{Class, Outcome};
@@ -77,6 +78,8 @@ pub struct Job {
     pub min_free: u64,
     /// How long the ledger keeps attempts one by one.
     pub keep_attempts: Duration,
+    /// How long this host is waited for when it is not heard of, where many share the ledger.
+    pub lease: LeaseTimes,
     /// What the scheduler's randomness starts from.
     pub seed: u64,
 }
@@ -163,8 +166,11 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
         failed => failed,
     };
     let (tools, now) = (&run.tools, run.clock.now().to_utc_second());
-    let behind = catalog_writer::bring_up_to_date(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
-    behind.into_iter().for_each(|behind| run.emit(behind));
+    // The last of many hosts does it for all: two at once would write the same file.
+    if tools.ledger.refuse_hosts().await.is_ok() {
+        let behind = catalog_writer::bring_up_to_date(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
+        behind.into_iter().for_each(|behind| run.emit(behind));
+    }
     let closed = run.close(worked.as_ref().err()).await;
     drop(hold);
     // What went wrong first is what a person must hear of.

@@ -151,6 +151,8 @@ pub struct ArchiveSettings {
     pub bandwidth: Ceilings,
     /// How long the ledger keeps attempts one by one; of older ones it keeps sums. Default: 90 days.
     pub keep_attempts: Duration,
+    /// How long a host that is not heard of keeps what it leased, where many share a ledger. Default: 30 seconds.
+    pub lease: Duration,
     /// Where Prometheus' node exporter finds how the archive stands. Default: nowhere.
     pub metrics_file: Option<PathBuf>,
     /// The devices' local time, unless a job says otherwise. Default: Asia/Shanghai.

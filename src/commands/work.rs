@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::device::NvrMap;
 use crate::display::Style;
 use crate::exit_code::ExitCode;
+use crate::lease::LeaseTimes;
 use crate::ledger::{Ledger, LedgerError};
 use crate::recording::Source;
 use crate::report::DeviceRow;
@@ -119,6 +120,7 @@ fn job(settings: &Settings, requests: Requests, nvrs: NvrMap, known: Vec<DeviceR
         tolerance_seconds: context::tolerance_seconds(settings),
         min_free: settings.archive.min_free,
         keep_attempts: settings.archive.keep_attempts,
+        lease: LeaseTimes::lasting(settings.archive.lease),
         seed: seed(),
     }
 }

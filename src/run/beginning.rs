@@ -11,6 +11,7 @@ use crate::device::NvrId;
 use crate::event::{Event, Recovery};
 use crate::leaving;
 use crate::plan::Plan;
+use crate::publish::blocking;
 use crate::recording::Source;
 use crate::report::Learned;
 use crate::vault::VaultError;
@@ -55,7 +56,11 @@ async fn put_right_and_plan(job: &Job, tools: &Tools, clock: &WallClock) -> Resu
     let ledger = &tools.ledger;
     finish_what_was_leaving(tools, clock).await?;
     // Of a ledger with many hosts, others may be in the middle of publishing: a host looks after what it leases.
-    if !ledger.is_shared() {
+    if ledger.is_shared() {
+        // What this host had judged and not brought into an object store, others may be fetching by now.
+        let vault = tools.vault.clone();
+        blocking(move || vault.clear_ready(Source::Nvr)).await?;
+    } else {
         adopt(job, tools, clock).await?;
     }
     adopt_live(job, tools, clock).await?;

@@ -103,7 +103,7 @@ impl Sharing {
         };
         let (asked, nvrs) = (job.asked.clone(), job.nvrs.clone());
         let basis = Basis { run, tools: tools.clone(), asked, nvrs, by_nvr, demands, check, clock: *clock };
-        let times = LeaseTimes::default();
+        let times = job.lease;
         Self {
             basis: Arc::new(basis),
             times,

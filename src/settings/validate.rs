@@ -251,6 +251,7 @@ fn read_archive(reader: &mut Reader, mut section: Section, environment: Environm
         stall_timeout: reader.read(here, "stall_timeout", values::positive_duration).unwrap_or(seconds(30)),
         first_byte_timeout: reader.read(here, "first_byte_timeout", values::positive_duration).unwrap_or(seconds(60)),
         keep_attempts: reader.read(here, "keep_attempts", values::duration).unwrap_or(seconds(90 * 86_400)),
+        lease: reader.read(here, "lease", values::positive_duration).unwrap_or(seconds(30)),
         metrics_file: reader.read(here, "metrics_file", values::path),
         bandwidth: read_bandwidth(reader, here, time_zone.unwrap_or(ZONE)),
         time_zone: time_zone.unwrap_or(ZONE),

@@ -32,6 +32,7 @@ mod live_edges;
 mod live_memory;
 mod live_oracles;
 mod live_support;
+mod many_hosts;
 mod migrate;
 mod mp4;
 mod mp4_oracles;
