@@ -12,7 +12,7 @@
 
 use crate::catalog::{Header, Kind, RecordingLine, UtcText, VERSION};
 use crate::event::{Event, StopReason};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::publish::{ArchiveError, blocking};
 use crate::recording::Recording;
 use crate::time_range::UtcSecond;
@@ -31,6 +31,12 @@ pub async fn bring_up_to_date(
 ) -> Option<Event> {
     if matches!(stopped, Some(StopReason::DiskFull(_) | StopReason::Broken(_))) {
         return None;
+    }
+    match ledger.refuse_hosts().await {
+        Ok(()) => {}
+        // The last of many hosts does it for all: two at once would write the same file.
+        Err(LedgerError::OnServer { .. }) => return None,
+        Err(error) => return Some(Event::CatalogNotWritten { why: error.to_string() }),
     }
     // Whoever wants the end does not wait until all of a large archive is named, which takes minutes: the next run does it.
     let in_a_hurry = matches!(stopped, Some(StopReason::Signal));

@@ -166,11 +166,8 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
         failed => failed,
     };
     let (tools, now) = (&run.tools, run.clock.now().to_utc_second());
-    // The last of many hosts does it for all: two at once would write the same file.
-    if tools.ledger.refuse_hosts().await.is_ok() {
-        let behind = catalog_writer::bring_up_to_date(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
-        behind.into_iter().for_each(|behind| run.emit(behind));
-    }
+    let behind = catalog_writer::bring_up_to_date(&tools.ledger, &tools.vault, now, run.stopped.as_ref()).await;
+    behind.into_iter().for_each(|behind| run.emit(behind));
     let closed = run.close(worked.as_ref().err()).await;
     drop(hold);
     // What went wrong first is what a person must hear of.
