@@ -8,10 +8,7 @@ use crate::support::{Place, code, ended, fleet, range, send, stderr, yesterday};
 
 async fn with_bandwidth(cameras: &[i64], bandwidth: &str) -> Place {
     let place = Place::new(fleet(&[(4, cameras)])).await;
-    let settings = place.path().join("settings.toml");
-    let text = std::fs::read_to_string(&settings).expect("it was written");
-    let text = text.replace("[archive]\n", &format!("[archive]\nbandwidth = {bandwidth:?}\n"));
-    std::fs::write(&settings, text).expect("it can be written");
+    place.set_in_archive(&format!("bandwidth = {bandwidth:?}"));
     place
 }
 

@@ -18,10 +18,13 @@ const CAMERAS: i64 = 12;
 const HOURS: i64 = 2;
 
 /// Slow enough that a night lasts for some seconds.
-fn slow() -> Config {
+async fn slow() -> Place {
     let cameras: Vec<Vec<i64>> = (0..6).map(|nvr| vec![2 * nvr + 1, 2 * nvr + 2]).collect();
     let nvrs: Vec<(u32, &[i64])> = cameras.iter().map(|cameras| (2, cameras.as_slice())).collect();
-    Config { speed: Speed::Times(1_200.0), ..fleet(&nvrs) }
+    let place = Place::new(Config { speed: Speed::Times(1_200.0), ..fleet(&nvrs) }).await;
+    // So that a dead host is found out soon.
+    place.set_in_archive("lease = \"3s\"");
+    place
 }
 
 fn host(place: &Place, url: &str, root: &str) -> Command {
@@ -64,7 +67,7 @@ async fn assert_whole(url: &str, roots: &[&Path]) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgres"]
 async fn two_hosts_share_a_night_and_both_end_when_all_is_archived() {
-    let (url, place) = (server().database(), Place::new(slow()).await);
+    let (url, place) = (server().database(), slow().await);
     let first = host(&place, &url, "one").spawn().expect("the program starts");
     second(&place).await;
     let other = host(&place, &url, "two").spawn().expect("the program starts");
@@ -82,7 +85,7 @@ async fn two_hosts_share_a_night_and_both_end_when_all_is_archived() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgres"]
 async fn what_a_killed_host_held_is_fetched_by_the_other_once_its_lease_has_ended() {
-    let (url, place) = (server().database(), Place::new(slow()).await);
+    let (url, place) = (server().database(), slow().await);
     let (one, two) = (place.path().join("one"), place.path().join("two"));
     let mut dies = host(&place, &url, "one").spawn().expect("the program starts");
     until("the first host has published something", || published(&one) >= 3).await;

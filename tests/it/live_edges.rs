@@ -116,7 +116,7 @@ async fn a_piece_without_a_row_is_adopted_although_nobody_asked_for_its_last_sec
             "DELETE FROM recording; DELETE FROM archived; DELETE FROM asked; DELETE FROM missing;
              INSERT INTO asked VALUES (1, {start}, {mark});
              INSERT INTO missing (device, start, end, cause, attempts) VALUES (1, {start}, {mark}, 'being recorded', 0);
-             INSERT INTO publishing VALUES ('{}', 1);
+             INSERT INTO publishing (path, live) VALUES ('{}', 1);
              UPDATE run SET ended = NULL, exit = NULL;",
             lost.path
         ))

@@ -5,6 +5,7 @@ mod broken_platform;
 mod broken_server;
 mod browser;
 mod calls;
+mod chain;
 mod check;
 mod cluster;
 mod codes;

@@ -50,6 +50,8 @@ const STAND_INS: &[(&str, &str, &str)] = &[
     ("systemctl", "", "it changes the machine"),
     ("docker", "", "it builds for minutes"),
     ("kubectl", "", "there is no cluster"),
+    ("createdb", "", "there is no server"),
+    ("psql", "", "there is no server"),
     (
         "sudo",
         r#"while :; do case "$1" in -u) shift 2;; *=*) export "$1"; shift;; *) break;; esac; done; exec "$@""#,
@@ -64,6 +66,7 @@ const PARSED: &[(&str, &str)] = &[
     ("simulate *", "goes on until it is stopped; sim_server.rs runs it"),
     ("rehearse*", "takes seconds; commands.rs runs it"),
     ("*--watch*", "goes on until it is stopped"),
+    ("*postgres://*", "there is no server; postgres.rs runs it"),
 ];
 
 /// Commands that end otherwise than with 0: a part of their line, and the code.

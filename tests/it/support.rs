@@ -98,6 +98,14 @@ impl Place {
         self.folder.path()
     }
 
+    /// Adds lines below `[archive]` in the settings file.
+    pub fn set_in_archive(&self, lines: &str) {
+        let file = self.path().join("settings.toml");
+        let settings = std::fs::read_to_string(&file).expect("it was written");
+        let settings = settings.replace("[archive]\n", &format!("[archive]\n{lines}\n"));
+        std::fs::write(&file, settings).expect("it can be written");
+    }
+
     pub fn root(&self) -> PathBuf {
         self.path().join("recordings")
     }
