@@ -3,6 +3,7 @@
 //!
 //!     cargo bench --bench shared            needs PostgreSQL's programs, and moto_server (see tests/it/object_store_server.rs)
 
+#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/it/chain.rs"]
 mod chain;
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -21,7 +22,7 @@ use archive::sim::config::Speed;
 
 use chain::Chain;
 mod postgres {
-    pub use super::program;
+    pub(crate) use super::program;
 }
 use support::{code, ended, stderr};
 
