@@ -70,9 +70,11 @@ impl<'a> Transaction<'a> {
             return Ok(true);
         }
         if let Some(lease) = self.guards.of(device) {
-            // OK not to look at whose it is: an epoch is one host's, and there is nobody's name once that gave it back.
+            // OK not to look at whose it is: an epoch is one host's, and there is nobody's name once that gave it back. One that was
+            // taken for dead writes nothing, of what nobody else has leased yet either.
             let stands = self.rows(
-                "SELECT 1 FROM nvr_share WHERE nvr = ?1 AND epoch = ?2 AND host IS NOT NULL FOR KEY SHARE",
+                "SELECT 1 FROM nvr_share AS s JOIN host AS h ON h.host = s.host
+                 WHERE s.nvr = ?1 AND s.epoch = ?2 AND h.left_at IS NULL FOR KEY SHARE OF s",
                 &[Value::from(lease.nvr.as_str()), Value::from(lease.epoch)],
             )?;
             if stands.is_empty() {
