@@ -51,7 +51,7 @@ impl Chain {
         command.spawn().expect("the program starts")
     }
 
-    fn ask(&self, question: &str) -> String {
+    pub fn ask(&self, question: &str) -> String {
         let database = self.ledger.split(['/', '?']).nth(3).expect("a database");
         server().psql(database, question).trim().to_owned()
     }
