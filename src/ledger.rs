@@ -140,14 +140,6 @@ impl Ledger {
         matches!(self.keeper, Keeper::Server(_))
     }
 
-    /// Whether its server was away when it was last needed. Never, of a file.
-    pub fn is_away(&self) -> bool {
-        match &self.keeper {
-            Keeper::File { .. } => false,
-            Keeper::Server(database) => database.is_away(),
-        }
-    }
-
     /// Says that the run is to end: from now on a server that is away is waited for no longer than some seconds.
     pub fn end_waiting(&self) {
         if let Keeper::Server(database) = &self.keeper {

@@ -134,11 +134,6 @@ impl Database {
         &self.guards
     }
 
-    /// Whether the last try found the server away.
-    pub(super) fn is_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
-    }
-
     /// From now on nothing waits for long: the run is to end.
     pub(super) fn end_waiting(&self) {
         self.ending.cancel();

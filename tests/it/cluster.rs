@@ -84,13 +84,10 @@ fn as_many_hosts_are_begun_as_are_wanted_and_one_at_a_time_is_drained() {
 
 #[test]
 fn the_jobs_of_the_manifests_have_no_mistakes() {
-    let mut jobs = block(&manifest("settings.yaml"), "jobs.toml: |");
-    // Addresses are the settings' own tests' matter.
-    for (address, file) in
-        [("postgres://archive@postgres.example/archive?sslmode=verify-full", "l.db"), ("s3://recordings/chain", "r")]
-    {
+    let jobs = block(&manifest("settings.yaml"), "jobs.toml: |");
+    // Without these it would be one host's.
+    for address in ["postgres://archive@postgres.example/archive?sslmode=verify-full", "s3://recordings/chain"] {
         assert!(jobs.contains(address), "{jobs}");
-        jobs = jobs.replace(address, file);
     }
     match Settings::of_text("jobs.toml", &jobs) {
         Ok(settings) => assert_eq!(settings.jobs.len(), 1),

@@ -30,6 +30,8 @@ async fn two_of_four_hosts_are_killed_and_one_sleeps_and_the_rest_archive_all_of
         "CREATE TABLE taken AS SELECT h.nvr FROM held AS h JOIN nvr_share AS s ON s.nvr = h.nvr AND s.epoch > h.epoch",
     );
     assert!(chain.count("SELECT count(*) FROM taken") > 0, "nobody took what it held");
+    // By which cameras are told from NVRs below.
+    assert_eq!(chain.count("SELECT count(*) FROM taken WHERE nvr !~ '^device [0-9]+$'"), 0);
     let newest = chain.count("SELECT coalesce(max(attempt), 0) FROM attempt");
     let woke = chain.count("SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)");
     let sleeper = hosts[2].id();
