@@ -504,7 +504,7 @@ impl Vault {
             // The spool may be deleted as a whole, and this must not get lost.
             let name = from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let to = self.free_name_aside(objects, &name)?;
-            objects.write(&to, from)?;
+            objects.write(&to, from, objects::Over::Anything)?;
             fs::remove_file(from).map_err(failed("delete", from))?;
             return Ok(objects.shown(&to));
         }

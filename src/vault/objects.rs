@@ -35,7 +35,7 @@ use store::Store;
 
 pub use reading::Reading;
 pub use s3::Bucket;
-pub(super) use uploading::Placed;
+pub(super) use uploading::{Over, Placed};
 
 /// The metadata of an object that says what the ledger does of it, as a line of the catalog.
 const LINE: &str = "archive-recording";
