@@ -50,6 +50,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use rustix::fs::RenameFlags;
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::device::DeviceId;
 use crate::failpoint::{Failpoint, reached};
@@ -287,6 +288,11 @@ impl Vault {
     /// Where a file of the archive is; in an object store an address, for people.
     pub fn path_of(&self, relative: &str) -> PathBuf {
         self.objects.as_ref().map_or_else(|| self.here.join(relative), |objects| objects.shown(relative))
+    }
+
+    /// Tells from now on when the object store is away, with why, and when it is back. Nothing of a folder.
+    pub fn absence(&self) -> Option<watch::Receiver<Option<String>>> {
+        self.objects.as_ref().map(Objects::absence)
     }
 
     /// Opens a published file for reading.

@@ -230,15 +230,19 @@ impl Objects {
         loop {
             match ask().await {
                 Err(error) if is_transient(&error) && begun.elapsed() < PATIENCE && !self.is_in_a_hurry() => {
-                    let address = self.0.address.display();
-                    tracing::warn!(
-                        "{address} takes nothing at the moment, and is asked again in {pause:?}: {}",
-                        told(error)
-                    );
+                    let (address, why) = (self.0.address.display(), told(error).to_string());
+                    self.0.absence.begins(&why);
+                    tracing::warn!("{address} takes nothing at the moment, and is asked again in {pause:?}: {why}");
                     self.sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                other => return other,
+                other => {
+                    // Also a refusal is an answer.
+                    if !other.as_ref().is_err_and(is_transient) {
+                        self.0.absence.ends();
+                    }
+                    return other;
+                }
             }
         }
     }
