@@ -50,6 +50,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use rustix::fs::RenameFlags;
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::device::DeviceId;
 use crate::failpoint::{Failpoint, reached};
@@ -289,6 +290,11 @@ impl Vault {
         self.objects.as_ref().map_or_else(|| self.here.join(relative), |objects| objects.shown(relative))
     }
 
+    /// Tells from now on when the object store is away, with why, and when it is back. Nothing of a folder.
+    pub fn absence(&self) -> Option<watch::Receiver<Option<String>>> {
+        self.objects.as_ref().map(Objects::absence)
+    }
+
     /// Opens a published file for reading.
     pub fn open_file(&self, relative: &str) -> Result<Box<dyn Read + Send>, VaultError> {
         let path = self.path_of(relative);
@@ -504,7 +510,7 @@ impl Vault {
             // The spool may be deleted as a whole, and this must not get lost.
             let name = from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let to = self.free_name_aside(objects, &name)?;
-            objects.write(&to, from)?;
+            objects.write(&to, from, objects::Over::Anything)?;
             fs::remove_file(from).map_err(failed("delete", from))?;
             return Ok(objects.shown(&to));
         }

@@ -40,6 +40,9 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
         Event::LeaseLost { nvr } => {
             important(format!("nvr {nvr} is another host's now; what this one still had was not kept"))
         }
+        // Whoever waits has logged that it does.
+        Event::Away { .. } => None,
+        Event::Back { server } => important(format!("{server} is back")),
         Event::NvrLearned { device, nvr } => quiet(format!("device {device} hangs off nvr {nvr}, as media URLs tell")),
         Event::GivenUp { window, cause } => quiet(format!("{}  gap: {cause}", named(window, zone))),
         Event::LiveBegan { device, via, said, codec } => quiet(began(*device, via, said, *codec)),

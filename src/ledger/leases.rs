@@ -18,7 +18,7 @@ use crate::device::{DeviceId, NvrId};
 use crate::lease::{Demand, GivenBack, HostId, HostState, Lease, Shared, Tally};
 
 /// A host `h` that is alive. A server that was away itself was out of everybody's hearing.
-const IS_ALIVE: &str = "h.left_at IS NULL AND clock_timestamp() < greatest(h.until,
+pub(super) const IS_ALIVE: &str = "h.left_at IS NULL AND clock_timestamp() < greatest(h.until,
     pg_postmaster_start_time() + (h.until - h.seen))";
 
 /// One NVR's work, as the statement reads it.
@@ -201,7 +201,7 @@ fn is_heard_of(session: Session<'_>, host: HostId, lasts: Duration) -> Result<()
     if heard_of == 0 { Err(LedgerError::HostLost { host }.into()) } else { Ok(()) }
 }
 
-fn shared(session: Session<'_>) -> Result<Shared, Fault> {
+pub(super) fn shared(session: Session<'_>) -> Result<Shared, Fault> {
     let hosts = session.all(
         &format!(
             "SELECT h.host, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {IS_ALIVE} ORDER BY h.host"

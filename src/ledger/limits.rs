@@ -9,8 +9,8 @@ use crate::device::NvrId;
 use crate::report::{Learned, NvrNight, RunId};
 use crate::time_range::UtcSecond;
 
-/// Keeps what a run learned; its calls and refusals are added to those of earlier runs. An NVR that was not asked keeps
-/// what it has.
+/// Keeps what a run learned since it said so last: its calls and refusals are added to those of earlier runs, and to its own of
+/// earlier in the night, when it had leased the NVR before. An NVR that was not asked keeps what it has.
 pub(super) fn learn(
     session: Session<'_>,
     run: RunId,
@@ -44,8 +44,9 @@ pub(super) fn learn(
     )?;
     session.execute(
         "INSERT INTO nvr_night (nvr, run, playbacks, calls, refused, left_alone) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (nvr, run) DO UPDATE SET playbacks = excluded.playbacks, calls = excluded.calls,
-             refused = excluded.refused, left_alone = excluded.left_alone",
+         ON CONFLICT (nvr, run) DO UPDATE SET playbacks = excluded.playbacks,
+             calls = nvr_night.calls + excluded.calls, refused = nvr_night.refused + excluded.refused,
+             left_alone = nvr_night.left_alone + excluded.left_alone",
         values![
             nvr.as_str(),
             run.get(),

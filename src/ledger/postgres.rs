@@ -23,11 +23,11 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::failure::Failure;
@@ -35,6 +35,7 @@ use self::failure::{Kind, told};
 pub(super) use self::transaction::{Guards, Transaction, column};
 use super::error::{Fault, LedgerError, reached};
 use super::session::Session;
+use crate::absence::Absence;
 use crate::failpoint::Failpoint;
 use crate::ledger_place::LedgerUrl;
 
@@ -66,7 +67,7 @@ pub(super) struct Database {
     /// Set when the run is to end.
     ending: CancellationToken,
     /// Whether the last try found it away.
-    away: AtomicBool,
+    absence: Absence,
 }
 
 /// What a ledger is opened for.
@@ -110,7 +111,7 @@ impl Database {
             purpose,
             guards: Guards::default(),
             ending: CancellationToken::new(),
-            away: AtomicBool::new(false),
+            absence: Absence::default(),
         };
         let database = Arc::new(database);
         // Whoever opens it may be on a thread that must not wait for a runtime.
@@ -202,7 +203,7 @@ impl Database {
                         let waited_seconds = begun.elapsed().as_secs();
                         return Err(LedgerError::Unreachable { ledger: self.name.clone(), waited_seconds, why });
                     }
-                    if !self.away.swap(true, Ordering::Relaxed) {
+                    if self.absence.begins(&why) {
                         tracing::warn!("the ledger {} is away, and is waited for: {why}", self.name.display());
                     }
                     self.pause(pause);
@@ -212,8 +213,13 @@ impl Database {
         }
     }
 
+    /// Whether it is away, from now on.
+    pub(super) fn absence(&self) -> watch::Receiver<Option<String>> {
+        self.absence.watch()
+    }
+
     fn is_back(&self) {
-        if self.away.swap(false, Ordering::Relaxed) {
+        if self.absence.ends() {
             tracing::info!("the ledger {} is back", self.name.display());
         }
     }
@@ -290,10 +296,18 @@ impl Database {
     }
 
     fn connection(&self) -> Result<Object, Setback> {
-        match self.handle().block_on(self.pool.get()) {
-            Ok(client) => Ok(client),
-            Err(deadpool_postgres::PoolError::Backend(error)) => Err(self.setback(error.into())),
-            Err(error) => Err(Setback::Away(told(&error))),
+        let got = self.handle().block_on(async {
+            match self.purpose {
+                // Somebody may be standing by, and a way that swallows all says nothing for long.
+                Purpose::Questions => tokio::time::timeout(OPEN_PATIENCE, self.pool.get()).await.ok(),
+                Purpose::Changes | Purpose::Filling => Some(self.pool.get().await),
+            }
+        });
+        match got {
+            Some(Ok(client)) => Ok(client),
+            Some(Err(deadpool_postgres::PoolError::Backend(error))) => Err(self.setback(error.into())),
+            Some(Err(error)) => Err(Setback::Away(told(&error))),
+            None => Err(Setback::Away("it gives no answer".to_owned())),
         }
     }
 

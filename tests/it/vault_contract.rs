@@ -200,12 +200,16 @@ fn a_catalog_is_read_as_it_was_written(place: &Place, vault: &Vault) {
     for number in [1, 2] {
         let mut file = vault.new_catalog_segment(number).expect("a file");
         file.append(&[format!("line of {number}")]).expect("it is written");
-        file.publish().expect("it is published");
+        assert!(file.publish().expect("it is published"), "nothing has its name");
     }
+    // Another host had taken the same number, and comes later.
+    let mut late = vault.new_catalog_segment(2).expect("a file");
+    late.append(&["line of somebody else"]).expect("it is written");
+    assert!(!late.publish().expect("it is told"), "it took the place of the first one's");
     for word in ["old", "new"] {
         let mut file = vault.new_catalog_state().expect("a file");
         file.append(&[word]).expect("it is written");
-        file.publish().expect("it is published");
+        assert!(file.publish().expect("it is published"), "a state takes the place of any");
     }
     drop(vault.new_catalog_segment(3).expect("a file"));
     assert_eq!(vault.catalog_segments().expect("they are listed"), [1, 2]);
