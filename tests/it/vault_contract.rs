@@ -109,6 +109,14 @@ fn a_mark_stays(place: &Place, vault: &Vault) {
     assert_eq!(vault.mark("other").expect("it is there"), "one");
     assert_eq!(place.mark().expect("it is read").as_deref(), Some("one"));
     assert!(place.is_archive().expect("it is asked"));
+    if vault.uploads() {
+        // As a store does that cannot but replace: another host has begun the archive at the same moment.
+        stand(vault, ".archive-root", b"other\n");
+        vault.settle_mark("one").expect("it is written");
+        assert_eq!(place.mark().expect("it is read").as_deref(), Some("one"));
+    }
+    vault.settle_mark("one").expect("it is so already");
+    assert_eq!(place.mark().expect("it is read").as_deref(), Some("one"));
 }
 
 fn what_is_published_is_found_and_read(vault: &Vault) {
