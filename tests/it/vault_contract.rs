@@ -53,10 +53,14 @@ fn publish(vault: &Vault, recording: &Recording, bytes: &[u8]) -> Option<std::pa
         return published.set_aside;
     }
     let before = vault.size_of(&recording.path).expect("it is asked");
-    let outgoing = vault.send_off(staging, recording.clone()).expect("an upload");
+    let mut outgoing = vault.send_off(staging, recording.clone()).expect("an upload");
     assert_eq!(vault.size_of(&recording.path).expect("it is asked"), before, "it shows before it is whole");
-    let Uploaded::Here { set_aside } = outgoing.finish().expect("it is published") else {
-        panic!("nobody else publishes")
+    let set_aside = loop {
+        outgoing = match outgoing.finish().expect("it is published") {
+            Uploaded::Here { set_aside } => break set_aside,
+            Uploaded::Another(other) => panic!("nobody else publishes {other:?}"),
+            Uploaded::Anew(anew) => *anew,
+        };
     };
     vault.forget_ready(&recording.path).expect("it is not needed");
     set_aside
