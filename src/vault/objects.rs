@@ -228,7 +228,8 @@ impl Objects {
         self.ask("read", relative, got)
     }
 
-    /// Writes a small object, in the place of nothing; says whether it did.
+    /// Writes a small object, in the place of nothing; says whether it did. Some stores do not know how, and put it in the place of
+    /// whatever stands there.
     pub(super) fn create(&self, relative: &str, bytes: &[u8]) -> Result<bool, VaultError> {
         let (store, key, payload) = (self.0.store.objects(), self.key(relative), PutPayload::from(bytes.to_vec()));
         let put = async move {
@@ -239,6 +240,12 @@ impl Objects {
             }
         };
         self.ask("write", relative, put)
+    }
+
+    /// Writes a small object, in the place of whatever stands there.
+    pub(super) fn replace(&self, relative: &str, bytes: &[u8]) -> Result<(), VaultError> {
+        let (store, key, payload) = (self.0.store.objects(), self.key(relative), PutPayload::from(bytes.to_vec()));
+        self.ask("write", relative, async move { store.put(&key, payload).await.map(drop) })
     }
 
     /// Begins an upload and aborts it: what publishing needs a right to, and leaves nothing.

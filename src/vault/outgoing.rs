@@ -35,6 +35,8 @@ pub struct Outgoing {
     recording: Recording,
     file: PathBuf,
     upload: String,
+    /// Where something unknown went that stood under its name.
+    set_aside: Option<PathBuf>,
 }
 
 /// What became of it.
@@ -47,6 +49,9 @@ pub enum Uploaded {
     },
     /// Another recording stands under its name, judged like this one by whoever published it.
     Another(Box<Recording>),
+    /// Something unknown stood under its name and was moved aside, which ended the upload, too: another one is begun, and the ledger
+    /// has to know its number, as before.
+    Anew(Box<Outgoing>),
 }
 
 impl Vault {
@@ -85,7 +90,7 @@ impl Vault {
             return Err(failed("upload", &file)(io::ErrorKind::Unsupported.into()));
         };
         let upload = objects.begin(&recording)?;
-        Ok(Outgoing { vault: self.clone(), objects, recording, file, upload })
+        Ok(Outgoing { vault: self.clone(), objects, recording, file, upload, set_aside: None })
     }
 
     /// The judged file of that name that did not come to be uploaded, when there is one: where it lies.
@@ -180,7 +185,7 @@ impl Outgoing {
     }
 
     /// Steps 3 and 4. Blocks on the network, for minutes when the store is away.
-    pub fn finish(self) -> Result<Uploaded, VaultError> {
+    pub fn finish(mut self) -> Result<Uploaded, VaultError> {
         let (objects, recording) = (&self.objects, &self.recording);
         let (path, shown) = (recording.path.as_str(), self.vault.path_of(&recording.path));
         let sent = match objects.send(path, &self.upload, &self.file) {
@@ -191,7 +196,7 @@ impl Outgoing {
         reached(Failpoint::Rename).map_err(failed("publish", &shown))?;
         // OK to ignore that it fails: it is never completed, and whoever comes to this name next aborts it.
         let give_up = || drop(objects.abort(path, self.upload.clone()));
-        let mut set_aside = None;
+        let mut is_moved = false;
         loop {
             // A look first, since not every store knows a completing call that replaces nothing.
             let placed = match (objects.stands(recording)?, &sent) {
@@ -208,8 +213,14 @@ impl Outgoing {
                     give_up();
                     return Ok(Uploaded::Another(other));
                 }
-                Placed::Unknown if sent.is_some() && set_aside.is_none() => {
-                    set_aside = self.vault.set_aside_if_there(path)?;
+                Placed::Unknown if sent.is_some() && !is_moved => {
+                    self.set_aside = self.vault.set_aside_if_there(path)?.or(self.set_aside);
+                    is_moved = true;
+                }
+                // Garage takes that something is deleted for the end of all uploads that were begun under its name before.
+                Placed::Gone if is_moved => {
+                    let anew = self.vault.send_ready(self.recording.clone())?;
+                    return Ok(Uploaded::Anew(Box::new(Outgoing { set_aside: self.set_aside, ..anew })));
                 }
                 Placed::Unknown | Placed::Gone => {
                     let why = "somebody aborted its upload, or completed another under its name: another host may have taken over";
@@ -218,6 +229,6 @@ impl Outgoing {
             }
         }
         reached(Failpoint::Renamed).map_err(failed("publish", &shown))?;
-        Ok(Uploaded::Here { set_aside })
+        Ok(Uploaded::Here { set_aside: self.set_aside })
     }
 }

@@ -9,7 +9,7 @@ use crate::chain::Chain;
 use crate::support::{code, ended, send, stderr, until};
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs postgres and moto_server"]
+#[ignore = "needs postgres and an S3 server: weed"]
 async fn two_of_four_hosts_are_killed_and_one_sleeps_and_the_rest_archive_all_of_it_once() {
     let chain = Chain::new(Speed::Times(600.0), 2, "lease = \"3s\"\nstreams = 4").await;
     let mut hosts: Vec<Child> = (1..=4).map(|number| chain.host(&format!("host{number}"))).collect();
