@@ -65,6 +65,29 @@ fn hosts_share_a_night_evenly_and_end_it_hardly_later_than_the_least_time() {
     assert_eq!((night.given_up_seconds, night.operations.refused), (0, 0));
 }
 
+/// Recorders of two channels need three quarters of the night at the least, and streams are fewer than channels.
+fn narrow_and_wide() -> Fleet {
+    fleet(1, (0..84).map(|index| Recorder::plain(2 + index % 7)).collect(), 4, 8 * 3600)
+}
+
+/// Whoever gives wider recorders more streams ends up with the narrow ones alone.
+#[test]
+fn recorders_of_few_channels_are_not_the_tail_of_the_night() {
+    let fleet = narrow_and_wide();
+    let night = plain_night(&fleet, 34, with(&[], 4));
+    assert!(ratio(&night, &fleet, 4 * 34) <= 1.05, "{}", ratio(&night, &fleet, 4 * 34));
+}
+
+/// All is leased by then, and the others' streams are full soon after: what the first one has too much of must not wait until they
+/// have nothing left.
+#[test]
+fn a_host_that_was_alone_at_first_is_not_the_last_to_end() {
+    let fleet = narrow_and_wide();
+    let late: Vec<_> = (1..4).map(|host| (host, Fate::Joins(5 * MINUTE))).collect();
+    let night = plain_night(&fleet, 34, with(&late, 4));
+    assert!(ratio(&night, &fleet, 4 * 34) <= 1.09, "{}", ratio(&night, &fleet, 4 * 34));
+}
+
 #[test]
 fn four_hosts_are_nearly_four_times_as_fast_as_one() {
     let fleet = stores(40);
