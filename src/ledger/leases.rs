@@ -69,13 +69,19 @@ impl Ledger {
             let lines: Vec<Line<'_>> =
                 demands.iter().filter(|demand| demand.backlog_seconds > 0).map(Line::from).collect();
             let lines = serde_json::to_string(&lines).map_err(|error| Fault::BadValue(error.to_string()))?;
-            // In one order, so that two hosts that offer do not wait for each other.
+            // In one order, so that two hosts that offer do not meet; and only what the ledger does not say already, since
+            // hosts that begin a night together all offer the same.
             session.execute(
                 &format!(
                     "INSERT INTO nvr_share (nvr, backlog_seconds, loses_at)
-                     SELECT d.nvr, max(d.backlog_seconds), min(d.loses_at)
-                     FROM jsonb_to_recordset(?1::JSONB) AS d (nvr TEXT, backlog_seconds BIGINT, loses_at BIGINT)
-                     GROUP BY d.nvr ORDER BY d.nvr
+                     SELECT d.nvr, d.backlog_seconds, d.loses_at FROM (
+                         SELECT o.nvr, max(o.backlog_seconds) AS backlog_seconds, min(o.loses_at) AS loses_at
+                         FROM jsonb_to_recordset(?1::JSONB) AS o (nvr TEXT, backlog_seconds BIGINT, loses_at BIGINT)
+                         GROUP BY o.nvr
+                     ) AS d
+                     LEFT JOIN nvr_share AS s ON s.nvr = d.nvr AND s.backlog_seconds = d.backlog_seconds
+                         AND s.loses_at IS NOT DISTINCT FROM d.loses_at AND s.finished_at IS NULL
+                     WHERE s.nvr IS NULL ORDER BY d.nvr
                      ON CONFLICT (nvr) DO UPDATE SET backlog_seconds = excluded.backlog_seconds,
                          loses_at = excluded.loses_at,
                          finished_at = CASE WHEN nvr_share.finished_at > (SELECT joined FROM host WHERE host = ?2)
@@ -109,15 +115,22 @@ impl Ledger {
     pub async fn claim(&self, host: HostId, most: usize, lasts: Duration) -> Result<Vec<Lease>, LedgerError> {
         self.shared_write(move |session| {
             is_heard_of(session, host, lasts)?;
-            // OK to pass over what is locked: somebody claims it just now, or its dead holder is writing the last time.
+            // OK to pass over what is locked: somebody claims it just now, or its dead holder is writing the last time. What nobody
+            // holds is read from an index that is in this order, so that a claim costs the same however much is free.
             let claimed = session.all(
                 &format!(
-                    "WITH free AS (
-                         SELECT s.nvr, s.host AS held_by FROM nvr_share AS s LEFT JOIN host AS h ON h.host = s.host
-                         WHERE s.finished_at IS NULL AND s.backlog_seconds > 0
-                             AND (s.host IS NULL OR (s.host <> ?1 AND ({IS_ALIVE}) IS NOT TRUE))
-                         ORDER BY s.loses_at NULLS LAST, s.backlog_seconds DESC, s.nvr
-                         LIMIT ?2 FOR UPDATE OF s SKIP LOCKED
+                    "WITH unheld AS (
+                         SELECT s.nvr, s.host AS held_by, s.loses_at, s.backlog_seconds FROM nvr_share AS s
+                         WHERE s.host IS NULL AND s.finished_at IS NULL AND s.backlog_seconds > 0
+                         ORDER BY s.loses_at, s.backlog_seconds DESC, s.nvr LIMIT ?2 FOR UPDATE SKIP LOCKED
+                     ), left_behind AS (
+                         SELECT s.nvr, s.host AS held_by, s.loses_at, s.backlog_seconds
+                         FROM nvr_share AS s JOIN host AS h ON h.host = s.host
+                         WHERE s.finished_at IS NULL AND s.backlog_seconds > 0 AND s.host <> ?1 AND ({IS_ALIVE}) IS NOT TRUE
+                         ORDER BY s.loses_at, s.backlog_seconds DESC, s.nvr LIMIT ?2 FOR UPDATE OF s SKIP LOCKED
+                     ), free AS (
+                         SELECT * FROM unheld UNION ALL SELECT * FROM left_behind
+                         ORDER BY loses_at, backlog_seconds DESC, nvr LIMIT ?2
                      )
                      UPDATE nvr_share AS s SET host = ?1, epoch = s.epoch + 1 FROM free
                      WHERE s.nvr = free.nvr RETURNING s.nvr, s.epoch, free.held_by"
@@ -214,11 +227,15 @@ fn shared(session: Session<'_>) -> Result<Shared, Fault> {
         },
     )?;
     let mut shared = Shared { hosts, ..Shared::default() };
+    // Counted by host first: who is alive is then asked some hundred times, and not once for each NVR.
     session.each(
         &format!(
-            "SELECT CASE WHEN s.finished_at IS NOT NULL OR (s.host IS NULL AND s.backlog_seconds = 0) THEN 2
-                 WHEN {IS_ALIVE} THEN 1 ELSE 0 END, count(*), CAST(sum(s.backlog_seconds) AS BIGINT)
-             FROM nvr_share AS s LEFT JOIN host AS h ON h.host = s.host GROUP BY 1 ORDER BY 1"
+            "SELECT CASE WHEN s.is_over THEN 2 WHEN {IS_ALIVE} THEN 1 ELSE 0 END, CAST(sum(s.nvrs) AS BIGINT),
+                 CAST(sum(s.seconds) AS BIGINT)
+             FROM (
+                 SELECT host, finished_at IS NOT NULL OR (host IS NULL AND backlog_seconds = 0) AS is_over, count(*) AS nvrs,
+                     sum(backlog_seconds) AS seconds FROM nvr_share GROUP BY 1, 2
+             ) AS s LEFT JOIN host AS h ON h.host = s.host GROUP BY 1 ORDER BY 1"
         ),
         values![],
         |row| {
