@@ -5,6 +5,7 @@
 //! its own transaction when the number has changed ([`Ledger::guard`]). The row of the lease is locked until that transaction
 //! ends, so nobody can take the lease in between.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -66,22 +67,21 @@ impl Ledger {
     /// finished before this host joined is to be done again: a new host is a new run.
     pub async fn offer(&self, host: HostId, demands: Vec<Demand>) -> Result<(), LedgerError> {
         self.shared_write(move |session| {
-            let lines: Vec<Line<'_>> =
-                demands.iter().filter(|demand| demand.backlog_seconds > 0).map(Line::from).collect();
+            let said = said(session)?;
+            // Only what the ledger does not say already, since hosts that begin a night together all offer the same.
+            let is_new = |demand: &&Demand| {
+                let new = (demand.backlog_seconds, demand.loses_at.map(|at| at.get()));
+                demand.backlog_seconds > 0 && said.get(demand.nvr.as_str()) != Some(&new)
+            };
+            let lines: Vec<Line<'_>> = demands.iter().filter(is_new).map(Line::from).collect();
             let lines = serde_json::to_string(&lines).map_err(|error| Fault::BadValue(error.to_string()))?;
-            // In one order, so that two hosts that offer do not meet; and only what the ledger does not say already, since
-            // hosts that begin a night together all offer the same.
+            // In one order, so that two hosts that offer do not wait for each other.
             session.execute(
                 &format!(
                     "INSERT INTO nvr_share (nvr, backlog_seconds, loses_at)
-                     SELECT d.nvr, d.backlog_seconds, d.loses_at FROM (
-                         SELECT o.nvr, max(o.backlog_seconds) AS backlog_seconds, min(o.loses_at) AS loses_at
-                         FROM jsonb_to_recordset(?1::JSONB) AS o (nvr TEXT, backlog_seconds BIGINT, loses_at BIGINT)
-                         GROUP BY o.nvr
-                     ) AS d
-                     LEFT JOIN nvr_share AS s ON s.nvr = d.nvr AND s.backlog_seconds = d.backlog_seconds
-                         AND s.loses_at IS NOT DISTINCT FROM d.loses_at AND s.finished_at IS NULL
-                     WHERE s.nvr IS NULL ORDER BY d.nvr
+                     SELECT d.nvr, max(d.backlog_seconds), min(d.loses_at)
+                     FROM jsonb_to_recordset(?1::JSONB) AS d (nvr TEXT, backlog_seconds BIGINT, loses_at BIGINT)
+                     GROUP BY d.nvr ORDER BY d.nvr
                      ON CONFLICT (nvr) DO UPDATE SET backlog_seconds = excluded.backlog_seconds,
                          loses_at = excluded.loses_at,
                          finished_at = CASE WHEN nvr_share.finished_at > (SELECT joined FROM host WHERE host = ?2)
@@ -212,6 +212,16 @@ fn is_heard_of(session: Session<'_>, host: HostId, lasts: Duration) -> Result<()
         values![host.get(), millis(lasts)],
     )?;
     if heard_of == 0 { Err(LedgerError::HostLost { host }.into()) } else { Ok(()) }
+}
+
+/// What there is to do at each NVR, and when it loses footage, as the ledger says it of those that are not finished.
+fn said(session: Session<'_>) -> Result<BTreeMap<String, (i64, Option<i64>)>, Fault> {
+    let said = session.all(
+        "SELECT nvr, backlog_seconds, loses_at FROM nvr_share WHERE finished_at IS NULL",
+        values![],
+        |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))),
+    )?;
+    Ok(said.into_iter().collect())
 }
 
 fn shared(session: Session<'_>) -> Result<Shared, Fault> {
