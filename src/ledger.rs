@@ -307,6 +307,11 @@ impl Ledger {
         self.read(limits::learned).await
     }
 
+    /// The same of these NVRs, as far as anything was learned of them.
+    pub async fn learned_limits_of(&self, nvrs: Vec<NvrId>) -> Result<BTreeMap<NvrId, Learned>, LedgerError> {
+        self.read(move |session| limits::learned_of(session, &nvrs)).await
+    }
+
     /// How each NVR fared in the newest `runs` runs that asked it anything, newest first.
     pub async fn nvr_nights(&self, runs: u32) -> Result<BTreeMap<NvrId, Vec<NvrNight>>, LedgerError> {
         self.read(move |session| limits::nights(session, runs)).await

@@ -64,20 +64,36 @@ pub(super) fn learned(session: Session<'_>) -> Result<BTreeMap<NvrId, Learned>, 
     let limits = session.all(
         "SELECT nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, left_alone FROM nvr_limit ORDER BY nvr",
         values![],
-        |row| {
-            let seconds = |column| Ok::<_, Fault>(row.get::<Option<i64>>(column)?.map(whole_seconds));
-            let learned = Learned {
-                limit: usize::try_from(count(row, 1)?).unwrap_or(usize::MAX),
-                probe_pause: seconds(2)?,
-                keeps: seconds(3)?,
-                calls: count(row, 4)?,
-                refused: count(row, 5)?,
-                left_alone: count(row, 6)?,
-            };
-            Ok((NvrId::new(row.get(0)?), learned))
-        },
+        one_learned,
     )?;
     Ok(limits.into_iter().collect())
+}
+
+/// The same of some NVRs: a host asks for each NVR that it leases, and a chain has tens of thousands.
+pub(super) fn learned_of(session: Session<'_>, nvrs: &[NvrId]) -> Result<BTreeMap<NvrId, Learned>, Fault> {
+    let mut limits = BTreeMap::new();
+    for nvr in nvrs {
+        let learned = session.first(
+            "SELECT nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, left_alone FROM nvr_limit WHERE nvr = ?1",
+            values![nvr.as_str()],
+            one_learned,
+        )?;
+        limits.extend(learned);
+    }
+    Ok(limits)
+}
+
+fn one_learned(row: &Row<'_>) -> Result<(NvrId, Learned), Fault> {
+    let seconds = |column| Ok::<_, Fault>(row.get::<Option<i64>>(column)?.map(whole_seconds));
+    let learned = Learned {
+        limit: usize::try_from(count(row, 1)?).unwrap_or(usize::MAX),
+        probe_pause: seconds(2)?,
+        keeps: seconds(3)?,
+        calls: count(row, 4)?,
+        refused: count(row, 5)?,
+        left_alone: count(row, 6)?,
+    };
+    Ok((NvrId::new(row.get(0)?), learned))
 }
 
 /// How each NVR fared in the newest `runs` of those in which it was asked, newest first.
