@@ -3,8 +3,8 @@
 //! Each host decides for itself, from what the last beat told of all and from what it has in its own hands; the ledger sees to
 //! it that nobody gets what another has. Who has streams to spare takes more; who has less than its part of what is open takes
 //! some ahead, a little at each beat, so that what is overwritten soonest, which goes first, is spread over all hosts. Once
-//! nothing is free, a host that runs dry, or has far less than its part, gets what others hold above theirs. Work comes to hosts by the streams they can
-//! run and by how fast they work it off: a slow one is left with less.
+//! nothing is free, a host that runs dry, or has far less than its part, gets what others hold above theirs. Work comes to
+//! hosts by the streams they can run and by how fast they work it off: a slow one is left with less.
 //!
 //! `membership` tells a host when it is to be heard of, and when it must believe that others take it for dead; `holdings` is
 //! what it has leased, and when that is done with.
