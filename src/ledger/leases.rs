@@ -17,9 +17,15 @@ use super::{Keeper, Ledger};
 use crate::device::{DeviceId, NvrId};
 use crate::lease::{Demand, GivenBack, HostId, HostState, Lease, Shared, Tally};
 
-/// A host `h` that is alive. A server that was away itself was out of everybody's hearing.
-const IS_ALIVE: &str = "h.left_at IS NULL AND clock_timestamp() < greatest(h.until,
-    pg_postmaster_start_time() + (h.until - h.seen))";
+/// A host `h` that is alive, as far as the host of that parameter may say. A server that was away itself was out of everybody's
+/// hearing. So may others have been for as long as a host was that has joined again: they get the time to come back as well, and
+/// to write down what they had in their hands.
+fn is_alive(to: &str) -> String {
+    format!(
+        "h.left_at IS NULL AND clock_timestamp() < greatest(h.until, pg_postmaster_start_time() + (h.until - h.seen),
+             (SELECT me.joined FROM host AS me WHERE me.host = {to} AND me.again = 1) + (h.until - h.seen))"
+    )
+}
 
 /// One NVR's work, as the statement reads it.
 #[derive(Serialize)]
@@ -43,10 +49,26 @@ impl Ledger {
     /// Joins the hosts of this ledger, which is to be on a server ([`Self::is_shared`]). `lasts` is how long this one is waited
     /// for when it is not heard of.
     pub async fn join(&self, name: String, state: HostState, lasts: Duration) -> Result<HostId, LedgerError> {
+        self.join_as(name, state, lasts, false).await
+    }
+
+    /// The same of one that was not heard of for too long. Perhaps others were not either, and for the same reason: so it takes
+    /// nothing from one that is dead before that one has had its time to be heard of again.
+    pub async fn join_again(&self, name: String, state: HostState, lasts: Duration) -> Result<HostId, LedgerError> {
+        self.join_as(name, state, lasts, true).await
+    }
+
+    async fn join_as(
+        &self,
+        name: String,
+        state: HostState,
+        lasts: Duration,
+        again: bool,
+    ) -> Result<HostId, LedgerError> {
         self.shared_write(move |session| {
             let joined = session.one(
-                "INSERT INTO host (name, machine, pid, until, streams, backlog_seconds, hungry)
-                 VALUES (?1, ?2, ?3, clock_timestamp() + ?4 * INTERVAL '1 millisecond', ?5, ?6, ?7) RETURNING host",
+                "INSERT INTO host (name, machine, pid, until, streams, backlog_seconds, hungry, again)
+                 VALUES (?1, ?2, ?3, clock_timestamp() + ?4 * INTERVAL '1 millisecond', ?5, ?6, ?7, ?8) RETURNING host",
                 values![
                     &name,
                     &host_name(),
@@ -55,6 +77,7 @@ impl Ledger {
                     number(state.streams),
                     state.backlog_seconds,
                     state.hungry,
+                    again,
                 ],
             )?;
             Ok(HostId::new(joined))
@@ -81,7 +104,8 @@ impl Ledger {
                          finished_at = CASE WHEN nvr_share.finished_at > (SELECT joined FROM host WHERE host = ?2)
                              THEN nvr_share.finished_at END
                      WHERE NOT EXISTS (SELECT 1 FROM host AS h WHERE h.host = nvr_share.host AND h.host <> ?2
-                         AND {IS_ALIVE})"
+                         AND {})",
+                    is_alive("?2")
                 ),
                 values![&lines, host.get()],
             )?;
@@ -99,7 +123,7 @@ impl Ledger {
                 "UPDATE host SET streams = ?2, backlog_seconds = ?3, hungry = ?4 WHERE host = ?1",
                 values![host.get(), number(state.streams), state.backlog_seconds, state.hungry],
             )?;
-            shared(session)
+            shared(session, host)
         })
         .await
     }
@@ -115,12 +139,13 @@ impl Ledger {
                     "WITH free AS (
                          SELECT s.nvr, s.host AS held_by FROM nvr_share AS s LEFT JOIN host AS h ON h.host = s.host
                          WHERE s.finished_at IS NULL AND s.backlog_seconds > 0
-                             AND (s.host IS NULL OR (s.host <> ?1 AND ({IS_ALIVE}) IS NOT TRUE))
+                             AND (s.host IS NULL OR (s.host <> ?1 AND ({}) IS NOT TRUE))
                          ORDER BY s.loses_at NULLS LAST, s.backlog_seconds DESC, s.nvr
                          LIMIT ?2 FOR UPDATE OF s SKIP LOCKED
                      )
                      UPDATE nvr_share AS s SET host = ?1, epoch = s.epoch + 1 FROM free
-                     WHERE s.nvr = free.nvr RETURNING s.nvr, s.epoch, free.held_by"
+                     WHERE s.nvr = free.nvr RETURNING s.nvr, s.epoch, free.held_by",
+                    is_alive("?1")
                 ),
                 values![host.get(), number(most)],
                 |row| Ok((Lease { nvr: NvrId::new(row.get(0)?), epoch: row.get(1)? }, row.get::<Option<i64>>(2)?)),
@@ -201,12 +226,13 @@ fn is_heard_of(session: Session<'_>, host: HostId, lasts: Duration) -> Result<()
     if heard_of == 0 { Err(LedgerError::HostLost { host }.into()) } else { Ok(()) }
 }
 
-fn shared(session: Session<'_>) -> Result<Shared, Fault> {
+fn shared(session: Session<'_>, host: HostId) -> Result<Shared, Fault> {
+    let is_alive = is_alive("?1");
     let hosts = session.all(
         &format!(
-            "SELECT h.host, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {IS_ALIVE} ORDER BY h.host"
+            "SELECT h.host, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {is_alive} ORDER BY h.host"
         ),
-        values![],
+        values![host.get()],
         |row| {
             let state =
                 HostState { streams: count(unsigned(row, 1)?), backlog_seconds: row.get(2)?, hungry: row.get(3)? };
@@ -217,10 +243,10 @@ fn shared(session: Session<'_>) -> Result<Shared, Fault> {
     session.each(
         &format!(
             "SELECT CASE WHEN s.finished_at IS NOT NULL OR (s.host IS NULL AND s.backlog_seconds = 0) THEN 2
-                 WHEN {IS_ALIVE} THEN 1 ELSE 0 END, count(*), CAST(sum(s.backlog_seconds) AS BIGINT)
+                 WHEN {is_alive} THEN 1 ELSE 0 END, count(*), CAST(sum(s.backlog_seconds) AS BIGINT)
              FROM nvr_share AS s LEFT JOIN host AS h ON h.host = s.host GROUP BY 1 ORDER BY 1"
         ),
-        values![],
+        values![host.get()],
         |row| {
             let tally = Tally { nvrs: count(unsigned(row, 1)?), seconds: row.get(2)? };
             match row.get::<i64>(0)? {
