@@ -105,11 +105,12 @@ mod tests {
     #[test]
     fn a_root_may_be_a_bucket_and_a_prefix() {
         let read =
-            archive("root = \"s3://chain/night/\"\nledger = \"l.db\"\nspool = \"/srv/spool\"").expect("it is one");
+            archive("root = \"s3://chain/night/\"\nledger = \"l.db\"\nspool = \"/srv/spool\"\nspool_max = \"2 GiB\"")
+                .expect("it is one");
         assert_eq!(read.root, Path::new("s3://chain/night"));
         let store = read.store.expect("a store");
         assert_eq!((store.bucket.as_str(), store.prefix.as_str()), ("chain", "night"));
-        assert_eq!((store.endpoint, store.spool), (None, "/srv/spool".into()));
+        assert_eq!((store.endpoint, store.spool, store.spool_max), (None, "/srv/spool".into(), Some(2 << 30)));
         let read = archive("root = \"s3://chain\"\nledger = \"l.db\"\ns3_endpoint = \"http://127.0.0.1:9000\"")
             .expect("it is one");
         let store = read.store.expect("a store");

@@ -8,10 +8,12 @@ use std::process::Child;
 
 use archive::sim::config::Speed;
 use archive::sim::log::MediaEvent;
+use archive::vault::{Named, name};
+use rustix::process::Signal;
 
 use crate::chain::Chain;
 use crate::cut::{Cut, Way};
-use crate::support::{PATIENCE, code, ended_within, stderr, until, until_within};
+use crate::support::{PATIENCE, code, ended_within, send, stderr, until, until_within};
 
 const LEASE: i64 = 2;
 
@@ -23,9 +25,9 @@ fn cut_seconds() -> i64 {
     std::env::var("ARCHIVE_CUT_SECONDS").map_or(LEASE + 1, |text| text.parse().expect("a number of seconds"))
 }
 
-/// So that a night lasts longer than the cut, by what is streamed and by how many windows there are.
-async fn chain(windows: i64) -> Chain {
-    Chain::new(Speed::Times(1_200.0), windows, &format!("lease = \"{LEASE}s\"\nstreams = 8")).await
+/// Two windows of each camera, which nobody can have archived while the way is cut.
+async fn chain() -> Chain {
+    Chain::new(Speed::Times(1_200.0), 2, &format!("lease = \"{LEASE}s\"\nstreams = 8")).await
 }
 
 /// Cuts the way until the server's clock says that it was cut for long enough.
@@ -58,7 +60,7 @@ fn streamed_and_archived(chain: &Chain) -> (usize, usize) {
 }
 
 async fn the_ledger_is_cut_off(how: Cut, hosts: usize) {
-    let chain = chain(if cut_seconds() > 30 { 12 } else { 2 }).await;
+    let chain = chain().await;
     let way = Way::to_socket(&chain.ledger_socket());
     let ledger = chain.ledger_by(way.address());
     let hosts: Vec<Child> =
@@ -96,7 +98,7 @@ fn spooled(spool: &Path) -> u64 {
 }
 
 async fn the_store_is_cut_off(settings: &str, hosts: usize, look: impl Fn(&Chain)) -> (Chain, String) {
-    let chain = chain(if cut_seconds() > 30 { 12 } else { 2 }).await;
+    let chain = chain().await;
     chain.place.set_in_archive(settings);
     let way = Way::to_port(chain.store_url().trim_start_matches("http://"));
     let (ledger, store) = (chain.ledger_url(), format!("http://{}", way.address()));
@@ -135,4 +137,34 @@ async fn a_host_with_a_small_spool_waits_for_its_store_and_the_spool_never_holds
     assert!(most.get() <= SMALL, "{} bytes were in the spool", most.get());
     assert!(said.contains("nothing new is asked for until the object store takes something"), "{said}");
     assert!(said.contains("the spool has room again"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres and moto_server"]
+async fn what_waits_for_a_store_when_a_host_is_ended_is_not_asked_for_again() {
+    let chain = chain().await;
+    let way = Way::to_port(chain.store_url().trim_start_matches("http://"));
+    let store = format!("http://{}", way.address());
+    let host = || chain.host_by("host1", &chain.ledger_url(), &store);
+    let ended_early = host();
+    until("some of it is archived", || chain.count("SELECT count(*) FROM recording") > 4).await;
+    way.cut(Cut::Broken);
+    let ready = chain.spool("host1").join(".ready");
+    let judged = || -> Vec<Named> {
+        let files = std::fs::read_dir(&ready).into_iter().flatten().flatten();
+        files.filter_map(|file| name::parse(&file.file_name().to_string_lossy())).collect()
+    };
+    until("more waits than is uploaded at once", || judged().len() > 20).await;
+    send(&ended_early, Signal::TERM);
+    let ended_early = ended_within(2 * PATIENCE, ended_early).await;
+    assert_eq!(code(&ended_early), 5, "{}", stderr(&ended_early));
+    way.mend();
+    let (judged, before) = (judged(), chain.place.platform.media().len());
+    assert!(judged.len() > 20, "{}", stderr(&ended_early));
+    assert_ends_well(&chain, vec![host()]).await;
+    for media in &chain.place.platform.media()[before..] {
+        let (Some(device), Some(range)) = (media.device, media.range) else { continue };
+        let again = judged.iter().find(|named| named.device == device && named.range.overlaps(&range));
+        assert!(again.is_none(), "{again:?} was asked for again");
+    }
 }
