@@ -57,8 +57,9 @@ pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec
         }
         ledger.recovered(check.source).await?;
     }
-    let (on, source) = (vault.clone(), check.source);
-    blocking(move || on.clear_ready(source)).await?;
+    // What could not be dealt with now stays for the next start.
+    let (on, source, noted) = (vault.clone(), check.source, ledger.publishing(check.source).await?);
+    blocking(move || on.clear_ready_but(source, &noted)).await?;
     Ok(recovered)
 }
 
@@ -87,7 +88,7 @@ async fn put_all_right(
         match done {
             Ok(done) => recovered.extend(done),
             // A file that cannot be looked at keeps no night from beginning; its note stays.
-            Err(ArchiveError::Vault(error @ VaultError::Io { .. })) => {
+            Err(ArchiveError::Vault(error @ (VaultError::Io { .. } | VaultError::Away { .. }))) => {
                 recovered.push(Recovery::Left { why: error.to_string() });
             }
             Err(error) => return Err(error),

@@ -28,7 +28,7 @@ const TRIES: usize = 10;
 /// How many devices one question to the ledger is about.
 const DEVICES: usize = 64;
 
-/// Writes down what the catalog does not say yet, unless a run has `stopped` because the archive's disk is full or fails. Gives what
+/// Writes down what the catalog does not say yet, unless a run has `stopped` because the archive's disk is full or fails, or its store is away. Gives what
 /// is to be told when it cannot, which is no failure of the run: the ledger has it all.
 pub async fn bring_up_to_date(
     ledger: &Ledger,
@@ -36,7 +36,7 @@ pub async fn bring_up_to_date(
     now: UtcSecond,
     stopped: Option<&StopReason>,
 ) -> Option<Event> {
-    if matches!(stopped, Some(StopReason::DiskFull(_) | StopReason::Broken(_))) {
+    if matches!(stopped, Some(StopReason::DiskFull(_) | StopReason::Broken(_) | StopReason::StoreAway(_))) {
         return None;
     }
     match ledger.refuse_hosts().await {

@@ -101,6 +101,13 @@ pub enum Event {
         /// Which.
         server: Server,
     },
+    /// Nothing new starts until the object store has taken something of what waits in the spool.
+    SpoolFull {
+        /// What is full, and by how much.
+        why: String,
+    },
+    /// The spool has room again.
+    SpoolHasRoom,
     /// Time that this run will not ask for again.
     GivenUp {
         /// Of which device, and which stretch.
@@ -230,6 +237,8 @@ pub enum StopReason {
     DiskFull(String),
     /// The archive itself fails: its disk or its ledger.
     Broken(String),
+    /// All else was done, and the object store was still away: what is judged lies in the spool for the next run.
+    StoreAway(String),
 }
 
 /// What a run came to.
@@ -320,6 +329,7 @@ impl Summary {
             Some(StopReason::AccountRefused(_)) => "account refused",
             Some(StopReason::DiskFull(_)) => "disk full",
             Some(StopReason::Broken(_)) => "failed",
+            Some(StopReason::StoreAway(_)) => "object store away",
         }
     }
 }

@@ -202,6 +202,8 @@ impl Tally {
             | Event::HostJoined { .. }
             | Event::HostLost { .. }
             | Event::LeaseLost { .. }
+            | Event::SpoolFull { .. }
+            | Event::SpoolHasRoom
             | Event::AmbiguousLabel { .. }
             | Event::CatalogNotWritten { .. }
             | Event::Stopping(_)

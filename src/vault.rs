@@ -38,6 +38,7 @@ mod objects;
 mod outgoing;
 mod place;
 mod probe;
+mod room;
 mod root;
 mod spool;
 mod staging;
@@ -46,6 +47,7 @@ mod upkeep;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use rustix::fs::RenameFlags;
@@ -58,16 +60,18 @@ use crate::recording::{Container, Source};
 use crate::time_range::TimeRange;
 
 use folders::Durable;
+use room::Room;
 
 pub(crate) use folders::{make_folder, sync_folder};
 
 pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
 pub use listing::Strangers;
 pub use name::{LivePiece, Named};
-pub use objects::{Bucket, Objects, Reading};
+pub use objects::{Bucket, Objects, Patience, Reading};
 pub use outgoing::{Outgoing, Uploaded};
 pub use place::Place;
 pub use probe::Trial;
+pub use room::SpoolRoom;
 pub use spool::Spool;
 pub use staging::{Published, Staging};
 pub use upkeep::ReadBack;
@@ -148,6 +152,24 @@ pub enum VaultError {
     UpkeepHeld {
         /// The archive's folder.
         root: PathBuf,
+    },
+    /// The spool of an object store holds as much as it may.
+    #[error("{} holds as much as archive.spool_max allows, {} MiB", spool.display(), most >> 20)]
+    SpoolFull {
+        /// Its folder.
+        spool: PathBuf,
+        /// How much it may hold, in bytes.
+        most: u64,
+    },
+    /// The object store is not there at the moment, or has trouble of its own: it may well be there later.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Away {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What was said.
+        source: io::Error,
     },
     /// Anything else.
     #[error("cannot {doing} {}: {source}{}", path.display(), advice(source))]
@@ -238,6 +260,8 @@ pub struct Vault {
     publishes_as: Container,
     /// Who keeps what is published, when that is not the folder.
     objects: Option<Objects>,
+    /// How much its spool may hold, and holds.
+    room: Arc<Room>,
 }
 
 /// The camera of a recording's file, by its name below the root.
@@ -262,7 +286,7 @@ impl Vault {
     fn at(root: &Path) -> Result<Self, VaultError> {
         let identity = root::Identity::of(root).map_err(failed("look for", root))?;
         let (here, durable) = (root.to_owned(), Durable::default());
-        Ok(Self { here, identity, durable, publishes_as: Container::Flv, objects: None })
+        Ok(Self { here, identity, durable, publishes_as: Container::Flv, objects: None, room: Arc::default() })
     }
 
     /// The same one, into which what came as FLV is published as `container`, where that can hold it.

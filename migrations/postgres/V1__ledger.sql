@@ -334,7 +334,8 @@ CREATE TABLE host (
     left_at         TIMESTAMPTZ,
     streams         BIGINT NOT NULL,
     backlog_seconds BIGINT NOT NULL DEFAULT 0,
-    hungry          BIGINT NOT NULL DEFAULT 0 CHECK (hungry IN (0, 1))
+    hungry          BIGINT NOT NULL DEFAULT 0 CHECK (hungry IN (0, 1)),
+    again           BIGINT NOT NULL DEFAULT 0 CHECK (again IN (0, 1))
 );
 COMMENT ON TABLE host IS 'processes that share the work. One that was taken for dead joins again as another';
 COMMENT ON COLUMN host.machine IS 'what its system calls itself: as in run.host';
@@ -344,6 +345,7 @@ COMMENT ON COLUMN host.left_at IS 'when it left, or another host took an NVR fro
 COMMENT ON COLUMN host.streams IS 'how many downloads it can run at once';
 COMMENT ON COLUMN host.backlog_seconds IS 'footage that it has leased and neither archived nor given up';
 COMMENT ON COLUMN host.hungry IS '1 when it could do more than it has';
+COMMENT ON COLUMN host.again IS '1 when it had been out of hearing before, as others may have been with it';
 CREATE INDEX living_host ON host (host) WHERE left_at IS NULL;
 
 CREATE TABLE nvr_share (

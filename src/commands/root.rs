@@ -27,7 +27,8 @@ pub(super) fn refuse_a_missing_one(archive: &ArchiveSettings) -> Result<(), Vaul
 /// The archive of the ledger, for a command that writes; made when it is a new ledger's. Before anything is made, it is known
 /// that it is the right one.
 pub(super) async fn open(archive: &ArchiveSettings, ledger: &Ledger) -> anyhow::Result<Vault> {
-    Ok(open_at(archive, ledger).await?.publishing_as(archive.container))
+    let most = archive.store.as_ref().and_then(|store| store.spool_max);
+    Ok(open_at(archive, ledger).await?.publishing_as(archive.container).bounded(most)?)
 }
 
 async fn open_at(archive: &ArchiveSettings, ledger: &Ledger) -> anyhow::Result<Vault> {

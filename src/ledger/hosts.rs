@@ -1,7 +1,7 @@
 //! Who shares the work, and how it stands: for people.
 
 use super::error::{Fault, LedgerError};
-use super::leases::{IS_ALIVE, shared};
+use super::leases::{is_alive, shared};
 use super::session::{Row, Session, values};
 use super::{Ledger, queries};
 use crate::lease::HostId;
@@ -16,7 +16,7 @@ impl Ledger {
             return Ok(None);
         }
         self.read(|session| {
-            let shared = shared(session)?;
+            let shared = shared(session, None)?;
             let (free, leased, finished) = (shared.free, shared.leased, shared.finished);
             Ok(Some(SharedWork { hosts: hosts(session)?, free, leased, finished }))
         })
@@ -27,15 +27,16 @@ impl Ledger {
 fn hosts(session: Session<'_>) -> Result<Vec<HostRow>, Fault> {
     // Who leaves by itself does so before its time is over. OK when a server that was away for long makes one look dead that
     // left: it was not heard of.
+    let is_alive = is_alive("NULL");
     session.all(
         &format!(
             "SELECT h.host, h.name, h.machine, h.pid, CAST(floor(extract(EPOCH FROM h.joined)) AS BIGINT),
-                 CAST(floor(extract(EPOCH FROM h.seen)) AS BIGINT), CASE WHEN {IS_ALIVE} THEN 1 ELSE 0 END,
+                 CAST(floor(extract(EPOCH FROM h.seen)) AS BIGINT), CASE WHEN {is_alive} THEN 1 ELSE 0 END,
                  h.streams, h.backlog_seconds, h.hungry, coalesce(n.nvrs, 0)
              FROM host AS h LEFT JOIN (
                  SELECT host, count(*) AS nvrs FROM nvr_share WHERE host IS NOT NULL GROUP BY host
              ) AS n ON n.host = h.host
-             WHERE ({IS_ALIVE}) OR (h.seen > clock_timestamp() - INTERVAL '1 day'
+             WHERE ({is_alive}) OR (h.seen > clock_timestamp() - INTERVAL '1 day'
                  AND (h.left_at IS NULL OR h.left_at >= h.until))
              ORDER BY h.host"
         ),

@@ -17,6 +17,7 @@ mod connect;
 mod failure;
 mod open;
 mod transaction;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::failure::Failure;
 use self::failure::{Kind, told};
 pub(super) use self::transaction::{Guards, Transaction, column};
+pub(super) use self::turn::Late;
+use self::turn::Turn;
 use super::error::{Fault, LedgerError, reached};
 use super::session::Session;
 use crate::absence::Absence;
@@ -47,6 +50,13 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// For how long a change still waits when the run is to end.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that is reached and says nothing for so long is away: whoever sits in between may have forgotten the connection without
+/// a word. As large changes take long, each further try at one gets twice as long.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// For how long undoing a transaction may take before its connection is closed instead.
+const UNDOING: Duration = Duration::from_secs(5);
 
 /// Between two tries at a server that is away: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -89,6 +99,8 @@ enum Setback {
     Conflict(Fault),
     /// The server is away.
     Away(String),
+    /// It was reached, and did not answer in time.
+    Silent(String),
 }
 
 impl Database {
@@ -123,8 +135,9 @@ impl Database {
 
     fn make_ready(&self) -> Result<(), LedgerError> {
         reached(Failpoint::LedgerOpen).map_err(|fault| fault.at(&self.name))?;
-        self.persist(Some(OPEN_PATIENCE), || {
-            let mut client = self.connection()?;
+        // To bring a large ledger up to date takes what it takes.
+        self.persist(Some(OPEN_PATIENCE), |turn| {
+            let mut client = self.connection(turn)?;
             let made = self.handle().block_on(open::make_ready(&mut client, &self.name, self.purpose));
             made.map_err(|fault| self.setback(fault))
         })
@@ -151,7 +164,7 @@ impl Database {
             return Err(LedgerError::ReadOnly { ledger: self.name.clone() });
         }
         let database = Arc::clone(self);
-        self.aside(move || database.persist(None, || database.try_write(&work))).await
+        self.aside(move || database.persist(None, |turn| database.try_write(turn, &work))).await
     }
 
     /// Asks `work` of one snapshot.
@@ -161,7 +174,9 @@ impl Database {
         W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let database = Arc::clone(self);
-        self.aside(move || database.persist(Some(QUESTION_PATIENCE), || database.try_read(&work))).await
+        // What a run asks is part of what it changes; elsewhere somebody stands by, and no question is too long.
+        let patience = (self.purpose == Purpose::Questions).then_some(QUESTION_PATIENCE);
+        self.aside(move || database.persist(patience, |turn| database.try_read(turn, &work))).await
     }
 
     async fn aside<T: Send + 'static>(
@@ -179,13 +194,23 @@ impl Database {
     fn persist<T>(
         &self,
         patience: Option<Duration>,
-        attempt: impl Fn() -> Result<T, Setback>,
+        attempt: impl Fn(Turn) -> Result<T, Setback>,
     ) -> Result<T, LedgerError> {
         let begun = Instant::now();
         let (mut pause, longest) = PAUSES;
-        let mut conflicts = 0;
+        let (mut conflicts, mut answer) = (0, ANSWER);
         loop {
-            match attempt() {
+            let turn = match self.purpose {
+                Purpose::Questions => Turn::without_end(),
+                Purpose::Changes | Purpose::Filling => Turn::of(answer),
+            };
+            let tried = attempt(turn);
+            if matches!(tried, Err(Setback::Silent(_))) {
+                answer *= 2;
+                // Those that nobody uses now go the same way.
+                self.pool.retain(|_, _| false);
+            }
+            match tried {
                 Ok(done) => {
                     self.is_back();
                     return Ok(done);
@@ -197,7 +222,7 @@ impl Database {
                         return Err(fault.at(&self.name));
                     }
                 }
-                Err(Setback::Away(why)) => {
+                Err(Setback::Away(why) | Setback::Silent(why)) => {
                     let patience = if self.ending.is_cancelled() { Some(LAST_PATIENCE) } else { patience };
                     if patience.is_some_and(|patience| begun.elapsed() >= patience) {
                         let waited_seconds = begun.elapsed().as_secs();
@@ -239,28 +264,23 @@ impl Database {
         });
     }
 
-    fn try_write<T>(&self, work: &impl Fn(Session<'_>) -> Result<T, Fault>) -> Result<T, Setback> {
+    fn try_write<T>(&self, turn: Turn, work: &impl Fn(Session<'_>) -> Result<T, Fault>) -> Result<T, Setback> {
         let at = |step| reached(step).map_err(|fault| Setback::Refused(fault.at(&self.name)));
         at(Failpoint::LedgerBegin)?;
-        let begun = Begun::with(self, self.connection()?);
+        let begun = Begun::with(self, self.connection(turn)?);
         let client = begun.client();
         let (writer, wrote) =
-            self.handle().block_on(transaction::begin_change(client)).map_err(|fault| self.setback(fault))?;
-        let transaction = Transaction::new(client, self.handle(), &self.guards);
+            turn.wait(self.handle(), transaction::begin_change(client)).map_err(|fault| self.setback(fault))?;
+        let transaction = Transaction::new(client, self.handle(), turn, &self.guards);
         let done = work(Session::Postgres(&transaction)).map_err(|fault| self.setback(fault))?;
         at(Failpoint::LedgerCommit)?;
-        match self.handle().block_on(client.batch_execute("COMMIT")) {
+        match turn.wait(self.handle(), client.batch_execute("COMMIT")).map_err(|fault| self.setback(fault)) {
             Ok(()) => begun.release(),
-            Err(error) => {
-                let failure = Failure::from(error);
-                match failure.kind() {
-                    Kind::Away => {
-                        drop(begun);
-                        self.came_through(writer, wrote)?;
-                    }
-                    _ => return Err(self.setback(failure.into())),
-                }
+            Err(Setback::Away(_) | Setback::Silent(_)) => {
+                begun.close();
+                self.came_through(writer, wrote)?;
             }
+            Err(setback) => return Err(setback),
         }
         at(Failpoint::LedgerCommitted)?;
         Ok(done)
@@ -268,10 +288,10 @@ impl Database {
 
     /// Finds out whether a commit came through whose answer did not; if not, the change is to be made again.
     fn came_through(&self, writer: i64, wrote: i64) -> Result<(), Setback> {
-        let asked = self.persist(None, || {
-            let begun = Begun::with(self, self.connection()?);
+        let asked = self.persist(None, |turn| {
+            let begun = Begun::with(self, self.connection(turn)?);
             let question = transaction::wrote(begun.client(), writer);
-            let held = self.handle().block_on(question).map_err(|fault| self.setback(fault))?;
+            let held = turn.wait(self.handle(), question).map_err(|fault| self.setback(fault))?;
             begun.release();
             Ok(held)
         });
@@ -282,32 +302,30 @@ impl Database {
         }
     }
 
-    fn try_read<T>(&self, work: &impl Fn(Session<'_>) -> Result<T, Fault>) -> Result<T, Setback> {
-        let begun = Begun::with(self, self.connection()?);
+    fn try_read<T>(&self, turn: Turn, work: &impl Fn(Session<'_>) -> Result<T, Fault>) -> Result<T, Setback> {
+        let begun = Begun::with(self, self.connection(turn)?);
         let client = begun.client();
-        let failed = |error| self.setback(Fault::from(error));
+        let failed = |fault| self.setback(fault);
         let begin = client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        self.handle().block_on(begin).map_err(failed)?;
-        let transaction = Transaction::new(client, self.handle(), &self.guards);
-        let done = work(Session::Postgres(&transaction)).map_err(|fault| self.setback(fault))?;
-        self.handle().block_on(client.batch_execute("COMMIT")).map_err(failed)?;
+        turn.wait(self.handle(), begin).map_err(failed)?;
+        let transaction = Transaction::new(client, self.handle(), turn, &self.guards);
+        let done = work(Session::Postgres(&transaction)).map_err(failed)?;
+        turn.wait(self.handle(), client.batch_execute("COMMIT")).map_err(failed)?;
         begun.release();
         Ok(done)
     }
 
-    fn connection(&self) -> Result<Object, Setback> {
-        let got = self.handle().block_on(async {
-            match self.purpose {
-                // Somebody may be standing by, and a way that swallows all says nothing for long.
-                Purpose::Questions => tokio::time::timeout(OPEN_PATIENCE, self.pool.get()).await.ok(),
-                Purpose::Changes | Purpose::Filling => Some(self.pool.get().await),
-            }
-        });
-        match got {
-            Some(Ok(client)) => Ok(client),
-            Some(Err(deadpool_postgres::PoolError::Backend(error))) => Err(self.setback(error.into())),
-            Some(Err(error)) => Err(Setback::Away(told(&error))),
-            None => Err(Setback::Away("it gives no answer".to_owned())),
+    fn connection(&self, turn: Turn) -> Result<Object, Setback> {
+        let turn = match self.purpose {
+            // Somebody may be standing by, and a way that swallows all says nothing for long.
+            Purpose::Questions => Turn::of(OPEN_PATIENCE),
+            Purpose::Changes | Purpose::Filling => turn,
+        };
+        let got = turn.wait(self.handle(), async { Ok::<_, Fault>(self.pool.get().await) });
+        match got.map_err(|fault| self.setback(fault))? {
+            Ok(client) => Ok(client),
+            Err(deadpool_postgres::PoolError::Backend(error)) => Err(self.setback(error.into())),
+            Err(error) => Err(Setback::Away(told(&error))),
         }
     }
 
@@ -318,6 +336,7 @@ impl Database {
                 Kind::Conflict => Setback::Conflict(Fault::Postgres(failure)),
                 Kind::Other => Setback::Refused(Fault::Postgres(failure).at(&self.name)),
             },
+            Fault::Late(late) => Setback::Silent(late.to_string()),
             fault => Setback::Refused(fault.at(&self.name)),
         }
     }
@@ -353,6 +372,11 @@ impl<'a> Begun<'a> {
         self.client.as_ref().expect("a transaction has a connection")
     }
 
+    /// Nobody knows how it ended; the server undoes what is open once it learns that the connection is closed.
+    fn close(mut self) {
+        drop(self.client.take().map(Object::take));
+    }
+
     /// The transaction has ended as it should; the connection serves others.
     fn release(mut self) {
         self.client = None;
@@ -363,7 +387,7 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
         let undone = !client.is_closed() && !std::thread::panicking() && {
-            self.database.handle().block_on(client.batch_execute("ROLLBACK")).is_ok()
+            Turn::of(UNDOING).wait(self.database.handle(), client.batch_execute("ROLLBACK")).is_ok()
         };
         if !undone {
             // The server undoes what is open on a connection that is closed.

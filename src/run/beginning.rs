@@ -57,9 +57,10 @@ async fn put_right_and_plan(job: &Job, tools: &Tools, clock: &WallClock) -> Resu
     finish_what_was_leaving(tools, clock).await?;
     // Of a ledger with many hosts, others may be in the middle of publishing: a host looks after what it leases.
     if ledger.is_shared() {
-        // What this host had judged and not brought into an object store, others may be fetching by now.
-        let vault = tools.vault.clone();
-        blocking(move || vault.clear_ready(Source::Nvr)).await?;
+        // What this host had judged and not brought into an object store, it goes on with if it leases the NVR before others do;
+        // who does takes its note away, and fetches it again.
+        let (vault, noted) = (tools.vault.clone(), ledger.publishing(Source::Nvr).await?);
+        blocking(move || vault.clear_ready_but(Source::Nvr, &noted)).await?;
     } else {
         adopt(job, tools, clock).await?;
     }

@@ -36,6 +36,7 @@ use store::Store;
 
 pub use reading::Reading;
 pub use s3::Bucket;
+pub use uploading::Patience;
 pub(super) use uploading::{Over, Placed};
 
 /// The metadata of an object that says what the ledger does of it, as a line of the catalog.
@@ -157,20 +158,25 @@ impl Objects {
     }
 
     fn failed(&self, doing: &'static str, relative: &str, error: object_store::Error) -> VaultError {
-        failed(doing, &self.shown(relative))(told(error))
+        let (is_away, path, source) = (is_transient(&error), self.shown(relative), told(error));
+        match is_away {
+            true => VaultError::Away { doing, path, source },
+            false => failed(doing, &path)(source),
+        }
     }
 
     /// What stands under a name, if anything does.
     fn head(&self, relative: &str) -> Result<Option<(ObjectMeta, object_store::Attributes)>, VaultError> {
-        let (store, key) = (self.0.store.objects(), self.key(relative));
-        let asked = async move {
-            match store.get_opts(&key, GetOptions { head: true, ..GetOptions::default() }).await {
-                Ok(found) => Ok(Some((found.meta, found.attributes))),
-                Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        self.ask("look for", relative, asked)
+        let (objects, key) = (self.clone(), self.key(relative));
+        self.ask("look for", relative, async move { objects.look_at(&key).await })
+    }
+
+    async fn look_at(&self, key: &Key) -> object_store::Result<Option<(ObjectMeta, object_store::Attributes)>> {
+        match self.0.store.objects().get_opts(key, GetOptions { head: true, ..GetOptions::default() }).await {
+            Ok(found) => Ok(Some((found.meta, found.attributes))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The size of what stands under a name; nothing when nothing does.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use archive::recording::{Container, ContentHash, MediaFacts, Recording, Source};
 use archive::time_range::UtcSecond;
-use archive::vault::{Named, Objects, Place, ReadBack, Strangers, Uploaded, Vault, name};
+use archive::vault::{Named, Objects, Patience, Place, ReadBack, Strangers, Uploaded, Vault, name};
 
 use crate::object_store_server::{CREDENTIALS, Server};
 use crate::support::{device, range};
@@ -263,7 +263,7 @@ fn what_was_not_uploaded_is_uploaded_later(vault: &Vault) {
     let (found, file) = vault.ready(&recording.path).expect("it is asked").expect("it is there");
     assert_eq!((found.path.as_str(), fs::read(file).expect("it is read")), (recording.path.as_str(), bytes.clone()));
     vault.clear_ready(Source::Live).expect("none of these");
-    let outgoing = vault.send_ready(recording.clone()).expect("an upload");
+    let outgoing = vault.send_ready(recording.clone(), Patience::default()).expect("an upload");
     assert!(matches!(outgoing.finish(), Ok(Uploaded::Here { set_aside: None })));
     assert!(content(vault, &recording.path) == bytes);
     vault.clear_ready(Source::Nvr).expect("they are deleted");

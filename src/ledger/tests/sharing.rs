@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::super::{Ledger, LedgerError};
-use super::engines::{Server, address, fresh};
+use super::engines::{Server, address, fresh, server};
 use super::*;
 use crate::device::NvrId;
 use crate::lease::{Demand, GivenBack, HostState, Lease};
@@ -157,6 +157,28 @@ async fn a_host_that_lost_its_lease_commits_nothing() {
     assert_eq!(heir.publishing(Source::Nvr).await.unwrap(), Vec::<String>::new());
     // Another camera's, which nobody leases, may be written as before.
     paused.ask(vec![(device(2), RangeSet::from(range(DAY, DAY + 60)))]).await.unwrap();
+}
+
+/// Two that were cut off together: the first that is back leaves the other its time.
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_host_that_joins_again_takes_nothing_from_one_that_may_have_been_cut_off_with_it() {
+    let place = fresh();
+    let (slow, quick) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
+    let a = slow.join("a".to_owned(), state(0), FOR_EVER).await.unwrap();
+    slow.offer(a, vec![demand("nvr", 3600, None)]).await.unwrap();
+    let lease = slow.claim(a, 1, FOR_EVER).await.unwrap().remove(0);
+    slow.guard(&[device(1)], &lease);
+    slow.ask(vec![(device(1), RangeSet::from(range(DAY, DAY + 3600)))]).await.unwrap();
+    let long_ago = "UPDATE host SET seen = seen - INTERVAL '2 h', until = until - INTERVAL '2 h'";
+    server().psql(&database(&place), long_ago);
+    let again = quick.join_again("b".to_owned(), state(0), FOR_EVER).await.unwrap();
+    assert_eq!(quick.claim(again, 1, FOR_EVER).await.unwrap(), []);
+    assert_eq!(quick.beat(again, state(0), FOR_EVER).await.unwrap().leased.nvrs, 1);
+    slow.add_recording(recording(1, DAY, DAY + 600)).await.expect("what it had in its hands");
+    // One that was not cut off knows that the other one is dead.
+    let new = quick.join("c".to_owned(), state(0), FOR_EVER).await.unwrap();
+    assert_eq!(names(&quick.claim(new, 1, FOR_EVER).await.unwrap()), ["nvr"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
