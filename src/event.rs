@@ -1,6 +1,7 @@
 //! What a run tells whoever displays it. A run prints nothing; it emits these.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,6 +96,18 @@ pub enum Event {
     },
     /// The spool has room again.
     SpoolHasRoom,
+    /// A server that the run works with gives no answer, and is waited for.
+    Away {
+        /// Which.
+        server: Server,
+        /// What is known of the reason.
+        why: String,
+    },
+    /// It answers again.
+    Back {
+        /// Which.
+        server: Server,
+    },
     /// Time that this run will not ask for again.
     GivenUp {
         /// Of which device, and which stretch.
@@ -154,6 +167,24 @@ impl Event {
             | Self::Recovered(Recovery::Adopted { recording }) => Some(recording),
             _ => None,
         }
+    }
+}
+
+/// What a run works with and may have to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// That of the ledger.
+    Ledger,
+    /// The object store of the recordings.
+    Store,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ledger => "the ledger",
+            Self::Store => "the object store",
+        })
     }
 }
 

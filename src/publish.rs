@@ -221,20 +221,23 @@ async fn write_down(
 /// else published the same time, and where something unknown went that stood there before.
 pub(crate) async fn upload(
     ledger: &Ledger,
-    outgoing: Outgoing,
+    mut outgoing: Outgoing,
     recording: Recording,
 ) -> Result<(Recording, Option<PathBuf>), ArchiveError> {
-    let number = outgoing.upload().to_owned();
-    if !ledger.note_upload(recording.path.clone(), number).await? {
-        let path = PathBuf::from(&recording.path);
-        blocking(move || outgoing.abort()).await?;
-        let why = "its note in the ledger is gone: another host has taken over what this one was doing";
-        return Err(vault::failed("publish", &path)(io::Error::other(why)).into());
+    loop {
+        let number = outgoing.upload().to_owned();
+        if !ledger.note_upload(recording.path.clone(), number).await? {
+            let path = PathBuf::from(&recording.path);
+            blocking(move || outgoing.abort()).await?;
+            let why = "its note in the ledger is gone: another host has taken over what this one was doing";
+            return Err(vault::failed("publish", &path)(io::Error::other(why)).into());
+        }
+        outgoing = match blocking(move || outgoing.finish()).await? {
+            Uploaded::Here { set_aside } => return Ok((recording, set_aside)),
+            Uploaded::Another(other) => return Ok((*other, None)),
+            Uploaded::Anew(anew) => *anew,
+        }
     }
-    Ok(match blocking(move || outgoing.finish()).await? {
-        Uploaded::Here { set_aside } => (recording, set_aside),
-        Uploaded::Another(other) => (*other, None),
-    })
 }
 
 /// Step 3: writes down the recording of a file that has its final name. When some of its time is archived already, says where

@@ -363,6 +363,9 @@ COMMENT ON COLUMN nvr_share.backlog_seconds IS 'footage that is missing and may 
 COMMENT ON COLUMN nvr_share.loses_at IS 'when the first of it is overwritten, where that is known';
 COMMENT ON COLUMN nvr_share.finished_at IS 'when nothing was left to do in this night''s work';
 CREATE INDEX nvr_share_host ON nvr_share (host);
+-- In the order in which hosts take what nobody holds.
+CREATE INDEX unheld_share ON nvr_share (loses_at, backlog_seconds DESC, nvr)
+    WHERE host IS NULL AND finished_at IS NULL AND backlog_seconds > 0;
 
 CREATE TABLE writer (
     writer BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

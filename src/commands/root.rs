@@ -42,9 +42,14 @@ async fn open_at(archive: &ArchiveSettings, ledger: &Ledger) -> anyhow::Result<V
         return Err(VaultError::FolderGone { folder: archive.root.clone() }.into());
     }
     let vault = root.open()?;
-    let mark = vault.mark(&new_mark(&root))?;
+    let ours = new_mark(&root);
+    let mark = vault.mark(&ours)?;
+    let is_ours = mark == ours;
     // Another run may have been faster.
     let noted = ledger.note_archive_mark(mark).await?;
+    if is_ours {
+        vault.settle_mark(&noted)?;
+    }
     is_the_one(&root, noted)?;
     Ok(vault)
 }

@@ -44,6 +44,9 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
             important(format!("nothing new is asked for until the object store takes something: {why}"))
         }
         Event::SpoolHasRoom => important("the spool has room again: going on".to_owned()),
+        // Whoever waits has logged that it does.
+        Event::Away { .. } => None,
+        Event::Back { server } => important(format!("{server} is back")),
         Event::NvrLearned { device, nvr } => quiet(format!("device {device} hangs off nvr {nvr}, as media URLs tell")),
         Event::GivenUp { window, cause } => quiet(format!("{}  gap: {cause}", named(window, zone))),
         Event::LiveBegan { device, via, said, codec } => quiet(began(*device, via, said, *codec)),

@@ -24,11 +24,11 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::failure::Failure;
@@ -38,6 +38,7 @@ pub(super) use self::turn::Late;
 use self::turn::Turn;
 use super::error::{Fault, LedgerError, reached};
 use super::session::Session;
+use crate::absence::Absence;
 use crate::failpoint::Failpoint;
 use crate::ledger_place::LedgerUrl;
 
@@ -76,7 +77,7 @@ pub(super) struct Database {
     /// Set when the run is to end.
     ending: CancellationToken,
     /// Whether the last try found it away.
-    away: AtomicBool,
+    absence: Absence,
 }
 
 /// What a ledger is opened for.
@@ -122,7 +123,7 @@ impl Database {
             purpose,
             guards: Guards::default(),
             ending: CancellationToken::new(),
-            away: AtomicBool::new(false),
+            absence: Absence::default(),
         };
         let database = Arc::new(database);
         // Whoever opens it may be on a thread that must not wait for a runtime.
@@ -227,7 +228,7 @@ impl Database {
                         let waited_seconds = begun.elapsed().as_secs();
                         return Err(LedgerError::Unreachable { ledger: self.name.clone(), waited_seconds, why });
                     }
-                    if !self.away.swap(true, Ordering::Relaxed) {
+                    if self.absence.begins(&why) {
                         tracing::warn!("the ledger {} is away, and is waited for: {why}", self.name.display());
                     }
                     self.pause(pause);
@@ -237,8 +238,13 @@ impl Database {
         }
     }
 
+    /// Whether it is away, from now on.
+    pub(super) fn absence(&self) -> watch::Receiver<Option<String>> {
+        self.absence.watch()
+    }
+
     fn is_back(&self) {
-        if self.away.swap(false, Ordering::Relaxed) {
+        if self.absence.ends() {
             tracing::info!("the ledger {} is back", self.name.display());
         }
     }
@@ -310,6 +316,11 @@ impl Database {
     }
 
     fn connection(&self, turn: Turn) -> Result<Object, Setback> {
+        let turn = match self.purpose {
+            // Somebody may be standing by, and a way that swallows all says nothing for long.
+            Purpose::Questions => Turn::of(OPEN_PATIENCE),
+            Purpose::Changes | Purpose::Filling => turn,
+        };
         let got = turn.wait(self.handle(), async { Ok::<_, Fault>(self.pool.get().await) });
         match got.map_err(|fault| self.setback(fault))? {
             Ok(client) => Ok(client),

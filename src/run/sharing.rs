@@ -287,7 +287,9 @@ impl Basis {
         }
         let asked = self.asked.iter().filter(|(device, _)| devices.contains(device));
         let asked: BTreeMap<DeviceId, Request> = asked.map(|(&device, request)| (device, request.clone())).collect();
-        let (plan, learned) = futures::try_join!(planning::plan(ledger, &asked, &self.nvrs), ledger.learned_limits())?;
+        let nvrs: Vec<NvrId> = leases.iter().map(|lease| lease.nvr.clone()).collect();
+        let (plan, learned) =
+            futures::try_join!(planning::plan(ledger, &asked, &self.nvrs), ledger.learned_limits_of(nvrs))?;
         let mut by_nvr: BTreeMap<NvrId, Vec<Work>> = BTreeMap::new();
         for work in plan.work() {
             by_nvr.entry(work.nvr.clone()).or_default().push(work);
@@ -297,10 +299,7 @@ impl Basis {
             let (work, loses_at) = (by_nvr.remove(&lease.nvr).unwrap_or_default(), told(&lease.nvr));
             (lease, work, loses_at)
         });
-        let leases: Vec<_> = leases.collect();
-        let held = |nvr: &NvrId| leases.iter().any(|(lease, ..)| lease.nvr == *nvr);
-        let learned = learned.into_iter().filter(|(nvr, _)| held(nvr)).collect();
-        Ok(Taken { host, leases, learned })
+        Ok(Taken { host, leases: leases.collect(), learned })
     }
 }
 

@@ -69,7 +69,16 @@ fn root(value: &Value) -> values::Read<Root> {
     let written = values::text(value)?;
     let Some(below) = written.strip_prefix(SCHEME) else {
         return match written.split_once("://") {
-            Some(("s3a" | "gs" | "az" | "abfs" | "abfss" | "file", _)) => {
+            // What they lack is in docs/design.md.
+            Some(("az" | "azure" | "adl" | "abfs" | "abfss", _)) => Err(format!(
+                "{written:?}: Azure's Blob Storage cannot take an upload back, so that a host that slept could bring a recording \
+                 that another one has brought since; {EXAMPLE}, or the path of a folder"
+            )),
+            Some(("gs" | "gcs", _)) => Err(format!(
+                "{written:?}: Google's Cloud Storage cannot be told to complete an upload in the place of nothing, and nobody has \
+                 tried this program with it; {EXAMPLE}, or the path of a folder"
+            )),
+            Some(("s3a" | "file", _)) => {
                 Err(format!("{written:?} is no place that recordings can go to; {EXAMPLE}, or the path of a folder"))
             }
             _ => values::path(value).map(Root::Folder),
@@ -127,9 +136,17 @@ mod tests {
 
     #[test]
     fn what_names_no_bucket_is_refused() {
-        for root in
-            ["s3://", "s3:///x", "s3://a b", "s3://a/../b", "s3://a//b", "s3://user:pass@host", "gs://a", "https://x"]
-        {
+        for root in [
+            "s3://",
+            "s3:///x",
+            "s3://a b",
+            "s3://a/../b",
+            "s3://a//b",
+            "s3://user:pass@host",
+            "gs://a",
+            "az://a",
+            "https://x",
+        ] {
             let refused = archive(&format!("root = \"{root}\"\nledger = \"l.db\"")).expect_err(root);
             assert!(refused.contains("root:"), "{refused}");
         }

@@ -42,6 +42,8 @@ pub struct Outgoing {
     patience: Patience,
     /// Whether it was perhaps begun more than once, since an answer was lost.
     begun_twice: bool,
+    /// Where something unknown went that stood under its name.
+    set_aside: Option<PathBuf>,
 }
 
 /// What became of it.
@@ -54,6 +56,9 @@ pub enum Uploaded {
     },
     /// Another recording stands under its name, judged like this one by whoever published it.
     Another(Box<Recording>),
+    /// Something unknown stood under its name and was moved aside, which ended the upload, too: another one is begun, and the ledger
+    /// has to know its number, as before.
+    Anew(Box<Outgoing>),
 }
 
 impl Vault {
@@ -101,7 +106,8 @@ impl Vault {
         let asked = Instant::now();
         let upload = objects.begin(&recording, &patience)?;
         let begun_twice = asked.elapsed() > AT_ONCE;
-        Ok(Outgoing { vault: self.clone(), objects, recording, file, upload, patience, begun_twice })
+        let vault = self.clone();
+        Ok(Outgoing { vault, objects, recording, file, upload, patience, begun_twice, set_aside: None })
     }
 
     /// The judged file of that name that did not come to be uploaded, when there is one: where it lies.
@@ -176,7 +182,9 @@ impl Vault {
     /// Puts a file into the store that nobody judged or noted, for tests.
     #[cfg(feature = "failpoints")]
     pub fn put_strange(&self, relative: &str, file: &Path) -> Result<(), VaultError> {
-        self.objects.as_ref().map_or(Ok(()), |objects| objects.write(relative, file))
+        self.objects
+            .as_ref()
+            .map_or(Ok(()), |objects| objects.write(relative, file, super::objects::Over::Anything).map(drop))
     }
 
     /// Says that nobody waits any more for a store that is away.
@@ -215,7 +223,7 @@ impl Outgoing {
     }
 
     /// Steps 3 and 4. Blocks on the network.
-    pub fn finish(self) -> Result<Uploaded, VaultError> {
+    pub fn finish(mut self) -> Result<Uploaded, VaultError> {
         let (objects, recording) = (&self.objects, &self.recording);
         let (path, shown) = (recording.path.as_str(), self.vault.path_of(&recording.path));
         let patience = &self.patience;
@@ -227,7 +235,7 @@ impl Outgoing {
         reached(Failpoint::Rename).map_err(failed("publish", &shown))?;
         // OK to ignore that it fails: it is never completed, and whoever comes to this name next aborts it.
         let give_up = || drop(objects.abort(path, self.upload.clone()));
-        let mut set_aside = None;
+        let mut is_moved = false;
         loop {
             // A look first, since not every store knows a completing call that replaces nothing.
             let placed = match (objects.stands(recording, patience)?, &sent) {
@@ -244,8 +252,14 @@ impl Outgoing {
                     give_up();
                     return Ok(Uploaded::Another(other));
                 }
-                Placed::Unknown if sent.is_some() && set_aside.is_none() => {
-                    set_aside = self.vault.set_aside_if_there(path)?;
+                Placed::Unknown if sent.is_some() && !is_moved => {
+                    self.set_aside = self.vault.set_aside_if_there(path)?.or(self.set_aside);
+                    is_moved = true;
+                }
+                // Garage takes that something is deleted for the end of all uploads that were begun under its name before.
+                Placed::Gone if is_moved => {
+                    let anew = self.vault.send_ready(self.recording.clone(), self.patience.clone())?;
+                    return Ok(Uploaded::Anew(Box::new(Outgoing { set_aside: self.set_aside, ..anew })));
                 }
                 Placed::Unknown | Placed::Gone => {
                     let why = "somebody aborted its upload, or completed another under its name: another host may have taken over";
@@ -258,6 +272,6 @@ impl Outgoing {
             // OK if it fails: it costs a little room, until `reindex` or a rule of the bucket aborts it.
             let _ = abort_all(objects, path);
         }
-        Ok(Uploaded::Here { set_aside })
+        Ok(Uploaded::Here { set_aside: self.set_aside })
     }
 }

@@ -52,6 +52,7 @@ mod reindex;
 mod report;
 mod secrets;
 mod seeds;
+mod shared_status;
 mod shown_commands;
 mod sim_footage;
 mod sim_server;

@@ -11,7 +11,7 @@ use crate::support::{code, ended, send, stderr, until};
 const LEASE_MILLISECONDS: i64 = 3_000;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs postgres and moto_server"]
+#[ignore = "needs postgres and an S3 server: weed"]
 async fn two_of_four_hosts_are_killed_and_one_sleeps_and_the_rest_archive_all_of_it_once() {
     let lease = format!("lease = \"{LEASE_MILLISECONDS}ms\"");
     let chain = Chain::new(Speed::Times(600.0), 2, &format!("{lease}\nstreams = 4")).await;

@@ -53,6 +53,13 @@ impl Patience {
 #[derive(Debug)]
 pub(in crate::vault) struct Sent(Vec<PartId>);
 
+/// What a file may take the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::vault) enum Over {
+    Anything,
+    Nothing,
+}
+
 /// What the completing call came to.
 #[derive(Debug)]
 pub(in crate::vault) enum Placed {
@@ -198,32 +205,48 @@ impl Objects {
         })
     }
 
-    /// Writes a whole file as an object, in the place of whatever stands there.
-    pub(in crate::vault) fn write(&self, relative: &str, file: &Path) -> std::result::Result<(), VaultError> {
+    /// Writes a whole file as an object. False when it was to be in the place of nothing, and something stands there.
+    pub(in crate::vault) fn write(
+        &self,
+        relative: &str,
+        file: &Path,
+        over: Over,
+    ) -> std::result::Result<bool, VaultError> {
         let open = || -> io::Result<(File, u64)> {
             let file = File::open(file)?;
             let bytes = file.metadata()?.len();
             Ok((file, bytes))
         };
         let (mut opened, bytes) = open().map_err(failed("read", file))?;
+        // Not every store can be told to write in the place of nothing.
+        if over == Over::Nothing && self.size_of(relative)?.is_some() {
+            return Ok(false);
+        }
         let (objects, key) = (self.clone(), self.key(relative));
         if bytes <= PART {
             let mut payload = Vec::new();
             io::Read::read_to_end(&mut opened, &mut payload).map_err(failed("read", file))?;
+            if over == Over::Nothing {
+                return self.create(relative, &payload);
+            }
             let (store, payload) = (self.0.store.objects(), PutPayload::from(payload));
-            return self.ask("write", relative, async move { store.put(&key, payload).await.map(drop) });
+            return self.ask("write", relative, async move { store.put(&key, payload).await.map(|_| true) });
         }
         let asked = async move {
             let id = objects.0.store.begin(&key, object_store::Attributes::new()).await?;
             let upload = Begun { key, id };
             let sent = objects.send_parts(upload.clone(), opened, bytes, &Patience::default()).await;
             let done = match sent {
+                Ok(parts) if over == Over::Nothing => match objects.0.store.complete(&upload, parts).await {
+                    Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+                    other => other.map(|()| true),
+                },
                 Ok(parts) => {
-                    objects.0.store.uploads().complete_multipart(&upload.key, &upload.id, parts).await.map(drop)
+                    objects.0.store.uploads().complete_multipart(&upload.key, &upload.id, parts).await.map(|_| true)
                 }
                 Err(error) => Err(error),
             };
-            if done.is_err() {
+            if !matches!(done, Ok(true)) {
                 // OK to ignore a failure: the next reindex aborts it, or the bucket's own rule.
                 let _ = objects.0.store.abort(&upload).await;
             }
@@ -239,18 +262,22 @@ impl Objects {
         loop {
             match ask().await {
                 Err(error) if is_transient(&error) && !is_over(begun) => {
-                    let address = self.0.address.display();
-                    tracing::warn!(
-                        "{address} takes nothing at the moment, and is asked again in {pause:?}: {}",
-                        told(error)
-                    );
+                    let (address, why) = (self.0.address.display(), told(error).to_string());
+                    self.0.absence.begins(&why);
+                    tracing::warn!("{address} takes nothing at the moment, and is asked again in {pause:?}: {why}");
                     let slept = Instant::now();
                     while slept.elapsed() < pause && !is_over(begun) {
                         tokio::time::sleep(LOOKS.min(pause)).await;
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                other => return other,
+                other => {
+                    // Also a refusal is an answer.
+                    if !other.as_ref().is_err_and(is_transient) {
+                        self.0.absence.ends();
+                    }
+                    return other;
+                }
             }
         }
     }
