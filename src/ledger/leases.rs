@@ -18,9 +18,9 @@ use super::{Keeper, Ledger};
 use crate::device::{DeviceId, NvrId};
 use crate::lease::{Demand, GivenBack, HostId, HostState, Lease, Shared, Tally};
 
-/// A host `h` that is alive, as far as the host of that parameter may say; `NULL` is anybody else. A server that was away itself was out of everybody's
-/// hearing. So may others have been for as long as a host was that has joined again: they get the time to come back as well, and
-/// to write down what they had in their hands.
+/// A host `h` that is alive, as far as the host of that parameter may say; `NULL` is anybody else. A server that was away itself was
+/// out of everybody's hearing. So may others have been for as long as a host was that has joined again: they get the time to come
+/// back as well, and to write down what they had in their hands.
 pub(super) fn is_alive(to: &str) -> String {
     format!(
         "h.left_at IS NULL AND clock_timestamp() < greatest(h.until, pg_postmaster_start_time() + (h.until - h.seen),

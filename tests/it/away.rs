@@ -15,7 +15,7 @@ use crate::chain::Chain;
 use crate::cut::{Cut, Way};
 use crate::support::{PATIENCE, code, ended_within, send, stderr, until, until_within};
 
-const LEASE: i64 = 2;
+const LEASE: i64 = 3;
 
 /// Bytes: some windows' worth.
 const SMALL: u64 = 8 << 20;
