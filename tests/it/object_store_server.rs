@@ -45,6 +45,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Forgets everything; the bucket is there, with nothing in it.
     pub fn empty(&self) {
         assert!(self.ask("POST", "/moto-api/reset").starts_with("HTTP/1.1 200"));
