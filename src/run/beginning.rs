@@ -11,7 +11,6 @@ use crate::device::NvrId;
 use crate::event::{Event, Recovery};
 use crate::leaving;
 use crate::plan::Plan;
-use crate::publish::blocking;
 use crate::recording::Source;
 use crate::report::Learned;
 use crate::vault::VaultError;
@@ -57,9 +56,8 @@ async fn put_right_and_plan(job: &Job, tools: &Tools, clock: &WallClock) -> Resu
     finish_what_was_leaving(tools, clock).await?;
     // Of a ledger with many hosts, others may be in the middle of publishing: a host looks after what it leases.
     if ledger.is_shared() {
-        // What this host had judged and not brought into an object store, others may be fetching by now.
-        let vault = tools.vault.clone();
-        blocking(move || vault.clear_ready(Source::Nvr)).await?;
+        // Of what this host had judged and not brought into an object store, others may have dealt with some by now.
+        adopt::clear_ready(ledger, &tools.vault, Source::Nvr).await?;
     } else {
         adopt(job, tools, clock).await?;
     }

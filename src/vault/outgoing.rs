@@ -15,6 +15,7 @@
 //! Whoever takes over from another host aborts what that one had begun before it does anything else: from then on nothing that the
 //! other does, whenever it wakes, can appear under that name. An upload whose number the ledger would not take is not sent.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -107,14 +108,17 @@ impl Vault {
         }
     }
 
-    /// Deletes what is left in `.ready` of a source, once every note of it has been dealt with. Only while no run of it goes on.
-    pub fn clear_ready(&self, source: Source) -> Result<(), VaultError> {
+    /// Deletes what is left in `.ready` of a source, but what the ledger still has a note of: whoever deals with that sends it. Only
+    /// while no run of it goes on.
+    pub fn clear_ready(&self, source: Source, noted: &[String]) -> Result<(), VaultError> {
         if !self.uploads() {
             return Ok(());
         }
         let folder = self.here.join(READY);
+        let noted: HashSet<PathBuf> = noted.iter().map(|path| self.ready_path(path)).collect();
         for file in names_in(&folder)? {
-            if name::parse(&file).is_some_and(|named| named.source == source) {
+            let is_needed = noted.contains(&folder.join(&file));
+            if !is_needed && name::parse(&file).is_some_and(|named| named.source == source) {
                 let file = folder.join(file);
                 fs::remove_file(&file).map_err(failed("delete", &file))?;
             }

@@ -7,7 +7,7 @@ use archive::vault::name::{self, Named};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::stores::on_postgres;
+use crate::support::stores::{on_postgres, on_s3};
 use crate::support::{Place, device, ended, expect_code, fleet, range, send, stderr, until, yesterday};
 
 const DEVICES: [i64; 6] = [1, 2, 3, 11, 12, 13];
@@ -167,6 +167,22 @@ async fn files_without_a_row_are_adopted_when_they_are_whole_and_moved_aside_whe
     assert_eq!(aside(&place).len(), 2, "{:?}", aside(&place));
     assert_eq!(adopted(&place).await, rows);
     assert!(place.stores.all().contains_key(&published[1]));
+}
+
+/// What was whole when its run was killed: in a folder it has its name, and on its way to an object store it lies in the spool.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_judged_before_a_kill_is_archived_and_not_asked_for_again() {
+    let (place, asked) = (Place::new(two_recorders()).await, range(yesterday(), 600));
+    let step = if on_s3() { "file-synced" } else { "renamed" };
+    let mut command = place.fetch("1", asked);
+    let killed = command.env("ARCHIVE_FAILPOINTS", format!("{step}=kill")).spawn().expect("the program starts");
+    assert_eq!(ended(killed).await.status.code(), None, "{step} is reached");
+    let seen = place.platform.calls().len();
+    let output = ended(place.fetch("1", asked).spawn().expect("the program starts")).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(place.platform.calls()[seen..].iter().filter_map(|call| call.range).count(), 0, "{}", stderr(&output));
+    place.assert_true(&[1]).await;
+    assert_eq!(place.archived(1).await, asked.into());
 }
 
 /// Whatever is in the archive's other places, and however much of it: nobody looks there.
