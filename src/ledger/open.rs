@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::error::{Fault, LedgerError, reached};
 use super::lock::RunLock;
@@ -51,13 +51,36 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, LedgerError> {
     if !path.exists() {
         return Err(LedgerError::NotThere { ledger: path.to_path_buf() });
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = connect(path, flags).map_err(|fault| fault.at(path))?;
+    let connection = connect_to_read(path).map_err(|fault| fault.at(path))?;
     let known = newest_version();
     match schema_version(&connection, path)? {
         Some(found) if found == known => Ok(connection),
         Some(found) => Err(LedgerError::Older { ledger: path.to_path_buf(), found, known }),
         None => Err(LedgerError::NotALedger { ledger: path.to_path_buf(), why: "it is empty".to_owned() }),
+    }
+}
+
+fn connect_to_read(path: &Path) -> Result<Connection, Fault> {
+    let reading = || connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let connection = reading()?;
+    if !needs_undoing(&connection)? {
+        return Ok(connection);
+    }
+    drop(connection);
+    // OK beside a run: SQLite undoes only what nobody is writing any more.
+    let writing = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    needs_undoing(&writing)?;
+    reading()
+}
+
+/// Whether somebody was killed in the midst of a change that went by a rollback journal, as all do until the file has its
+/// write-ahead log: <https://www.sqlite.org/rescode.html#readonly_rollback>. To ask is to undo it, for one who may write.
+fn needs_undoing(connection: &Connection) -> Result<bool, Fault> {
+    match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
+            Ok(true)
+        }
+        asked => Ok(asked.map(|()| false)?),
     }
 }
 

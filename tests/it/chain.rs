@@ -8,14 +8,13 @@ use archive::ledger_place::LedgerPlace;
 use archive::recording::Recording;
 use archive::sim::Config;
 use archive::sim::config::Speed;
-use archive::time_range::{RangeSet, TimeRange};
+use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange};
 
 use crate::object_store_server::{BUCKET, CREDENTIALS, Server};
 use crate::postgres::program::server;
 use crate::support::{Place, device, fleet, range, yesterday};
 
 const NVRS: i64 = 60;
-const WINDOWS: i64 = 2;
 
 pub struct Chain {
     pub place: Place,
@@ -25,14 +24,15 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Sixty recorders with a camera each, which stream at that speed, and lines of settings below `[archive]`.
-    pub async fn new(speed: Speed, settings: &str) -> Self {
+    /// Sixty recorders with a camera each, which stream at that speed, of which so many windows are asked for, and lines of
+    /// settings below `[archive]`.
+    pub async fn new(speed: Speed, windows: i64, settings: &str) -> Self {
         let cameras: Vec<[i64; 1]> = (1..=NVRS).map(|number| [number]).collect();
         let nvrs: Vec<(u32, &[i64])> = cameras.iter().map(|cameras| (1, &cameras[..])).collect();
         let config = Config { speed, ..fleet(&nvrs) };
         let place = Place::new(config).await;
         place.set_in_archive(settings);
-        let (asked, ledger) = (range(yesterday(), WINDOWS * 600), server().database());
+        let (asked, ledger) = (range(yesterday(), windows * GRID_SECONDS), server().database());
         // So that its tables are there to be asked.
         drop(Ledger::open(LedgerPlace::parse(&ledger).expect("an address")).expect("a new ledger"));
         Self { place, store: Server::start(), ledger, asked }
@@ -84,7 +84,7 @@ impl Chain {
             assert_eq!(archived, RangeSet::from(self.asked), "camera {number}");
         }
         let seconds: i64 = rows.iter().map(|row| row.range.seconds()).sum();
-        assert_eq!(seconds, NVRS * WINDOWS * 600, "some of it is archived twice");
+        assert_eq!(seconds, NVRS * self.asked.seconds(), "some of it is archived twice");
         let mut objects = self.store.keys();
         objects.retain(|key| !key.contains("/.catalog/") && !key.ends_with("/.archive-root"));
         let mut named: Vec<String> = rows.iter().map(|row| format!("chain/{}", row.path)).collect();

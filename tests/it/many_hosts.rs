@@ -11,7 +11,7 @@ use crate::support::{code, ended, send, stderr, until};
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgres and moto_server"]
 async fn two_of_four_hosts_are_killed_and_one_sleeps_and_the_rest_archive_all_of_it_once() {
-    let chain = Chain::new(Speed::Times(600.0), "lease = \"3s\"\nstreams = 4").await;
+    let chain = Chain::new(Speed::Times(600.0), 2, "lease = \"3s\"\nstreams = 4").await;
     let mut hosts: Vec<Child> = (1..=4).map(|number| chain.host(&format!("host{number}"))).collect();
     let holding = "SELECT count(DISTINCT host) FROM nvr_share WHERE host IS NOT NULL";
     until("all four have leased something", || chain.count(holding) == 4).await;

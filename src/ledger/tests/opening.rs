@@ -122,6 +122,29 @@ fn a_damaged_ledger_is_named_as_such() {
     assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
 }
 
+/// A run was killed in the midst of a change, before the ledger has its write-ahead log or while it gets it.
+#[test]
+fn a_reader_undoes_what_a_killed_run_left_half_written() {
+    let scratch = Scratch::new();
+    drop(scratch.open());
+    let shell = scratch.shell();
+    let _mode: String = shell.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).unwrap();
+    // So that the change is in the file before it is committed.
+    shell.execute_batch("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN; CREATE TABLE half (x)").unwrap();
+    let more = "INSERT INTO half WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 100)
+        SELECT zeroblob(3000) FROM n";
+    shell.execute(more, []).unwrap();
+    // Its file and its journal, as they are when it is killed now.
+    let killed = Scratch::new();
+    let journal = |scratch: &Scratch| scratch.path().with_file_name("ledger.db-journal");
+    std::fs::copy(scratch.path(), killed.path()).unwrap();
+    std::fs::copy(journal(&scratch), journal(&killed)).unwrap();
+
+    drop(Ledger::open_read_only(killed.path()).unwrap());
+    assert!(schema(&killed.shell()).iter().all(|(_, name, _)| name != "half"));
+    assert!(!journal(&killed).exists());
+}
+
 #[test]
 fn reading_does_not_create_a_ledger() {
     let scratch = Scratch::new();
