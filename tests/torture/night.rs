@@ -293,6 +293,8 @@ impl Night {
         let gaps = self.place.read_ledger().gaps(GapQuery::default()).await.expect("the ledger answers");
         for &camera in &job.cameras {
             let of_camera = |path: &&archive::report::Gap| path.device == device(camera);
+            let why: Vec<_> =
+                gaps.iter().filter(of_camera).map(|gap| (gap.cause, gap.attempts, &gap.last_code)).collect();
             let gaps: RangeSet = gaps.iter().filter(of_camera).map(|gap| gap.range).collect();
             let gaps = gaps.intersect(&job.range.into());
             let rows = self.judge.rows.values().filter(|row| row.device == camera).map(|row| row.range);
@@ -307,7 +309,7 @@ impl Night {
             let around: RangeSet = holes.ranges().iter().filter_map(around).collect();
             let untrue = gaps.subtract(&around);
             if !untrue.is_empty() {
-                tally.findings.push(format!("{what}: gaps where there is footage: {untrue:?}"));
+                tally.findings.push(format!("{what}: gaps where there is footage: {untrue:?}, of {why:?}"));
             }
         }
     }
