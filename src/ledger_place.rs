@@ -54,6 +54,14 @@ impl LedgerPlace {
         self.to_string()
     }
 
+    /// The place as a setting names it, without a password: of a server that comes from elsewhere, or must be added by hand.
+    pub fn setting(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Server(url) => url.without_password(),
+        }
+    }
+
     /// The same as [`Self::display`], for errors that name files.
     pub fn name(&self) -> PathBuf {
         match self {
@@ -85,6 +93,19 @@ impl LedgerUrl {
         let folder = query.split('&').find_map(|pair| pair.strip_prefix("host=")).unwrap_or_default();
         let hosts = if hosts.is_empty() { folder } else { hosts };
         Ok(Self { url: text.to_owned(), shown: format!("postgres://{hosts}/{database}") })
+    }
+
+    fn without_password(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("postgres", &self.url));
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let address = match address.split_once('@') {
+            Some((who, host)) => format!("{}@{host}", who.split(':').next().unwrap_or_default()),
+            None => address.to_owned(),
+        };
+        let query: Vec<&str> =
+            query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("password=")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{scheme}://{address}{mark}{}", query.join("&"))
     }
 
     /// The whole of it, with the password if it has one: for whoever connects, and nobody else.
@@ -156,6 +177,21 @@ mod tests {
         for text in ["postgres://me:hu@sh@host/db", "postgres://me:hu/sh@host/db", "postgres://me:hu?sh@host/db"] {
             let refused = LedgerPlace::parse(text).expect_err("nobody knows where the password ends");
             assert!(!refused.to_string().contains("sh@"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_setting_names_the_same_database_without_the_password() {
+        for (text, setting) in [
+            ("ledger.db", "ledger.db"),
+            ("postgres://host/db", "postgres://host/db"),
+            ("postgresql://me:hush@host:5433/db?sslmode=disable", "postgresql://me@host:5433/db?sslmode=disable"),
+            ("postgres://me@/db?host=/run/pg&password=hush", "postgres://me@/db?host=/run/pg"),
+            ("postgres://me@host/db?password=hush", "postgres://me@host/db"),
+        ] {
+            let written = LedgerPlace::parse(text).expect("it is a place").setting();
+            assert_eq!(written, setting);
+            assert!(LedgerPlace::parse(&written).is_ok(), "{written} is no place");
         }
     }
 

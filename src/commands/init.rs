@@ -144,7 +144,7 @@ fn archive(settings: &Settings) -> Pairs {
     let set = &settings.archive;
     let mut pairs = vec![("root", set.root.display().to_string())];
     if set.ledger != set.root.join("ledger.db").into() {
-        pairs.push(("ledger", set.ledger.display()));
+        pairs.push(("ledger", set.ledger.setting()));
     }
     // Else what the ledger knows of a camera comes first.
     pairs.extend(set.time_zone_is_stated.then(|| ("time_zone", set.time_zone.name().to_owned())));

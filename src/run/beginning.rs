@@ -11,7 +11,6 @@ use crate::device::NvrId;
 use crate::event::{Event, Recovery};
 use crate::leaving;
 use crate::plan::Plan;
-use crate::publish::blocking;
 use crate::recording::Source;
 use crate::report::Learned;
 use crate::vault::VaultError;
@@ -59,8 +58,7 @@ async fn put_right_and_plan(job: &Job, tools: &Tools, clock: &WallClock) -> Resu
     if ledger.is_shared() {
         // What this host had judged and not brought into an object store, it goes on with if it leases the NVR before others do;
         // who does takes its note away, and fetches it again.
-        let (vault, noted) = (tools.vault.clone(), ledger.publishing(Source::Nvr).await?);
-        blocking(move || vault.clear_ready_but(Source::Nvr, &noted)).await?;
+        adopt::clear_ready(ledger, &tools.vault, Source::Nvr).await?;
     } else {
         adopt(job, tools, clock).await?;
     }

@@ -104,7 +104,7 @@ impl Run {
                 let planning = self.sharing.as_ref().is_some_and(Sharing::is_taking);
                 if streams == 0 && self.uploads.is_empty() && !planning {
                     // What fills it is from earlier, and nobody is about to upload it: it is asked for again, if it is missing.
-                    if let Err(error) = self.tools.vault.clear_ready(Source::Nvr) {
+                    if let Err(error) = self.tools.vault.clear_ready(Source::Nvr, &[]) {
                         self.stop(scheduler, StopReason::Broken(error.to_string()));
                         return false;
                     }

@@ -15,6 +15,7 @@
 //! Whoever takes over from another host aborts what that one had begun before it does anything else: from then on nothing that the
 //! other does, whenever it wakes, can appear under that name. An upload whose number the ledger would not take is not sent.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -137,23 +138,17 @@ impl Vault {
         }
     }
 
-    /// Deletes what is left in `.ready` of a source, once every note of it has been dealt with. Only while no run of it goes on.
-    pub fn clear_ready(&self, source: Source) -> Result<(), VaultError> {
-        self.clear_ready_but(source, &[])
-    }
-
-    /// The same, but for what is still noted under these names.
-    pub fn clear_ready_but(&self, source: Source, noted: &[String]) -> Result<(), VaultError> {
+    /// Deletes what is left in `.ready` of a source, but what the ledger still has a note of: whoever deals with that sends it. Only
+    /// while no run of it goes on.
+    pub fn clear_ready(&self, source: Source, noted: &[String]) -> Result<(), VaultError> {
         if !self.uploads() {
             return Ok(());
         }
         let folder = self.here.join(READY);
-        let noted: Vec<PathBuf> = noted.iter().map(|path| self.ready_path(path)).collect();
+        let noted: HashSet<PathBuf> = noted.iter().map(|path| self.ready_path(path)).collect();
         for file in names_in(&folder)? {
-            if noted.contains(&folder.join(&file)) {
-                continue;
-            }
-            if name::parse(&file).is_some_and(|named| named.source == source) {
+            let is_needed = noted.contains(&folder.join(&file));
+            if !is_needed && name::parse(&file).is_some_and(|named| named.source == source) {
                 self.delete_ready(&folder.join(file))?;
             }
         }

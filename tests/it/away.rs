@@ -78,14 +78,14 @@ async fn the_ledger_is_cut_off(how: Cut, hosts: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs postgres and moto_server"]
+#[ignore = "needs postgres and weed"]
 async fn two_hosts_whose_ledger_is_cut_off_for_longer_than_a_lease_lose_nothing_and_fetch_nothing_twice() {
     the_ledger_is_cut_off(Cut::Broken, 2).await;
 }
 
 /// It takes the host twenty seconds to find out that what it has sent went nowhere.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs postgres, moto_server and half a minute"]
+#[ignore = "needs postgres, weed and half a minute"]
 async fn slow_a_host_whose_ledger_falls_silent_finds_a_new_way_to_it() {
     the_ledger_is_cut_off(Cut::Silent, 1).await;
 }
@@ -118,7 +118,7 @@ async fn the_store_is_cut_off(settings: &str, hosts: usize, look: impl Fn(&Chain
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs postgres and moto_server"]
+#[ignore = "needs postgres and weed"]
 async fn hosts_whose_store_is_cut_off_go_on_fetching_and_upload_it_all_when_it_is_back() {
     let most = std::cell::Cell::new(0);
     let waiting = |chain: &Chain| most.set(most.get().max(spooled(&chain.spool("host1"))));
@@ -128,7 +128,7 @@ async fn hosts_whose_store_is_cut_off_go_on_fetching_and_upload_it_all_when_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs postgres and moto_server"]
+#[ignore = "needs postgres and weed"]
 async fn a_host_with_a_small_spool_waits_for_its_store_and_the_spool_never_holds_more() {
     let most = std::cell::Cell::new(0);
     let waiting = |chain: &Chain| most.set(most.get().max(spooled(&chain.spool("host1"))));
@@ -140,7 +140,7 @@ async fn a_host_with_a_small_spool_waits_for_its_store_and_the_spool_never_holds
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs postgres and moto_server"]
+#[ignore = "needs postgres and weed"]
 async fn what_waits_for_a_store_when_a_host_is_ended_is_not_asked_for_again() {
     let chain = chain().await;
     let way = Way::to_port(chain.store_url().trim_start_matches("http://"));

@@ -26,23 +26,18 @@ async fn record_live(place: &Place) {
     execute(job(&[1], Some(end)), tools).await.expect("it ends");
 }
 
-fn shell(place: &Place) -> rusqlite::Connection {
-    rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened")
-}
-
 /// How many attempts are there one by one, by run; and how many have been folded away.
 fn attempts(place: &Place) -> (Vec<(i64, i64)>, i64) {
-    let shell = shell(place);
-    let mut statement = shell.prepare("SELECT run, count(*) FROM attempts GROUP BY run ORDER BY run").expect("a view");
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("an answer");
-    let single = rows.collect::<Result<_, _>>().expect("rows");
-    let folded = shell.query_row("SELECT coalesce(sum(attempts), 0) FROM attempt_days", [], |row| row.get(0));
-    (single, folded.expect("a sum"))
+    let single = place.stores.ask("SELECT run, count(*) FROM attempts GROUP BY run ORDER BY run");
+    let number = |text: &str| text.parse().expect("a number");
+    let single =
+        single.lines().filter_map(|line| line.split_once('|')).map(|(run, count)| (number(run), number(count)));
+    (single.collect(), number(&place.stores.ask("SELECT coalesce(sum(attempts), 0) FROM attempt_days")))
 }
 
 fn age(place: &Place, days: i64) {
     let sql = format!("UPDATE attempt SET started = started - {days} * 86400");
-    shell(place).execute_batch(&sql).expect("the ledger can be changed");
+    place.stores.change(&sql);
 }
 
 fn config() -> Config {
@@ -99,17 +94,13 @@ async fn a_live_run_folds_too() {
     let place = Place::new(fast(60.0, &[1])).await;
     record_live(&place).await;
     let now = yesterday().get();
-    shell(&place)
-        .execute_batch(&format!(
-            "INSERT INTO outcome VALUES (9, 'interrupted', NULL);
-             INSERT INTO attempt (run, device, start, seconds, started, milliseconds, bytes, outcome)
-             VALUES (1, 1, 0, 60, {now} - 91 * 86400, 1, 0, 9), (1, 1, 60, 60, {now} - 80 * 86400, 1, 0, 9);"
-        ))
-        .expect("the ledger can be changed");
+    place.stores.change(&format!(
+        "INSERT INTO outcome VALUES (9, 'interrupted', NULL);
+         INSERT INTO attempt (run, device, start, seconds, started, milliseconds, bytes, outcome)
+         VALUES (1, 1, 0, 60, {now} - 91 * 86400, 1, 0, 9), (1, 1, 60, 60, {now} - 80 * 86400, 1, 0, 9);"
+    ));
     let before = attempts(&place);
     record_live(&place).await;
     assert_eq!((before.1, attempts(&place).1), (0, 1));
-    let left =
-        shell(&place).query_row("SELECT group_concat(start) FROM attempt WHERE start <= 60", [], |row| row.get(0));
-    assert_eq!(left, Ok("60".to_owned()), "the younger one stays");
+    assert_eq!(place.stores.ask("SELECT start FROM attempt WHERE start <= 60"), "60", "the younger one stays");
 }

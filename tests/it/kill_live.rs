@@ -18,7 +18,7 @@ const KILLS: usize = 6;
 
 /// The staging files of live streams: names and bytes.
 fn staging(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
-    let files = std::fs::read_dir(place.root().join(".live")).into_iter().flatten();
+    let files = std::fs::read_dir(place.stores.working_folder().join(".live")).into_iter().flatten();
     let read = |path: PathBuf| std::fs::read(&path).ok().map(|bytes| (path, bytes));
     files.filter_map(|entry| read(entry.ok()?.path())).collect()
 }

@@ -88,10 +88,8 @@ async fn a_long_outage_is_one_gap_and_few_rows() {
     assert!(gaps.iter().any(|(_, gap)| gap.seconds() >= 1800), "{gaps:?}");
     assert_eq!(summary.asked_seconds, asked.seconds());
     assert_eq!(summary.archived_seconds, asked.seconds() - outage);
-    let shell = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
-    let count = |table: &str| -> i64 {
-        shell.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
-    };
+    let count =
+        |table: &str| -> i64 { place.stores.ask(&format!("SELECT count(*) FROM {table}")).parse().expect("a count") };
     assert!(
         count("attempt") <= 16 && count("missing") <= 16,
         "{} attempts, {} rows",
@@ -109,19 +107,15 @@ async fn a_piece_without_a_row_is_adopted_although_nobody_asked_for_its_last_sec
     let pieces = place.recordings(&[1]).await;
     let lost = &pieces[0];
     let (start, end) = (lost.range.start().get(), lost.range.end().get());
-    let shell = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
     let mark = end - 2;
-    shell
-        .execute_batch(&format!(
+    place.stores.change(&format!(
             "DELETE FROM recording; DELETE FROM archived; DELETE FROM asked; DELETE FROM missing;
              INSERT INTO asked VALUES (1, {start}, {mark});
-             INSERT INTO missing (device, start, end, cause, attempts) VALUES (1, {start}, {mark}, 'being recorded', 0);
+             INSERT INTO missing (device, start, \"end\", cause, attempts) VALUES (1, {start}, {mark}, 'being recorded', 0);
              INSERT INTO publishing (path, live) VALUES ('{}', 1);
              UPDATE run SET ended = NULL, exit = NULL;",
             lost.path
-        ))
-        .expect("a ledger as a crash leaves it");
-    drop(shell);
+        ));
     let other = range(yesterday() - 86_400, 60);
     let output = ended(place.fetch("1", other).spawn().expect("the program starts")).await;
     assert!(stderr(&output).contains("adopted"), "{}", stderr(&output));

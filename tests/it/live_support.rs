@@ -39,7 +39,7 @@ pub fn tools(place: &Place) -> (LiveTools, mpsc::UnboundedReceiver<Event>) {
     std::fs::create_dir_all(place.root()).expect("a folder can be made");
     let (events, seen) = mpsc::unbounded_channel();
     let tools = LiveTools {
-        ledger: Arc::new(Ledger::open(place.ledger_path()).expect("a new ledger")),
+        ledger: Arc::new(Ledger::open(place.stores.ledger()).expect("a new ledger")),
         vault: Vault::open(&place.root()).expect("a new archive"),
         client: Arc::new(place.client()),
         media: MediaClient::new(patience, place.guard()).expect("a client"),

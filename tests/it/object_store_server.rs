@@ -81,6 +81,11 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn place(&self, prefix: &str, spool: &Path) -> Place {
         let bucket =
             Bucket { name: BUCKET.into(), prefix: prefix.into(), endpoint: Some(self.url()), spool: spool.to_owned() };

@@ -76,10 +76,7 @@ async fn an_error_page_is_quoted_and_the_window_is_a_gap() {
     assert_eq!(missing(&place).await, [(Cause::Failed, 600)]);
     let output = ended(place.archive(&["gaps", "--json"]).spawn().expect("the program starts")).await;
     assert_eq!(code(&output), 0);
-    let ledger = rusqlite::Connection::open(place.ledger_path()).expect("the ledger can be opened");
-    let detail: String = ledger
-        .query_row("SELECT detail FROM attempts WHERE outcome = 'unusable' LIMIT 1", [], |row| row.get(0))
-        .expect("an attempt that was unusable");
+    let detail = place.stores.ask("SELECT detail FROM attempts WHERE outcome = 'unusable' LIMIT 1");
     assert!(detail.contains("no FLV") && detail.contains("html"), "{detail}");
 }
 

@@ -125,8 +125,7 @@ async fn of_two_recordings_of_one_time_the_first_stays() {
     let child = place.fetch("1", window).spawn().expect("the program starts");
     until("it streams", || !place.platform.media().is_empty()).await;
     let (path, bytes) = ("1/live.flv".to_owned(), b"a live recording".as_slice());
-    std::fs::create_dir_all(place.root().join("1")).expect("a folder can be made");
-    std::fs::write(place.root().join(&path), bytes).expect("a file can be written");
+    place.stores.put(&path, bytes);
     let live = Recording {
         device: device(1),
         range: range(yesterday() + 60, 60),
@@ -139,7 +138,7 @@ async fn of_two_recordings_of_one_time_the_first_stays() {
         archived_at: yesterday() + 700,
         note: String::new(),
     };
-    let ledger = Ledger::open(place.ledger_path()).expect("the ledger is there");
+    let ledger = Ledger::open(place.stores.ledger()).expect("the ledger is there");
     ledger.add_recording(live.clone()).await.expect("nothing else is there yet");
     let output = ended(child).await;
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -165,7 +164,7 @@ async fn a_run_from_the_nvr_may_go_on_beside_it() {
         began += usize::from(matches!(event, Event::LiveBegan { .. }));
     }
     until("the ledger knows of the new piece", || {
-        let pieces = std::fs::read_dir(place.root().join(".live")).into_iter().flatten().count();
+        let pieces = std::fs::read_dir(place.stores.working_folder().join(".live")).into_iter().flatten().count();
         pieces == 1
     })
     .await;
@@ -216,7 +215,7 @@ async fn the_command_records_the_files_live_jobs_and_no_others() {
         assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
     }
     until("a second of it is written", || {
-        let files = std::fs::read_dir(place.root().join(".live")).into_iter().flatten().flatten();
+        let files = std::fs::read_dir(place.stores.working_folder().join(".live")).into_iter().flatten().flatten();
         files.into_iter().any(|file| file.metadata().is_ok_and(|file| file.len() > 6_000))
     })
     .await;

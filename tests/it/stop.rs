@@ -13,7 +13,7 @@ fn slow() -> Config {
 
 /// The largest staging file.
 fn staged(place: &Place) -> u64 {
-    let entries = std::fs::read_dir(place.root().join(".staging")).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(place.stores.working_folder().join(".staging")).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).max().unwrap_or(0)
 }
 

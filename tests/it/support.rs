@@ -1,5 +1,9 @@
 //! A simulated platform, a folder for an archive, and the real program between them.
 
+#[allow(dead_code, reason = "not all that use this file do")]
+#[path = "stores.rs"]
+pub mod stores;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,6 +21,8 @@ use archive::sim::config::{CameraConfig, NvrConfig, StoreConfig};
 use archive::sim::{Config, Running, start};
 use archive::time_range::{GRID_SECONDS, RangeSet, TimeRange, UtcSecond};
 use chrono_tz::Asia::Shanghai;
+
+use stores::Stores;
 
 /// What the simulated platform's account is called, and what must never be seen.
 pub const KEY: &str = "rehearsal";
@@ -74,9 +80,10 @@ pub fn guard(platform: &Running) -> Guard {
     Guard::new(&platform.url().parse().expect("a URL"), &[])
 }
 
-/// A platform, and an archive's folder.
+/// A platform, and an archive.
 pub struct Place {
     pub platform: Running,
+    pub stores: Stores,
     folder: tempfile::TempDir,
 }
 
@@ -91,7 +98,9 @@ impl Place {
         let platform = start(config, here).await.expect("a platform on a free port");
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("settings.toml"), format!("{QUICK}{more}")).expect("a file can be written");
-        Self { platform, folder }
+        let place = Self { platform, stores: Stores::new(folder.path()), folder };
+        place.set_in_archive(place.stores.settings());
+        place
     }
 
     pub fn path(&self) -> &Path {
@@ -100,6 +109,9 @@ impl Place {
 
     /// Adds lines below `[archive]` in the settings file.
     pub fn set_in_archive(&self, lines: &str) {
+        if lines.is_empty() {
+            return;
+        }
         let file = self.path().join("settings.toml");
         let settings = std::fs::read_to_string(&file).expect("it was written");
         let settings = settings.replace("[archive]\n", &format!("[archive]\n{lines}\n"));
@@ -112,8 +124,7 @@ impl Place {
 
     /// In the root, unless a test put it elsewhere.
     pub fn ledger_path(&self) -> PathBuf {
-        let elsewhere = self.path().join("elsewhere.db");
-        if elsewhere.exists() { elsewhere } else { self.root().join("ledger.db") }
+        self.stores.ledger_path()
     }
 
     /// What calls the platform, in this process.
@@ -151,6 +162,7 @@ impl Place {
             .env("ARCHIVE_AKEY", KEY)
             .env("ARCHIVE_SECRET", SECRET)
             .env("ARCHIVE_CONFIG", self.path().join("settings.toml"))
+            .envs(self.stores.environment())
             .current_dir(self.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -165,12 +177,16 @@ impl Place {
     }
 
     pub fn read_ledger(&self) -> Ledger {
-        Ledger::open_read_only(self.ledger_path()).expect("the ledger is there and can be read")
+        Ledger::open_read_only(self.stores.ledger()).expect("the ledger is there and can be read")
+    }
+
+    pub fn has_ledger(&self) -> bool {
+        Ledger::is_there(&self.stores.ledger()).expect("its place can be looked at")
     }
 
     /// The ledger's recordings of these devices, whatever their time.
     pub async fn recordings(&self, devices: &[i64]) -> Vec<Recording> {
-        if !self.ledger_path().exists() {
+        if !self.has_ledger() {
             return Vec::new();
         }
         let ledger = self.read_ledger();
@@ -189,41 +205,21 @@ impl Place {
 
     /// Every media file of the archive, published or not, by its name below the root, with its hash.
     pub fn files(&self) -> BTreeMap<String, ContentHash> {
-        let mut files = BTreeMap::new();
-        let mut folders = vec![self.root()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-                let path = entry.expect("a folder can be read").path();
-                let name = path.strip_prefix(self.root()).expect("below the root").display().to_string();
-                if path.is_dir() {
-                    // What stands there is no media.
-                    folders.extend((name != ".catalog").then_some(path));
-                } else if !name.starts_with("ledger.db")
-                    && !name.ends_with(".lock")
-                    && !name.starts_with(".archive-root")
-                {
-                    let bytes = match std::fs::read(&path) {
-                        Ok(bytes) => bytes,
-                        // A run that goes on has renamed it meanwhile.
-                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                        Err(error) => panic!("{name}: {error}"),
-                    };
-                    files.insert(name, ContentHash(*blake3::hash(&bytes).as_bytes()));
-                }
-            }
-        }
-        files
+        let hash = |name: String| {
+            let bytes = self.stores.read(&name)?;
+            Some((name, ContentHash(*blake3::hash(&bytes).as_bytes())))
+        };
+        self.stores.all().into_keys().filter_map(hash).collect()
     }
 
     /// Invariants 1 to 3 of the design: each row has its file, with that size and hash; no other media file lies below the
     /// root; recordings of one device do not overlap.
     pub async fn assert_true(&self, devices: &[i64]) {
-        let (rows, mut files) = (self.recordings(devices).await, self.files());
+        let (rows, seen, mut files) = (self.recordings(devices).await, self.stores.all(), self.files());
         for row in &rows {
             let hash = files.remove(&row.path);
             assert_eq!(hash, Some(row.blake3), "{} is not what its row says", row.path);
-            let size = std::fs::metadata(self.root().join(&row.path)).expect("the file is there").len();
-            assert_eq!(size, row.bytes, "{}", row.path);
+            assert_eq!(seen[&row.path].bytes, row.bytes, "{}", row.path);
         }
         assert!(files.is_empty(), "files without a row: {files:?}");
         for pair in rows.windows(2).filter(|pair| pair[0].device == pair[1].device) {

@@ -262,11 +262,12 @@ fn what_was_not_uploaded_is_uploaded_later(vault: &Vault) {
     vault.abort_uploads(&recording.path, None).expect("it is aborted");
     let (found, file) = vault.ready(&recording.path).expect("it is asked").expect("it is there");
     assert_eq!((found.path.as_str(), fs::read(file).expect("it is read")), (recording.path.as_str(), bytes.clone()));
-    vault.clear_ready(Source::Live).expect("none of these");
+    vault.clear_ready(Source::Live, &[]).expect("none of these");
+    vault.clear_ready(Source::Nvr, std::slice::from_ref(&recording.path)).expect("it is noted still");
     let outgoing = vault.send_ready(recording.clone(), Patience::default()).expect("an upload");
     assert!(matches!(outgoing.finish(), Ok(Uploaded::Here { set_aside: None })));
     assert!(content(vault, &recording.path) == bytes);
-    vault.clear_ready(Source::Nvr).expect("they are deleted");
+    vault.clear_ready(Source::Nvr, &[]).expect("they are deleted");
     assert!(vault.ready(&recording.path).expect("it is asked").is_none());
 }
 

@@ -2,8 +2,6 @@
 //! knows the footage from the simulated platform.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 use archive::device::DeviceId;
 use archive::flv::{Frame, Frames, Parser, TrackKind};
@@ -13,9 +11,9 @@ use archive::sim::CallRecord;
 use archive::sim::footage::{Footage, Hole};
 use archive::time_range::{TimeRange, UtcSecond};
 use chrono::DateTime;
-use rusqlite::{Connection, OpenFlags};
 
 use crate::support::Place;
+use crate::support::stores::Seen;
 use crate::tally::Tally;
 
 /// A recording, as the ledger has it.
@@ -27,44 +25,44 @@ pub struct Row {
     pub blake3: String,
 }
 
-/// What tells one state of a file from another, so that it is read once only.
-type State = (u64, u64, i64, i64);
-
 /// What is known of an archive from the last time that it was looked at.
 #[derive(Default)]
 pub struct Judge {
     /// What was committed, by path.
     pub rows: BTreeMap<String, Row>,
-    /// Files by path: their state, and their hash then.
-    read: BTreeMap<String, (State, String)>,
+    /// Files by path: how they were seen when they were read, and their hash then.
+    read: BTreeMap<String, (Seen, String)>,
     /// Garbage that the test put under names that a recording may get, by name.
     pub planted: BTreeMap<String, String>,
 }
 
-/// What the ledger holds: recordings, and the notes of what is being published. Nothing when there is no ledger yet.
-fn ledger(path: &Path) -> rusqlite::Result<(BTreeMap<String, Row>, Vec<String>)> {
-    if !path.exists() {
+/// What the ledger holds: recordings, and the notes of what is being published. Nothing when there is no ledger yet; why not,
+/// when it holds what it should not.
+fn ledger(place: &Place) -> Result<(BTreeMap<String, Row>, Vec<String>), String> {
+    if !place.stores.has_table("publishing")? {
         return Ok(Default::default());
     }
-    let ledger = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let has_tables: bool =
-        ledger
-            .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'publishing')", [], |row| row.get(0))?;
-    if !has_tables {
-        return Ok(Default::default());
-    }
-    let mut recordings = ledger.prepare(
-        "SELECT f.path || r.name, r.device, r.start, r.end, r.bytes, lower(hex(r.blake3))
-         FROM recording AS r JOIN folder AS f ON f.folder = r.folder",
+    // In one statement, so that both are of one moment: a server may still be about to commit what a killed run sent.
+    let lines = place.stores.look(
+        "SELECT path, device, from_utc, seconds, bytes, blake3 FROM recordings
+         UNION ALL SELECT path, NULL, NULL, NULL, NULL, NULL FROM publishing",
     )?;
-    let rows = recordings.query_map([], |row| {
-        let range = TimeRange::new(UtcSecond::new(row.get(2)?), UtcSecond::new(row.get(3)?));
-        let range = range.ok_or(rusqlite::Error::InvalidQuery)?;
-        Ok((row.get(0)?, Row { device: row.get(1)?, range, bytes: row.get::<_, i64>(4)? as u64, blake3: row.get(5)? }))
-    })?;
-    let rows = rows.collect::<rusqlite::Result<_>>()?;
-    let mut notes = ledger.prepare("SELECT path FROM publishing")?;
-    let notes = notes.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let (mut rows, mut notes) = (BTreeMap::new(), Vec::new());
+    for line in lines.lines() {
+        let columns: Vec<&str> = line.split('|').collect();
+        let [path, device, from, seconds, bytes, blake3] = columns[..] else { return Err(format!("a row: {line}")) };
+        if device.is_empty() {
+            notes.push(path.to_owned());
+            continue;
+        }
+        let row = || {
+            let start = UtcSecond::new(DateTime::parse_from_rfc3339(from).ok()?.timestamp());
+            let range = TimeRange::new(start, start + seconds.parse().ok()?)?;
+            let (device, bytes) = (device.parse().ok()?, bytes.parse().ok()?);
+            Some(Row { device, range, bytes, blake3: blake3.to_owned() })
+        };
+        rows.insert(path.to_owned(), row().ok_or_else(|| format!("a row: {line}"))?);
+    }
     Ok((rows, notes))
 }
 
@@ -72,7 +70,7 @@ impl Judge {
     /// Looks at everything. `seen`: how many calls the platform had when the rows were looked at last; `what` was done since.
     pub fn look(&mut self, place: &Place, seen: usize, what: &str, tally: &mut Tally) {
         let found = tally.findings.len();
-        let (rows, notes) = match ledger(&place.ledger_path()) {
+        let (rows, notes) = match ledger(place) {
             Ok(read) => read,
             Err(error) => return tally.findings.push(format!("the ledger cannot be read: {error} ({what})")),
         };
@@ -126,40 +124,29 @@ impl Judge {
     /// platform sent.
     fn files(&mut self, place: &Place, tally: &mut Tally) -> BTreeMap<String, (u64, String)> {
         let mut files = BTreeMap::new();
-        let mut folders = vec![place.root()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-                let path = entry.expect("a folder can be read").path();
-                let name = path.strip_prefix(place.root()).expect("below the root").display().to_string();
-                let is_file = path.is_file();
-                if name.starts_with(".aside/") && is_file {
-                    self.is_planted(&name, &path, tally);
-                } else if name != ".aside" && (name.starts_with('.') || name.starts_with("ledger.db")) {
-                    // Staging, what was swept, locks, and the ledger.
-                } else if is_file {
-                    files.insert(name.clone(), self.file(&name, &path, place, tally));
-                } else {
-                    folders.push(path);
-                }
+        for (name, seen) in place.stores.all() {
+            if name.starts_with(".aside/") {
+                self.is_planted(&name, place, tally);
+            } else if !name.starts_with('.') {
+                // The others are in staging, or were swept.
+                files.insert(name.clone(), self.file(&name, seen, place, tally));
             }
         }
         files
     }
 
-    fn is_planted(&self, name: &str, path: &Path, tally: &mut Tally) {
-        let bytes = std::fs::read(path).expect("a file can be read");
+    fn is_planted(&self, name: &str, place: &Place, tally: &mut Tally) {
+        let bytes = place.stores.read(name).expect("it is there");
         if !self.planted.values().any(|hash| *hash == hash_of(&bytes)) {
             tally.findings.push(format!("{name} was moved aside, and is none of the test's garbage"));
         }
     }
 
-    fn file(&mut self, name: &str, path: &Path, place: &Place, tally: &mut Tally) -> (u64, String) {
-        let facts = std::fs::metadata(path).expect("the file is there");
-        let state = (facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec());
-        if let Some((_, hash)) = self.read.get(name).filter(|(then, _)| *then == state) {
-            return (facts.len(), hash.clone());
+    fn file(&mut self, name: &str, seen: Seen, place: &Place, tally: &mut Tally) -> (u64, String) {
+        if let Some((_, hash)) = self.read.get(name).filter(|(then, _)| *then == seen) {
+            return (seen.bytes, hash.clone());
         }
-        let bytes = std::fs::read(path).expect("a file can be read");
+        let bytes = place.stores.read(name).expect("it is there");
         let hash = hash_of(&bytes);
         if self.planted.get(name) != Some(&hash) {
             tally.files_checked += 1;
@@ -168,8 +155,9 @@ impl Judge {
                 tally.findings.push(format!("{name} is not whole: {why}"));
             }
         }
-        self.read.insert(name.to_owned(), (state, hash.clone()));
-        (facts.len(), hash)
+        let bytes = seen.bytes;
+        self.read.insert(name.to_owned(), (seen, hash.clone()));
+        (bytes, hash)
     }
 }
 
