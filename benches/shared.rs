@@ -1,7 +1,7 @@
 //! How much sooner four processes are done than one, when each may take the same bandwidth: a chain of sixty recorders with a ledger on
 //! a PostgreSQL server and recordings in an object store, all on this machine.
 //!
-//!     cargo bench --bench shared            needs PostgreSQL's programs, and moto_server (see tests/it/object_store_server.rs)
+//!     cargo bench --bench shared            needs PostgreSQL's programs, and weed (see tests/it/object_store_server.rs)
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/it/chain.rs"]

@@ -57,15 +57,10 @@ pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec
         }
         ledger.recovered(check.source).await?;
     }
-    clear_ready(ledger, vault, check.source).await?;
+    // What could not be dealt with now stays for the next start.
+    let (on, source, noted) = (vault.clone(), check.source, ledger.publishing(check.source).await?);
+    blocking(move || on.clear_ready_but(source, &noted)).await?;
     Ok(recovered)
-}
-
-/// Deletes what lies judged in the spool and is noted by nobody any more. What is still noted is sent by whoever looks after its
-/// camera, so that no recorder is asked for it again.
-pub async fn clear_ready(ledger: &Ledger, vault: &Vault, source: Source) -> Result<(), ArchiveError> {
-    let (on, noted) = (vault.clone(), ledger.publishing(source).await?);
-    Ok(blocking(move || on.clear_ready(source, &noted)).await?)
 }
 
 /// The same for some cameras alone, which nobody else fetches for at this time: what a host left that is dead.
@@ -93,7 +88,7 @@ async fn put_all_right(
         match done {
             Ok(done) => recovered.extend(done),
             // A file that cannot be looked at keeps no night from beginning; its note stays.
-            Err(ArchiveError::Vault(error @ VaultError::Io { .. })) => {
+            Err(ArchiveError::Vault(error @ (VaultError::Io { .. } | VaultError::Away { .. }))) => {
                 recovered.push(Recovery::Left { why: error.to_string() });
             }
             Err(error) => return Err(error),

@@ -9,6 +9,10 @@
 //! 2. The ledger is told that they are named. Crash: a state that says nothing of the newest recordings; their time counts as
 //!    asked for.
 //! 3. The state is replaced. Crash: nothing to do.
+//!
+//! Two hosts that end in the same moment both find themselves the last, and both write. That is harmless: a file of recordings takes the
+//! place of nothing, so the second one's is refused before the ledger hears of it, and it begins again with the next number; what
+//! both have named is named twice, which is once. Of two states the later one stays, and either is as good as a crash leaves it.
 
 use crate::catalog::{Header, Kind, RecordingLine, UtcText, VERSION};
 use crate::event::{Event, StopReason};
@@ -18,10 +22,13 @@ use crate::recording::Recording;
 use crate::time_range::UtcSecond;
 use crate::vault::{CatalogFile, Vault, VaultError};
 
+/// How often it is begun again because another host was faster.
+const TRIES: usize = 10;
+
 /// How many devices one question to the ledger is about.
 const DEVICES: usize = 64;
 
-/// Writes down what the catalog does not say yet, unless a run has `stopped` because the archive's disk is full or fails. Gives what
+/// Writes down what the catalog does not say yet, unless a run has `stopped` because the archive's disk is full or fails, or its store is away. Gives what
 /// is to be told when it cannot, which is no failure of the run: the ledger has it all.
 pub async fn bring_up_to_date(
     ledger: &Ledger,
@@ -29,24 +36,31 @@ pub async fn bring_up_to_date(
     now: UtcSecond,
     stopped: Option<&StopReason>,
 ) -> Option<Event> {
-    if matches!(stopped, Some(StopReason::DiskFull(_) | StopReason::Broken(_))) {
+    if matches!(stopped, Some(StopReason::DiskFull(_) | StopReason::Broken(_) | StopReason::StoreAway(_))) {
         return None;
     }
     match ledger.refuse_hosts().await {
         Ok(()) => {}
-        // The last of many hosts does it for all: two at once would write the same file.
+        // The last of many hosts does it for all.
         Err(LedgerError::OnServer { .. }) => return None,
         Err(error) => return Some(Event::CatalogNotWritten { why: error.to_string() }),
     }
     // Whoever wants the end does not wait until all of a large archive is named, which takes minutes: the next run does it.
     let in_a_hurry = matches!(stopped, Some(StopReason::Signal));
-    let written = write(ledger, vault, now, in_a_hurry).await;
-    written.err().map(|error| Event::CatalogNotWritten { why: error.to_string() })
+    for _ in 0..TRIES {
+        match write(ledger, vault, now, in_a_hurry).await {
+            Ok(true) => return None,
+            Ok(false) => {}
+            Err(error) => return Some(Event::CatalogNotWritten { why: error.to_string() }),
+        }
+    }
+    Some(Event::CatalogNotWritten { why: "others write it at the same time, again and again".to_owned() })
 }
 
 /// Writes down what the catalog does not say yet; nothing, where that is all and somebody is `in_a_hurry`. Beside a run of the
-/// other source, whose newest recordings it may leave to the next time.
-async fn write(ledger: &Ledger, vault: &Vault, now: UtcSecond, in_a_hurry: bool) -> Result<(), ArchiveError> {
+/// other source, whose newest recordings it may leave to the next time. False when another host had the file's number first: then
+/// the ledger has heard of nothing, and may have less to name by now.
+async fn write(ledger: &Ledger, vault: &Vault, now: UtcSecond, in_a_hurry: bool) -> Result<bool, ArchiveError> {
     let on = vault.clone();
     let _lock = blocking(move || on.lock_catalog()).await?;
     let newest = vault.catalog_segments()?.last().copied();
@@ -58,19 +72,22 @@ async fn write(ledger: &Ledger, vault: &Vault, now: UtcSecond, in_a_hurry: bool)
     let last = ledger.newest_change().await?;
     match is_there {
         true => writer.name_new(last).await?,
-        false if in_a_hurry => return Ok(()),
+        false if in_a_hurry => return Ok(true),
         false => writer.name_all().await?,
     }
     let segment = match writer.file.take() {
         Some(file) => {
             let number = writer.number;
-            blocking(move || file.publish()).await?;
+            if !blocking(move || file.publish()).await? {
+                return Ok(false);
+            }
             ledger.catalogued(number, last).await?;
             Some(number)
         }
         None => newest,
     };
-    write_state(ledger, vault, now, segment).await
+    write_state(ledger, vault, now, segment).await?;
+    Ok(true)
 }
 
 struct Writer<'a> {
@@ -134,7 +151,9 @@ async fn write_state(ledger: &Ledger, vault: &Vault, now: UtcSecond, segment: Op
         let lines = ledger.device_lines(some.to_vec()).await?;
         file = blocking(move || file.append(&lines).map(|()| file)).await?;
     }
-    Ok(blocking(move || file.publish()).await?)
+    // OK to ignore what it says: a state takes the place of any.
+    blocking(move || file.publish()).await?;
+    Ok(())
 }
 
 fn begin(mut file: CatalogFile, header: &Header) -> Result<CatalogFile, VaultError> {
@@ -145,3 +164,6 @@ fn begin(mut file: CatalogFile, header: &Header) -> Result<CatalogFile, VaultErr
 fn header(catalog: Kind, now: UtcSecond, segment: Option<u64>) -> Header {
     Header { catalog, version: VERSION, written: UtcText(now), segment }
 }
+
+#[cfg(test)]
+mod tests;

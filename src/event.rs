@@ -1,6 +1,7 @@
 //! What a run tells whoever displays it. A run prints nothing; it emits these.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,6 +89,25 @@ pub enum Event {
         /// The NVR.
         nvr: NvrId,
     },
+    /// A server that the run works with gives no answer, and is waited for.
+    Away {
+        /// Which.
+        server: Server,
+        /// What is known of the reason.
+        why: String,
+    },
+    /// It answers again.
+    Back {
+        /// Which.
+        server: Server,
+    },
+    /// Nothing new starts until the object store has taken something of what waits in the spool.
+    SpoolFull {
+        /// What is full, and by how much.
+        why: String,
+    },
+    /// The spool has room again.
+    SpoolHasRoom,
     /// Time that this run will not ask for again.
     GivenUp {
         /// Of which device, and which stretch.
@@ -150,6 +170,24 @@ impl Event {
     }
 }
 
+/// What a run works with and may have to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// That of the ledger.
+    Ledger,
+    /// The object store of the recordings.
+    Store,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ledger => "the ledger",
+            Self::Store => "the object store",
+        })
+    }
+}
+
 /// What was done with something that an earlier run left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovery {
@@ -199,6 +237,8 @@ pub enum StopReason {
     DiskFull(String),
     /// The archive itself fails: its disk or its ledger.
     Broken(String),
+    /// All else was done, and the object store was still away: what is judged lies in the spool for the next run.
+    StoreAway(String),
 }
 
 /// What a run came to.
@@ -289,6 +329,7 @@ impl Summary {
             Some(StopReason::AccountRefused(_)) => "account refused",
             Some(StopReason::DiskFull(_)) => "disk full",
             Some(StopReason::Broken(_)) => "failed",
+            Some(StopReason::StoreAway(_)) => "object store away",
         }
     }
 }

@@ -32,7 +32,7 @@ impl ExitCode {
             Some(StopReason::Broken(_)) => Self::Failure,
             Some(StopReason::Signal | StopReason::StopAt) => Self::Stopped,
             None if summary.is_complete() => Self::Complete,
-            None => Self::Gaps,
+            None | Some(StopReason::StoreAway(_)) => Self::Gaps,
         }
     }
 }
@@ -64,6 +64,8 @@ mod tests {
         assert_eq!(ExitCode::of_run(&summary(599, None)), ExitCode::Gaps);
         assert_eq!(ExitCode::of_run(&summary(0, Some(StopReason::Signal))), ExitCode::Stopped);
         assert_eq!(ExitCode::of_run(&summary(600, Some(StopReason::StopAt))), ExitCode::Stopped);
+        let away = StopReason::StoreAway("503".into());
+        assert_eq!(ExitCode::of_run(&summary(0, Some(away))), ExitCode::Gaps);
         let refused = StopReason::AccountRefused("7".into());
         assert_eq!(ExitCode::of_run(&summary(0, Some(refused))), ExitCode::AccountRefused);
     }

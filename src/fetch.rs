@@ -136,7 +136,8 @@ impl Fetcher {
         progress(Step::UrlGiven);
         let streaming = self.mover.clone().stream(url.clone(), window, stop.clone(), progress);
         let streamed = self.transfers.run(streaming).await?;
-        let fetched = self.settle(window, zone, streamed, stop.is_cancelled()).await;
+        let stopped = streamed.cut || stop.is_cancelled();
+        let fetched = self.settle(window, zone, streamed, stopped).await;
         Ok(Fetched { macs: UrlMacs::of_url(&url), ..fetched })
     }
 

@@ -7,12 +7,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::device::NvrId;
 use crate::time_range::UtcSecond;
 
 /// One process's membership among the hosts of a ledger. Never given twice: a process that was taken for dead joins as another
 /// host, so that nothing it still holds in its hands can pass for work of the new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct HostId(i64);
 
 impl HostId {
@@ -76,7 +79,7 @@ pub struct HostState {
 }
 
 /// NVRs that are in the same state, and the seconds of footage that are left to fetch from them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// How many NVRs.
     pub nvrs: usize,

@@ -70,7 +70,7 @@ pub(crate) async fn finish(ledger: &Ledger, vault: &Vault, now: UtcSecond) -> Re
         match finish_one(ledger, vault, leaving, now).await {
             Ok(done) => recovered.extend(done),
             // A file that cannot be moved or deleted keeps no night from beginning; its note stays.
-            Err(ArchiveError::Vault(error @ VaultError::Io { .. })) => {
+            Err(ArchiveError::Vault(error @ (VaultError::Io { .. } | VaultError::Away { .. }))) => {
                 recovered.push(Recovery::Left { why: error.to_string() });
             }
             Err(error) => return Err(error),

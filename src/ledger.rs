@@ -16,6 +16,7 @@ mod copying;
 mod devices;
 mod error;
 mod filling;
+mod hosts;
 mod leases;
 mod limits;
 mod lock;
@@ -50,6 +51,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 pub use self::copying::Progress;
 use self::error::Fault;
@@ -144,6 +146,14 @@ impl Ledger {
     pub fn end_waiting(&self) {
         if let Keeper::Server(database) = &self.keeper {
             database.end_waiting();
+        }
+    }
+
+    /// Tells from now on when the ledger's server is away, with why, and when it is back. Nothing of a file, which is there.
+    pub fn absence(&self) -> Option<watch::Receiver<Option<String>>> {
+        match &self.keeper {
+            Keeper::File { .. } => None,
+            Keeper::Server(database) => Some(database.absence()),
         }
     }
 
@@ -295,6 +305,11 @@ impl Ledger {
     /// What runs learned of how much NVRs can take; calls and refusals are over all runs.
     pub async fn learned_limits(&self) -> Result<BTreeMap<NvrId, Learned>, LedgerError> {
         self.read(limits::learned).await
+    }
+
+    /// The same of these NVRs, as far as anything was learned of them.
+    pub async fn learned_limits_of(&self, nvrs: Vec<NvrId>) -> Result<BTreeMap<NvrId, Learned>, LedgerError> {
+        self.read(move |session| limits::learned_of(session, &nvrs)).await
     }
 
     /// How each NVR fared in the newest `runs` runs that asked it anything, newest first.

@@ -12,7 +12,7 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`recording`], [`catalog`], [`lease`], [`ledger_place`], [`event`], [`report`], [`manifest`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`absence`], [`recording`], [`catalog`], [`lease`], [`ledger_place`], [`event`], [`report`], [`manifest`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`sharing`], [`plan`], [`forecast`], [`picture`], [`notice`], [`message`], [`readiness`], [`underway`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`], [`joining`], [`mp4`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`progress_file`], [`display`], [`render`], [`webhook`], [`program`] | one resource each |
 //! | assembly | [`clock`], [`transfers`], [`follow`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`export`], [`notify`], [`on_recording`], [`sim`] | join decisions and adapters |
@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod absence;
 pub mod adopt;
 pub mod backoff;
 pub mod bandwidth;

@@ -1,6 +1,7 @@
 //! Runs a program that the person named, bounded in time. No shell reads its words; it is told its facts in its environment,
 //! which holds no secret of ours; and what it says on stderr is kept for when it fails.
 
+use std::ffi::OsStr;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,10 +11,16 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
+use crate::ledger_place::LedgerUrl;
 use crate::untrusted::Untrusted;
 
 /// Variables that no program inherits from us.
-const SECRETS: [&str; 3] = ["ARCHIVE_SECRET", "ARCHIVE_PASSWORD", "ARCHIVE_AKEY"];
+const SECRETS: [&str; 5] = ["ARCHIVE_SECRET", "ARCHIVE_PASSWORD", "ARCHIVE_AKEY", "PGPASSWORD", "IDENTITY_HEADER"];
+
+/// What the variables begin with that open object stores, and what the secret ones among them have in their names. One that
+/// only names a file goes too, in vain and to nobody's harm: the file's own rights say who reads it.
+const STORES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+const OF_SECRETS: [&str; 6] = ["KEY", "SECRET", "TOKEN", "PASSWORD", "SAS", "CONNECTION_STRING"];
 
 /// How much of what it says last is kept, in bytes, and shown, in lines.
 const LAST_WORDS: usize = 4 << 10;
@@ -85,10 +92,15 @@ impl Program {
         let Some((name, arguments)) = self.words.split_first() else { return Ok(()) };
         let program = name.clone();
         let mut command = Command::new(name);
-        command.args(arguments).envs(facts.iter().map(|(name, value)| (name, value)));
-        for secret in SECRETS.into_iter().chain(self.hidden.iter().map(String::as_str)) {
-            command.env_remove(secret);
+        command.args(arguments);
+        for (variable, _) in std::env::vars_os().filter(|(name, value)| is_secret(name, value)) {
+            command.env_remove(variable);
         }
+        for variable in &self.hidden {
+            command.env_remove(variable);
+        }
+        // Last: a fact may have the name of a setting that is hidden.
+        command.envs(facts.iter().map(|(name, value)| (name, value)));
         // What it prints is no result of ours.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // A group of its own, so that what it started goes with it.
@@ -115,6 +127,16 @@ impl Program {
             Ok(Ok(status)) => Err(Failed::Ended { program, status, said }),
         }
     }
+}
+
+/// Whether a variable of ours is nobody else's business.
+fn is_secret(name: &OsStr, value: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    // Of a server's address nobody can say for sure whether it has a password; a file's name never has one.
+    let has_address = || name == "ARCHIVE_LEDGER" && LedgerUrl::is_one(&value.to_string_lossy());
+    let opens_store =
+        || STORES.iter().any(|store| name.starts_with(store)) && OF_SECRETS.iter().any(|secret| name.contains(secret));
+    SECRETS.contains(&name.as_str()) || opens_store() || has_address()
 }
 
 /// A process group that is killed unless it is forgotten.
@@ -177,6 +199,34 @@ mod tests {
         let facts = [("FACT", "a b; $(c)".to_owned()), ("OUT", out.clone())];
         program(script, LONG).run(&facts).await.expect("it ends well");
         assert_eq!(std::fs::read_to_string(out).expect("it wrote"), "a b; $(c) none none none\n");
+    }
+
+    #[test]
+    fn what_opens_a_ledger_or_a_store_is_secret_and_what_says_where_it_is_is_not() {
+        let is_secret = |name: &str, value: &str| is_secret(OsStr::new(name), OsStr::new(value));
+        for name in [
+            "PGPASSWORD",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "aws_secret_access_key",
+            "GOOGLE_SERVICE_ACCOUNT_KEY",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "AZURE_CLIENT_SECRET",
+            "AZURE_STORAGE_SAS_KEY",
+            "AZURE_STORAGE_CONNECTION_STRING",
+        ] {
+            assert!(is_secret(name, "x"), "{name}");
+        }
+        for name in
+            ["PATH", "HOME", "PGHOST", "PGPASSFILE", "AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "MY_TOKEN"]
+        {
+            assert!(!is_secret(name, "x"), "{name}");
+        }
+        assert!(is_secret("ARCHIVE_LEDGER", "postgres://me:hush@host/db"));
+        assert!(is_secret("ARCHIVE_LEDGER", "PostgreSQL://host/db?password=hush"));
+        assert!(!is_secret("ARCHIVE_LEDGER", "/srv/archive/ledger.db"));
     }
 
     #[tokio::test]

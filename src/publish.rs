@@ -31,10 +31,10 @@ use crate::event::Recovery;
 use crate::failpoint::{Failpoint, reached};
 use crate::ledger::{Ledger, LedgerError};
 use crate::outcome::Attempt;
-use crate::recording::{MediaFacts, Recording};
+use crate::recording::{ContentHash, MediaFacts, Recording};
 use crate::report::RunId;
 use crate::time_range::{TimeRange, UtcSecond};
-use crate::vault::{self, Named, Outgoing, Staging, Uploaded, Vault, VaultError, name};
+use crate::vault::{self, Named, Outgoing, Patience, Staging, Uploaded, Vault, VaultError, name};
 use crate::window::Window;
 
 /// The archive itself fails.
@@ -96,6 +96,14 @@ pub enum Done {
     Overtaken(Recovery),
 }
 
+/// A judged file that waits in the spool of an object store, under the name that the ledger has noted.
+#[derive(Debug)]
+pub struct Kept {
+    /// The recording that it is, once it is uploaded.
+    pub recording: Recording,
+    original: Option<Staging>,
+}
+
 /// Publishes a file and writes down its recording, with the attempt that brought it when one did.
 pub async fn publish(
     ledger: &Ledger,
@@ -103,44 +111,95 @@ pub async fn publish(
     ready: Ready,
     brought: Option<Brought>,
 ) -> Result<Done, ArchiveError> {
+    if vault.uploads() {
+        let kept = keep(ledger, vault, ready).await?;
+        return send(ledger, vault, kept, brought, Patience::default()).await;
+    }
     let begun = Instant::now();
+    let Noted { mut staging, good_bytes, original, recording } = note(ledger, vault, ready).await?;
+    let below = recording.path.clone();
+    let published = blocking(move || {
+        staging.truncate(good_bytes)?;
+        staging.publish(&below)
+    })
+    .await?;
+    let recording = Recording { bytes: published.bytes, blake3: published.blake3, ..recording };
+    write_down(ledger, vault, recording, published.set_aside, original, brought, begun).await
+}
+
+/// Where recordings are in an object store: until the file is in the spool, whatever becomes of the store. [`send`] does the rest.
+pub async fn keep(ledger: &Ledger, vault: &Vault, ready: Ready) -> Result<Kept, ArchiveError> {
+    let Noted { mut staging, good_bytes, original, recording } = note(ledger, vault, ready).await?;
+    let on = vault.clone();
+    let recording = blocking(move || {
+        staging.truncate(good_bytes)?;
+        let recording = Recording { bytes: staging.bytes(), blake3: staging.blake3()?, ..recording };
+        on.keep_ready(staging, &recording)?;
+        Ok::<_, VaultError>(recording)
+    })
+    .await?;
+    Ok(Kept { recording, original })
+}
+
+/// Uploads what was kept and writes down its recording. A store that is away is waited for with `patience`; after that the error is
+/// [`VaultError::Away`], and the file stays to be uploaded by a later start.
+pub async fn send(
+    ledger: &Ledger,
+    vault: &Vault,
+    kept: Kept,
+    brought: Option<Brought>,
+    patience: Patience,
+) -> Result<Done, ArchiveError> {
+    let begun = Instant::now();
+    let Kept { recording, original } = kept;
+    let (on, ready) = (vault.clone(), recording.clone());
+    let outgoing = blocking(move || on.send_ready(ready, patience)).await?;
+    let (recording, set_aside) = upload(ledger, outgoing, recording).await?;
+    write_down(ledger, vault, recording, set_aside, original, brought, begun).await
+}
+
+/// A file whose name the ledger has noted, and its recording but for its size and its hash.
+struct Noted {
+    staging: Staging,
+    good_bytes: u64,
+    original: Option<Staging>,
+    recording: Recording,
+}
+
+/// Steps 0 and 1.
+async fn note(ledger: &Ledger, vault: &Vault, ready: Ready) -> Result<Noted, ArchiveError> {
     let (ready, original) = as_mp4::where_wanted(vault, ready).await?;
-    let Ready { mut staging, good_bytes, named, zone, media, clock_offset, now, note } = ready;
+    let Ready { staging, good_bytes, named, zone, media, clock_offset, now, note } = ready;
     let path = name::recording(&named, zone);
     let at = |step| reached(step).map_err(vault::failed("publish", &vault.path_of(&path)));
     at(Failpoint::PublishingNote)?;
     ledger.note_publishing(named.source, path.clone()).await?;
     at(Failpoint::PublishingNoted)?;
-    let below = path.clone();
-    let describe = move |bytes, blake3| Recording {
+    let recording = Recording {
         device: named.device,
         range: named.range,
         path,
-        bytes,
-        blake3,
+        bytes: 0,
+        blake3: ContentHash([0; 32]),
         media,
         source: named.source,
         clock_offset,
         archived_at: now,
         note,
     };
-    let (recording, set_aside) = if vault.uploads() {
-        let on = vault.clone();
-        let (outgoing, recording) = blocking(move || {
-            staging.truncate(good_bytes)?;
-            let recording = describe(staging.bytes(), staging.blake3()?);
-            Ok::<_, VaultError>((on.send_off(staging, recording.clone())?, recording))
-        })
-        .await?;
-        upload(ledger, outgoing, recording).await?
-    } else {
-        let published = blocking(move || {
-            staging.truncate(good_bytes)?;
-            staging.publish(&below)
-        })
-        .await?;
-        (describe(published.bytes, published.blake3), published.set_aside)
-    };
+    Ok(Noted { staging, good_bytes, original, recording })
+}
+
+/// Step 3, and what is left to do after it.
+async fn write_down(
+    ledger: &Ledger,
+    vault: &Vault,
+    recording: Recording,
+    set_aside: Option<PathBuf>,
+    original: Option<Staging>,
+    brought: Option<Brought>,
+    begun: Instant,
+) -> Result<Done, ArchiveError> {
     let brought = brought.map(|mut brought| {
         let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         brought.attempt.milliseconds = brought.attempt.milliseconds.saturating_add(took);
@@ -162,20 +221,23 @@ pub async fn publish(
 /// else published the same time, and where something unknown went that stood there before.
 pub(crate) async fn upload(
     ledger: &Ledger,
-    outgoing: Outgoing,
+    mut outgoing: Outgoing,
     recording: Recording,
 ) -> Result<(Recording, Option<PathBuf>), ArchiveError> {
-    let number = outgoing.upload().to_owned();
-    if !ledger.note_upload(recording.path.clone(), number).await? {
-        let path = PathBuf::from(&recording.path);
-        blocking(move || outgoing.abort()).await?;
-        let why = "its note in the ledger is gone: another host has taken over what this one was doing";
-        return Err(vault::failed("publish", &path)(io::Error::other(why)).into());
+    loop {
+        let number = outgoing.upload().to_owned();
+        if !ledger.note_upload(recording.path.clone(), number).await? {
+            let path = PathBuf::from(&recording.path);
+            blocking(move || outgoing.abort()).await?;
+            let why = "its note in the ledger is gone: another host has taken over what this one was doing";
+            return Err(vault::failed("publish", &path)(io::Error::other(why)).into());
+        }
+        outgoing = match blocking(move || outgoing.finish()).await? {
+            Uploaded::Here { set_aside } => return Ok((recording, set_aside)),
+            Uploaded::Another(other) => return Ok((*other, None)),
+            Uploaded::Anew(anew) => *anew,
+        }
     }
-    Ok(match blocking(move || outgoing.finish()).await? {
-        Uploaded::Here { set_aside } => (recording, set_aside),
-        Uploaded::Another(other) => (*other, None),
-    })
 }
 
 /// Step 3: writes down the recording of a file that has its final name. When some of its time is archived already, says where

@@ -11,6 +11,7 @@ mod plan;
 mod reindex;
 mod report;
 mod running;
+mod sharing;
 mod status;
 mod strip;
 mod upkeep;
@@ -31,7 +32,7 @@ pub use plan::{PlanReport, plan};
 pub use reindex::reindexed;
 pub use report::{report, reported};
 pub use running::RunningNow;
-pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, status};
+pub use status::{Backlog, NvrStatus, RECENT_RUNS, StatusReport, Unreached, status, unreached};
 pub use strip::{StripStyle, strip};
 pub use upkeep::{PruneReport, mismatch, prune, refusal, unreadable, verify};
 

@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::device::{DeviceId, NvrId};
+use crate::lease::{HostId, Tally};
 use crate::mac::UrlMacs;
 use crate::recording::Source;
 use crate::time_range::{TimeRange, UtcSecond};
@@ -91,6 +92,46 @@ pub struct RunRow {
     pub pid: u32,
     /// Its host.
     pub host: String,
+}
+
+/// How the work of a ledger on a server is shared at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SharedWork {
+    /// The hosts that are alive, and those that were not heard of any more within the last day, by number.
+    pub hosts: Vec<HostRow>,
+    /// NVRs with work that nobody holds, or only a dead host.
+    pub free: Tally,
+    /// NVRs that a host holds which is alive.
+    pub leased: Tally,
+    /// NVRs of which nothing is left to do.
+    pub finished: Tally,
+}
+
+/// One of the processes that share the work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostRow {
+    /// Its number.
+    pub host: HostId,
+    /// The place of its archive, as it names that itself.
+    pub name: String,
+    /// What its system calls itself.
+    pub machine: String,
+    /// Its process there.
+    pub pid: u32,
+    /// When it joined, by the server's clock as the next.
+    pub joined: UtcSecond,
+    /// When it was last heard of.
+    pub seen: UtcSecond,
+    /// Whether it is counted on: else others take over what it holds.
+    pub is_alive: bool,
+    /// How many downloads it can run at once.
+    pub streams: u64,
+    /// Footage that it holds and has neither archived nor given up, as it said last, in seconds.
+    pub backlog_seconds: i64,
+    /// Whether it could do more than it has.
+    pub is_hungry: bool,
+    /// How many NVRs it holds.
+    pub nvrs: u64,
 }
 
 /// What the platform's list says of a device. What a field leaves open stays as the ledger has it.

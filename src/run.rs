@@ -10,7 +10,9 @@ mod attempt;
 mod beginning;
 mod grouping;
 pub mod planning;
+mod room;
 mod sharing;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +24,6 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Fuse, FusedFuture as _};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::calendar;
@@ -49,7 +50,10 @@ use thiserror::Error;
 use attempt::{Attempted, attempt};
 use beginning::{Begun, Start};
 use grouping::Grouping;
+use room::Waiting;
+pub(crate) use room::{check_free_space, looks_at_disk};
 use sharing::Sharing;
+use uploads::Uploads;
 
 /// What a run is to do, validated.
 #[derive(Clone, Debug)]
@@ -154,6 +158,8 @@ pub async fn execute(mut job: Job, tools: Tools) -> Result<Summary, RunError> {
         cut,
         grouping: Grouping::new(job.stated_nvrs.clone(), std::mem::take(&mut job.known), job.asked.keys()),
         sharing: None,
+        uploads: Uploads::new(&tools.stop),
+        waiting: Waiting::default(),
         job,
         tools,
     };
@@ -194,15 +200,16 @@ struct Run {
     grouping: Grouping,
     /// Its part among the hosts of a ledger that many share.
     sharing: Option<Sharing>,
+    /// What is on its way to an object store.
+    uploads: Uploads,
+    /// What keeps it from starting more.
+    waiting: Waiting,
 }
-
-/// How often the disk's free space is looked at while streams come in. At a gigabit a second, 125 MB come meanwhile.
-pub(crate) const LOOKS_AT_DISK: Duration = Duration::from_secs(1);
 
 /// The ledger is being told what is asked.
 type Asking = BoxFuture<'static, Result<(), LedgerError>>;
 
-/// An attempt that has ended, and is in the ledger.
+/// An attempt that has ended, and is in the ledger or in [`uploads`].
 type Ended = (Window, Result<Attempted, RunError>);
 
 impl Run {
@@ -314,10 +321,15 @@ impl Run {
         let mut look_at_disk = looks_at_disk();
         loop {
             self.look_whether_it_slept(scheduler);
-            let wake = match scheduler.poll(self.clock.now()) {
-                Step::Finished if self.is_over() => break,
+            let now = self.clock.now();
+            let step = self.waiting.until(now).map_or_else(|| scheduler.poll(now), Step::WaitUntil);
+            if step != Step::Finished {
+                self.uploads.are_not_alone();
+            }
+            let wake = match step {
+                Step::Finished if self.is_over() && self.uploads.is_empty() => break,
                 // There may be work for it yet: another host may die.
-                Step::Finished => None,
+                Step::Finished => self.uploads.are_alone(now),
                 Step::Start(window) => {
                     self.begin(window, &mut attempts, scheduler, &url_given);
                     continue;
@@ -350,6 +362,10 @@ impl Run {
                         sharing.ended(&window, scheduler, now);
                     }
                 }
+                Some(sent) = self.uploads.next() => {
+                    let sent = self.sent(sent, scheduler);
+                    self.bear(sent, scheduler, &mut failure);
+                }
                 told = sharing::next(&mut self.sharing, &self.clock), if self.stopped.is_none() => {
                     let shared = self.share(told, scheduler);
                     self.bear(shared, scheduler, &mut failure);
@@ -361,9 +377,7 @@ impl Run {
                 }
                 () = self.clock.sleep_until(wake) => {}
                 _ = look_at_disk.tick(), if self.stopped.is_none() && !attempts.is_empty() => {
-                    if let Err(reason) = check_free_space(&self.tools.vault, self.job.min_free) {
-                        self.stop(scheduler, reason);
-                    }
+                    self.look_at_disk(scheduler);
                 }
                 () = self.tools.stop.cancelled(), if !self.signalled => {
                     self.signalled = true;
@@ -373,6 +387,9 @@ impl Run {
         }
         if scheduler.remaining_seconds() > 0 && self.stopped.is_none() {
             self.stop(scheduler, StopReason::StopAt);
+        }
+        if let Some(why) = self.uploads.left.take().filter(|_| self.stopped.is_none()) {
+            self.stop(scheduler, StopReason::StoreAway(why));
         }
         match failure {
             // A full disk is an end of its own, with an exit code of its own.
@@ -389,9 +406,7 @@ impl Run {
         scheduler: &mut Scheduler,
         url_given: &UnboundedSender<Window>,
     ) {
-        if let Err(reason) = check_free_space(&self.tools.vault, self.job.min_free) {
-            scheduler.complete(&window, &Outcome::Cancelled, self.clock.now());
-            self.stop(scheduler, reason);
+        if !self.has_room_for(&window, attempts.len(), scheduler) {
             return;
         }
         self.counts.attempts += 1;
@@ -403,20 +418,11 @@ impl Run {
 
     /// Tells the scheduler and everybody else of an attempt that has ended.
     async fn complete(&mut self, scheduler: &mut Scheduler, window: Window, ended: Attempted) -> Result<(), RunError> {
-        let Attempted { attempt, recording, set_aside, macs } = ended;
-        let now = self.clock.now();
-        if let Some(recording) = &recording {
-            self.counts.recordings += 1;
-            self.counts.bytes += recording.bytes;
-            self.counts.archived_seconds += recording.range.seconds();
-        }
-        if let Some(path) = set_aside {
-            self.emit(Event::Recovered(Recovery::unknown_file(path)));
-        }
-        let given_up = scheduler.complete(&window, &attempt.outcome, now);
-        self.emit(Event::AttemptEnded { window, attempt: attempt.clone() });
-        if let Some(recording) = recording {
-            self.emit(Event::Archived { recording });
+        let Attempted { attempt, recording, kept, set_aside, macs } = ended;
+        let given_up = scheduler.complete(&window, &attempt.outcome, self.clock.now());
+        match kept {
+            Some(kept) => self.upload(window, attempt.clone(), *kept),
+            None => self.announce(window, attempt.clone(), recording, set_aside),
         }
         if let Outcome::Missed(class) = attempt.outcome {
             self.tell_of_held_nvr(scheduler, window.device, class);
@@ -543,27 +549,6 @@ fn ambiguous_windows(stretch: TimeRange, zone: Tz) -> Vec<TimeRange> {
         return Vec::new();
     }
     stretch.cut_on_grid().filter(|&window| calendar::label_exists_twice(window, zone)).collect()
-}
-
-/// When to look whether the disk has room, while streams come in.
-pub(crate) fn looks_at_disk() -> Interval {
-    let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOKS_AT_DISK, LOOKS_AT_DISK);
-    // A run that was held up looks once.
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    looks
-}
-
-/// Whether the archive's disk has as much room as must stay free, in bytes.
-pub(crate) fn check_free_space(vault: &Vault, min_free: u64) -> Result<(), StopReason> {
-    let free = vault.free_bytes().map_err(|error| StopReason::Broken(error.to_string()))?;
-    if free >= min_free {
-        return Ok(());
-    }
-    let root = vault.working_folder().display();
-    let (free, wanted) = (free >> 20, min_free >> 20);
-    Err(StopReason::DiskFull(format!(
-        "{root} has {free} MiB free, and archive.min_free is {wanted} MiB: free some space, or lower min_free"
-    )))
 }
 
 /// Folds away the attempts that are older than `keep`, unless the run ended because its archive's disk is full or fails.

@@ -36,7 +36,7 @@ use crate::window::{Cause, Window};
 use camera::Camera;
 use halving::Settled;
 use horizon::Hurry;
-use line::{NvrLine, StoreLine, StoreRank};
+use line::{Amount, NvrLine, StoreLine, StoreRank};
 use verdict::Next;
 
 pub use leased::{Standing, demands};
@@ -145,6 +145,8 @@ pub struct Scheduler {
     by_nvr: BTreeMap<NvrId, usize>,
     stores: Vec<StoreLine>,
     by_store: BTreeMap<String, usize>,
+    /// What all of them have left.
+    work: Amount,
     /// Stores with an NVR that has room, and a camera that is ready.
     open: BTreeSet<StoreRank>,
     wakes: BinaryHeap<Reverse<(Instant, Wake)>>,
@@ -174,6 +176,7 @@ impl Scheduler {
             by_nvr: BTreeMap::new(),
             stores: Vec::new(),
             by_store: BTreeMap::new(),
+            work: Amount::default(),
             open: BTreeSet::new(),
             wakes: BinaryHeap::new(),
             platform_held: None,

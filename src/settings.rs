@@ -163,9 +163,13 @@ pub struct ArchiveSettings {
 
 impl ArchiveSettings {
     /// Beside which file lies what belongs to the ledger and is of this machine alone: beside the ledger, or where it would be
-    /// in the root.
+    /// in the root's folder or the spool's.
     pub fn beside_ledger(&self) -> PathBuf {
-        self.ledger.file().map_or_else(|| self.root.join("ledger.db"), PathBuf::from)
+        let here = || match &self.store {
+            None => self.root.join("ledger.db"),
+            Some(store) => store.spool.join(&store.bucket).join(&store.prefix).join("ledger.db"),
+        };
+        self.ledger.file().map_or_else(here, PathBuf::from)
     }
 }
 

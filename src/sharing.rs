@@ -3,8 +3,8 @@
 //! Each host decides for itself, from what the last beat told of all and from what it has in its own hands; the ledger sees to
 //! it that nobody gets what another has. Who has streams to spare takes more; who has less than its part of what is open takes
 //! some ahead, a little at each beat, so that what is overwritten soonest, which goes first, is spread over all hosts. Once
-//! nothing is free, a host that runs dry gets what others hold above their parts. Work comes to hosts by the streams they can
-//! run and by how fast they work it off: a slow one is left with less.
+//! nothing is free, a host that runs dry, or has far less than its part, gets what others hold above theirs. Work comes to
+//! hosts by the streams they can run and by how fast they work it off: a slow one is left with less.
 //!
 //! `membership` tells a host when it is to be heard of, and when it must believe that others take it for dead; `holdings` is
 //! what it has leased, and when that is done with.
@@ -98,7 +98,7 @@ struct Open {
     backlog: i64,
     /// How much all hosts have above their parts.
     above: i64,
-    /// How much hosts that have streams to spare, this one left out, have below their parts.
+    /// How much hosts that have streams to spare, or far less than their parts, have below these; this one left out.
     wanting: i64,
     /// Streams of all hosts.
     streams: usize,
@@ -119,10 +119,13 @@ impl Open {
         let mut above = (backlog - mine).max(0);
         let mut wanting = 0;
         for state in others() {
-            let off = state.backlog_seconds - part_of(state.streams);
+            let part = part_of(state.streams);
+            let off = state.backlog_seconds - part;
             above += off.max(0);
-            // Less than half an NVR is nothing that could be moved.
-            if state.hungry && off < -of_nvr / 2 {
+            // Less than half an NVR is nothing that could be moved. Who has enough for now wants more as well, if it has far less
+            // than its part: the others would sit on theirs until the night's end.
+            let enough = if state.hungry { of_nvr / 2 } else { (part / 4).max(of_nvr) };
+            if off < -enough {
                 wanting -= off;
             }
         }
@@ -137,7 +140,11 @@ impl Open {
             return 0;
         }
         let free = i64::try_from(shared.free.nvrs).unwrap_or(i64::MAX);
-        let ahead = if below { part(self.nvrs, own.streams, self.streams) / BEATS_FOR_A_PART } else { 0 };
+        // Nothing ahead at first: who comes first does not see yet with how many it will share.
+        let ahead = match below && !own.held.is_empty() {
+            true => part(self.nvrs, own.streams, self.streams) / BEATS_FOR_A_PART,
+            false => 0,
+        };
         let to_fill = i64::try_from(own.spare_streams.div_ceil(own.cameras_of_nvr())).unwrap_or(i64::MAX);
         // Never more at once than its part of what is free, so that hosts that come at the same time get alike.
         let most = part(free, own.streams, self.streams).max(1);

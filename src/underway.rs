@@ -53,6 +53,8 @@ pub struct Underway {
     pub streams: Vec<Stream>,
     /// NVRs that refused a call, or are left alone; the worst of them.
     pub nvrs: Vec<NvrNow>,
+    /// Servers that give no answer, and are waited for.
+    pub waits: Vec<Waits>,
     /// How many cameras are recorded live.
     pub live: u64,
     /// How many are to be and are not, because no stream comes.
@@ -97,6 +99,18 @@ pub struct NvrNow {
     pub held_until: Option<i64>,
     /// How many downloads it is believed to take at once, if that was told.
     pub limit: Option<usize>,
+}
+
+/// A server that the run waits for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Waits {
+    /// Which: `the ledger` or `the object store`.
+    pub for_what: String,
+    /// Since when (UTC).
+    pub since: i64,
+    /// What is known of the reason.
+    pub why: String,
 }
 
 /// One camera that is to be recorded live.
@@ -163,6 +177,15 @@ impl Tally {
                 held.held_until = until.map(|until| until.to_utc_second().get());
                 held.limit = Some(*limit);
             }
+            Event::Away { server, why } => {
+                let (for_what, since) = (server.to_string(), at.to_utc_second().get());
+                self.now.waits.retain(|waits| waits.for_what != for_what);
+                self.now.waits.push(Waits { for_what, since, why: why.clone() });
+            }
+            Event::Back { server } => {
+                let for_what = server.to_string();
+                self.now.waits.retain(|waits| waits.for_what != for_what);
+            }
             Event::GivenUp { window, .. } => {
                 self.now.given_up += 1;
                 self.settled += window.range.seconds() * 1000;
@@ -179,6 +202,8 @@ impl Tally {
             | Event::HostJoined { .. }
             | Event::HostLost { .. }
             | Event::LeaseLost { .. }
+            | Event::SpoolFull { .. }
+            | Event::SpoolHasRoom
             | Event::AmbiguousLabel { .. }
             | Event::CatalogNotWritten { .. }
             | Event::Stopping(_)

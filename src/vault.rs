@@ -31,6 +31,7 @@
 //! adopted or, as `leaving.rs` has it, deleted (invariant 2). A name is made from numbers alone: nothing that the platform sends reaches a path (invariant 4).
 
 mod catalog;
+mod error;
 mod folders;
 mod listing;
 pub mod name;
@@ -38,6 +39,7 @@ mod objects;
 mod outgoing;
 mod place;
 mod probe;
+mod room;
 mod root;
 mod spool;
 mod staging;
@@ -46,10 +48,11 @@ mod upkeep;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use rustix::fs::RenameFlags;
-use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::device::DeviceId;
 use crate::failpoint::{Failpoint, reached};
@@ -57,16 +60,20 @@ use crate::recording::{Container, Source};
 use crate::time_range::TimeRange;
 
 use folders::Durable;
+use room::Room;
 
+pub(crate) use error::failed;
 pub(crate) use folders::{make_folder, sync_folder};
 
 pub use catalog::{CatalogFile, CatalogLines, CatalogLock};
+pub use error::VaultError;
 pub use listing::Strangers;
 pub use name::{LivePiece, Named};
-pub use objects::{Bucket, Objects, Reading};
+pub use objects::{Bucket, Objects, Patience, Reading};
 pub use outgoing::{Outgoing, Uploaded};
 pub use place::Place;
 pub use probe::Trial;
+pub use room::SpoolRoom;
 pub use spool::Spool;
 pub use staging::{Published, Staging};
 pub use upkeep::ReadBack;
@@ -79,127 +86,6 @@ const CATALOG: &str = ".catalog";
 const LOCK: &str = ".lock";
 const LIVE_LOCK: &str = ".live.lock";
 const UPKEEP_LOCK: &str = ".upkeep.lock";
-
-/// Why the archive's disk could not do something.
-#[derive(Debug, Error)]
-pub enum VaultError {
-    /// The disk is full, or a quota is.
-    #[error("{}: cannot {doing} {}: {source}; {}, and the next run goes on", fullness(source).0, path.display(), fullness(source).1)]
-    Full {
-        /// What was tried.
-        doing: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another run writes to this archive, with another ledger.
-    #[error("another run writes to {}; wait for it to end, or stop it", root.display())]
-    Held {
-        /// The archive's folder.
-        root: PathBuf,
-    },
-    /// Nothing is where recordings should be.
-    #[error("there is nothing in {}, where the ledger has recordings: is the disk mounted?", folder.display())]
-    FolderGone {
-        /// A camera's folder.
-        folder: PathBuf,
-    },
-    /// The root is another folder than the one that was opened.
-    #[error(
-        "{} is not the folder any more that this run began in: was its disk unmounted, or the folder moved? Nothing was written \
-         to what is there now; once it is back, the next run goes on",
-        root.display()
-    )]
-    RootGone {
-        /// The archive's folder.
-        root: PathBuf,
-    },
-    /// The root is not the archive that the ledger knows.
-    #[error(
-        "{} {}: is its disk mounted? If it is the right folder all the same, moved here on purpose, say so: \
-         echo {wanted} > {}/.archive-root",
-        root.display(), match found {
-            None => "is not the archive that the ledger knows, and has no mark of any",
-            Some(_) => "is another archive than the one that the ledger knows",
-        }, root.display()
-    )]
-    NotTheArchive {
-        /// The folder.
-        root: PathBuf,
-        /// Its mark, if it has any.
-        found: Option<String>,
-        /// The mark that the ledger knows.
-        wanted: String,
-    },
-    /// No archive is where one must be.
-    #[error(
-        "there is no archive in {}, and archive.must_exist says that one is there: is its disk mounted? To begin a new one, take \
-         that line out for one run",
-        root.display()
-    )]
-    NoArchive {
-        /// The folder.
-        root: PathBuf,
-    },
-    /// Somebody else takes files out of this archive.
-    #[error("another verify or prune works on {}; wait for it to end, or stop it", root.display())]
-    UpkeepHeld {
-        /// The archive's folder.
-        root: PathBuf,
-    },
-    /// Anything else.
-    #[error("cannot {doing} {}: {source}{}", path.display(), advice(source))]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// What is full, and what a person can do about it.
-fn fullness(error: &io::Error) -> (&'static str, &'static str) {
-    match error.kind() {
-        io::ErrorKind::QuotaExceeded => ("this user's quota is used up", "delete something, or have the quota raised"),
-        io::ErrorKind::FileTooLarge => {
-            ("a file may not grow so large", "raise the limit (ulimit -f), or that of the disk")
-        }
-        _ => ("the disk is full", "free some space"),
-    }
-}
-
-/// What a person can do about it, behind the system's words; nothing when those say all that is known.
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => {
-            ". It is mounted read-only, as happens after an error of the disk: the system's log (dmesg) says why"
-        }
-        io::ErrorKind::PermissionDenied => ". Give this user the rights to it, and to the folder that it is in",
-        io::ErrorKind::CrossesDevices => ". The archive and its .staging must be on one file system",
-        io::ErrorKind::StaleNetworkFileHandle => ". The share went away: mount it again",
-        // Rust has no kind of its own for it.
-        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
-            ". The disk or the way to it fails: the system's log (dmesg) says how"
-        }
-        _ => "",
-    }
-}
-
-/// Puts what was tried, and with what, beside the system's words.
-pub(crate) fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> VaultError + 'a {
-    move |source| {
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                VaultError::Full { doing, path, source }
-            }
-            _ => VaultError::Io { doing, path, source },
-        }
-    }
-}
 
 /// Keeps other runs out of an archive. The system frees it with the process, however that ends.
 #[derive(Debug)]
@@ -237,6 +123,8 @@ pub struct Vault {
     publishes_as: Container,
     /// Who keeps what is published, when that is not the folder.
     objects: Option<Objects>,
+    /// How much its spool may hold, and holds.
+    room: Arc<Room>,
 }
 
 /// The camera of a recording's file, by its name below the root.
@@ -261,7 +149,7 @@ impl Vault {
     fn at(root: &Path) -> Result<Self, VaultError> {
         let identity = root::Identity::of(root).map_err(failed("look for", root))?;
         let (here, durable) = (root.to_owned(), Durable::default());
-        Ok(Self { here, identity, durable, publishes_as: Container::Flv, objects: None })
+        Ok(Self { here, identity, durable, publishes_as: Container::Flv, objects: None, room: Arc::default() })
     }
 
     /// The same one, into which what came as FLV is published as `container`, where that can hold it.
@@ -287,6 +175,11 @@ impl Vault {
     /// Where a file of the archive is; in an object store an address, for people.
     pub fn path_of(&self, relative: &str) -> PathBuf {
         self.objects.as_ref().map_or_else(|| self.here.join(relative), |objects| objects.shown(relative))
+    }
+
+    /// Tells from now on when the object store is away, with why, and when it is back. Nothing of a folder.
+    pub fn absence(&self) -> Option<watch::Receiver<Option<String>>> {
+        self.objects.as_ref().map(Objects::absence)
     }
 
     /// Opens a published file for reading.
@@ -504,7 +397,7 @@ impl Vault {
             // The spool may be deleted as a whole, and this must not get lost.
             let name = from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let to = self.free_name_aside(objects, &name)?;
-            objects.write(&to, from)?;
+            objects.write(&to, from, objects::Over::Anything)?;
             fs::remove_file(from).map_err(failed("delete", from))?;
             return Ok(objects.shown(&to));
         }

@@ -220,7 +220,7 @@ impl Verify<'_> {
                 self.report.folders_gone.push(device);
                 Ok(false)
             }
-            Err(VaultError::Io { source, .. }) => {
+            Err(VaultError::Io { source, .. } | VaultError::Away { source, .. }) => {
                 self.unsure(device.to_string(), source.to_string());
                 Ok(false)
             }
@@ -304,7 +304,7 @@ impl Verify<'_> {
             }
             // It went meanwhile, by other hands.
             Ok(None) => Ok(()),
-            Err(ArchiveError::Vault(VaultError::Io { source, .. })) => {
+            Err(ArchiveError::Vault(VaultError::Io { source, .. } | VaultError::Away { source, .. })) => {
                 let why = format!("{finding}; it could not be moved aside, which the next start tries again: {source}");
                 self.unsure(recording.path.clone(), why);
                 Ok(())

@@ -65,6 +65,28 @@ fn hosts_share_a_night_evenly_and_end_it_hardly_later_than_the_least_time() {
     assert_eq!((night.given_up_seconds, night.operations.refused), (0, 0));
 }
 
+/// So many recorders of two to eight channels. Those of two need three quarters of the night at the least, and streams are fewer than
+/// channels.
+fn narrow_and_wide(count: usize) -> Fleet {
+    fleet(1, (0..count).map(|index| Recorder::plain(2 + index % 7)).collect(), 4, 8 * 3600)
+}
+
+/// Whoever gives wider recorders more streams ends up with the narrow ones alone.
+#[test]
+fn recorders_of_few_channels_are_not_the_tail_of_the_night() {
+    let fleet = narrow_and_wide(84);
+    let night = plain_night(&fleet, 34, with(&[], 4));
+    assert!(ratio(&night, &fleet, 4 * 34) <= 1.05, "{}", ratio(&night, &fleet, 4 * 34));
+}
+
+/// It saw nobody else when it began, some milliseconds before the others.
+#[test]
+fn the_first_of_many_hosts_is_not_the_last_to_end() {
+    let fleet = narrow_and_wide(210);
+    let night = plain_night(&fleet, 8, with(&[], 42));
+    assert!(ratio(&night, &fleet, 42 * 8) <= 1.1, "{}", ratio(&night, &fleet, 42 * 8));
+}
+
 #[test]
 fn four_hosts_are_nearly_four_times_as_fast_as_one() {
     let fleet = stores(40);

@@ -334,7 +334,8 @@ CREATE TABLE host (
     left_at         TIMESTAMPTZ,
     streams         BIGINT NOT NULL,
     backlog_seconds BIGINT NOT NULL DEFAULT 0,
-    hungry          BIGINT NOT NULL DEFAULT 0 CHECK (hungry IN (0, 1))
+    hungry          BIGINT NOT NULL DEFAULT 0 CHECK (hungry IN (0, 1)),
+    again           BIGINT NOT NULL DEFAULT 0 CHECK (again IN (0, 1))
 );
 COMMENT ON TABLE host IS 'processes that share the work. One that was taken for dead joins again as another';
 COMMENT ON COLUMN host.machine IS 'what its system calls itself: as in run.host';
@@ -344,6 +345,7 @@ COMMENT ON COLUMN host.left_at IS 'when it left, or another host took an NVR fro
 COMMENT ON COLUMN host.streams IS 'how many downloads it can run at once';
 COMMENT ON COLUMN host.backlog_seconds IS 'footage that it has leased and neither archived nor given up';
 COMMENT ON COLUMN host.hungry IS '1 when it could do more than it has';
+COMMENT ON COLUMN host.again IS '1 when it had been out of hearing before, as others may have been with it';
 CREATE INDEX living_host ON host (host) WHERE left_at IS NULL;
 
 CREATE TABLE nvr_share (
@@ -361,6 +363,9 @@ COMMENT ON COLUMN nvr_share.backlog_seconds IS 'footage that is missing and may 
 COMMENT ON COLUMN nvr_share.loses_at IS 'when the first of it is overwritten, where that is known';
 COMMENT ON COLUMN nvr_share.finished_at IS 'when nothing was left to do in this night''s work';
 CREATE INDEX nvr_share_host ON nvr_share (host);
+-- In the order in which hosts take what nobody holds.
+CREATE INDEX unheld_share ON nvr_share (loses_at, backlog_seconds DESC, nvr)
+    WHERE host IS NULL AND finished_at IS NULL AND backlog_seconds > 0;
 
 CREATE TABLE writer (
     writer BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -45,7 +45,7 @@ pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec
         match publish_left(ledger, vault, piece, check).await {
             Ok(done) => recovered.extend(done),
             // One file that cannot be read must not keep every night from beginning.
-            Err(ArchiveError::Vault(error @ VaultError::Io { .. })) => {
+            Err(ArchiveError::Vault(error @ (VaultError::Io { .. } | VaultError::Away { .. }))) => {
                 recovered.push(Recovery::Left { why: error.to_string() });
             }
             Err(error) => return Err(error),

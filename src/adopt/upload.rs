@@ -8,7 +8,7 @@ use crate::event::Recovery;
 use crate::ledger::Ledger;
 use crate::publish::{self, ArchiveError, blocking};
 use crate::recording::Recording;
-use crate::vault::{Found, Vault, VaultError, failed};
+use crate::vault::{Found, Patience, Vault, VaultError, failed};
 
 use super::{Check, judged};
 
@@ -31,7 +31,7 @@ pub(super) async fn again(
         return Ok(None);
     }
     let (on, ready) = (vault.clone(), recording.clone());
-    let outgoing = blocking(move || on.send_ready(ready)).await?;
+    let outgoing = blocking(move || on.send_ready(ready, Patience::default())).await?;
     let (recording, _) = publish::upload(ledger, outgoing, recording).await?;
     match publish::record(ledger, vault, &recording, None).await? {
         None => Ok(Some(Recovery::Adopted { recording: Box::new(recording) })),

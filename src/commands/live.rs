@@ -160,6 +160,7 @@ async fn record(
     let stop = CancellationToken::new();
     let asked_to_end = stop.clone();
     let (events, listening) = progress::listen(settings, style, Source::Live, &asked.what, &stop)?;
+    progress::tell_of_absences(&events, &ledger, &vault);
     let signals = tokio::spawn(work::stop_on_signals(stop.clone()));
     work::end_waiting_with(&stop, &ledger);
     work::hurry_at_the_end(&stop, &vault);

@@ -5,13 +5,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::display::{self, Style};
-use crate::event::Event;
+use crate::event::{Event, Server};
 use crate::follow;
+use crate::ledger::Ledger;
 use crate::on_recording;
 use crate::progress_file::ProgressFile;
 use crate::recording::Source;
 use crate::settings::Settings;
 use crate::underway::Tally;
+use crate::vault::Vault;
 
 use super::telling;
 
@@ -44,6 +46,30 @@ pub(super) fn listen(
     let followed = tokio::spawn(follow::follow(of_run, onward, file, tally));
     let shown = tokio::spawn(display::show(to_show, style, settings.archive.time_zone));
     Ok((events, Listening { programs, followed, shown }))
+}
+
+/// Lets those who listen know when the ledger's server or the object store is away, and when it is back.
+pub(super) fn tell_of_absences(events: &UnboundedSender<Event>, ledger: &Ledger, vault: &Vault) {
+    let watched = [(Server::Ledger, ledger.absence()), (Server::Store, vault.absence())];
+    for (server, absence) in watched {
+        // Those who listen come to their end when the run has gone, which is not to wait for this.
+        let (Some(mut absence), events) = (absence, events.downgrade()) else { continue };
+        tokio::spawn(async move {
+            let mut was_away = false;
+            while absence.changed().await.is_ok() {
+                let away = absence.borrow_and_update().clone();
+                let Some(events) = events.upgrade() else { return };
+                let event = match away {
+                    Some(why) => Event::Away { server, why },
+                    None if was_away => Event::Back { server },
+                    None => continue,
+                };
+                was_away = matches!(event, Event::Away { .. });
+                // OK to ignore a closed channel: whoever displays the run may go before it ends.
+                let _ = events.send(event);
+            }
+        });
+    }
 }
 
 impl Listening {

@@ -27,7 +27,8 @@ pub(super) fn refuse_a_missing_one(archive: &ArchiveSettings) -> Result<(), Vaul
 /// The archive of the ledger, for a command that writes; made when it is a new ledger's. Before anything is made, it is known
 /// that it is the right one.
 pub(super) async fn open(archive: &ArchiveSettings, ledger: &Ledger) -> anyhow::Result<Vault> {
-    Ok(open_at(archive, ledger).await?.publishing_as(archive.container))
+    let most = archive.store.as_ref().and_then(|store| store.spool_max);
+    Ok(open_at(archive, ledger).await?.publishing_as(archive.container).bounded(most)?)
 }
 
 async fn open_at(archive: &ArchiveSettings, ledger: &Ledger) -> anyhow::Result<Vault> {
@@ -41,9 +42,14 @@ async fn open_at(archive: &ArchiveSettings, ledger: &Ledger) -> anyhow::Result<V
         return Err(VaultError::FolderGone { folder: archive.root.clone() }.into());
     }
     let vault = root.open()?;
-    let mark = vault.mark(&new_mark(&root))?;
+    let ours = new_mark(&root);
+    let mark = vault.mark(&ours)?;
+    let is_ours = mark == ours;
     // Another run may have been faster.
     let noted = ledger.note_archive_mark(mark).await?;
+    if is_ours {
+        vault.settle_mark(&noted)?;
+    }
     is_the_one(&root, noted)?;
     Ok(vault)
 }

@@ -1,16 +1,20 @@
 //! `archive status`: what runs now, how the archive stands, and what is still to be had.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::cli::StatusArgs;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::exit_code::ExitCode;
 use crate::forecast::{self, Filling, NvrForecast, Wrote};
-use crate::ledger::{Holder, Ledger};
+use crate::ledger::{Holder, Ledger, LedgerError};
 use crate::plan::Plan;
 use crate::progress_file::ProgressFile;
 use crate::recording::Source;
-use crate::render::{self, Backlog, NvrStatus, RunningNow, StatusReport};
+use crate::render::{self, Backlog, NvrStatus, RunningNow, StatusReport, Unreached};
 use crate::report::NvrNight;
 use crate::settings::Settings;
 use crate::time_range::{ALL_TIME, UtcSecond};
@@ -28,9 +32,50 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     if args.watch {
         return watch::watch(&args, &settings).await;
     }
-    let report = report(&settings, args.runs).await?;
-    print_result(&args.common, &report, || render::status(&report, settings.archive.time_zone))?;
-    Ok(ExitCode::Complete)
+    match report(&settings, args.runs).await {
+        Ok(report) => {
+            print_result(&args.common, &report, || render::status(&report, settings.archive.time_zone))?;
+            Ok(ExitCode::Complete)
+        }
+        Err(error) => {
+            if let Some(report) = unreached(&settings, &error) {
+                print_result(&args.common, &report, || render::unreached(&report, settings.archive.time_zone))?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What this machine alone knows, if that is an error of a server that is away.
+pub(super) fn unreached(settings: &Settings, error: &anyhow::Error) -> Option<Unreached> {
+    let Some(LedgerError::Unreachable { .. }) = error.downcast_ref() else { return None };
+    Some(Unreached {
+        now: requests::now(),
+        root: settings.archive.root.display().to_string(),
+        ledger: settings.archive.ledger.display(),
+        unreachable: error.to_string(),
+        running: running_here(&settings.archive.beside_ledger()),
+    })
+}
+
+/// The runs of this machine, without the ledger: those that said how they are, and whose processes there are.
+fn running_here(beside: &Path) -> Vec<RunningNow> {
+    let runs = Source::ALL.into_iter().filter_map(|source| {
+        let progress = said(beside, source)?;
+        let pid = i32::try_from(progress.pid).ok().and_then(Pid::from_raw)?;
+        // What a killed run left behind is nobody's.
+        if test_kill_process(pid) == Err(Errno::SRCH) {
+            return None;
+        }
+        let holder = format!("process {} on this machine", progress.pid);
+        Some(RunningNow { source, run: None, started: None, holder, progress: Some(progress) })
+    });
+    runs.collect()
+}
+
+/// What a run of that source on this machine has said last.
+fn said(beside: &Path, source: Source) -> Option<Underway> {
+    serde_json::from_str(&ProgressFile::beside(beside, source).read()?).ok()
 }
 
 /// All of it, with so many runs.
@@ -65,6 +110,7 @@ pub(super) async fn read(
         backlog: forecast.all.into(),
         disk: disk(settings, ledger, &running, now).await?,
         runs: ledger.runs(runs).await?,
+        shared: ledger.shared_work().await?,
         running,
     })
 }
@@ -78,6 +124,7 @@ pub(super) async fn with_what_runs(report: StatusReport, settings: &Settings) ->
         now,
         disk: disk(settings, &ledger, &running, now).await?,
         runs: ledger.runs(u32::try_from(report.runs.len()).unwrap_or(u32::MAX)).await?,
+        shared: ledger.shared_work().await?,
         running,
         ..report
     })
@@ -93,8 +140,7 @@ async fn running(settings: &Settings, ledger: &Ledger) -> anyhow::Result<Vec<Run
     for source in Source::ALL {
         let Some(holder) = Ledger::holder(place, source) else { continue };
         // What a killed run left behind is another process's.
-        let said = ProgressFile::beside(&beside, source).read().and_then(|text| serde_json::from_str(&text).ok());
-        let progress = said.filter(|said: &Underway| Some(said.pid) == holder.pid);
+        let progress = said(&beside, source).filter(|said| Some(said.pid) == holder.pid);
         // Its row comes a moment after its hold.
         let mut newest = ledger.runs(NEWEST_RUNS).await?.into_iter();
         let row = newest.find(|row| row.source == source && row.ended.is_none() && Some(row.pid) == holder.pid);
@@ -115,15 +161,14 @@ async fn running_on_server(settings: &Settings, ledger: &Ledger) -> anyhow::Resu
     let living = ledger.living().await?;
     let mut runs = ledger.runs(NEWEST_RUNS).await?;
     runs.retain(|run| run.ended.is_none() && living.iter().any(|(host, pid)| (host, *pid) == (&run.host, run.pid)));
-    let running = runs.into_iter().map(|run| {
-        let said = ProgressFile::beside(&beside, run.source).read().and_then(|text| serde_json::from_str(&text).ok());
-        RunningNow {
-            source: run.source,
-            run: Some(run.run),
-            started: Some(run.started),
-            progress: said.filter(|said: &Underway| said.pid == run.pid),
-            holder: Holder { pid: Some(run.pid), host: run.host, since: run.started.to_string() }.to_string(),
-        }
+    let here = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let running = runs.into_iter().map(|run| RunningNow {
+        source: run.source,
+        run: Some(run.run),
+        started: Some(run.started),
+        // Another machine may have a process of the same number.
+        progress: said(&beside, run.source).filter(|said| said.pid == run.pid && run.host == here),
+        holder: Holder { pid: Some(run.pid), host: run.host, since: run.started.to_string() }.to_string(),
     });
     Ok(running.collect())
 }

@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::cli::StatusArgs;
 use crate::exit_code::ExitCode;
 use crate::render::{self, StatusReport};
@@ -24,21 +26,28 @@ pub(super) async fn watch(args: &StatusArgs, settings: &Settings) -> anyhow::Res
     let ended = work::signal();
     tokio::pin!(ended);
     let mut last: Option<(Instant, Duration, StatusReport)> = None;
+    let zone = settings.archive.time_zone;
     loop {
         let begun = Instant::now();
-        let report = match last.take() {
+        let looked = match last.take() {
             Some((asked, took, report)) if asked.elapsed() < took * PART => {
-                let report = status::with_what_runs(report, settings).await?;
-                last = Some((asked, took, report.clone()));
-                report
+                status::with_what_runs(report, settings).await.map(|report| (asked, took, report))
             }
-            _ => {
-                let report = status::report(settings, args.runs).await?;
-                last = Some((begun, begun.elapsed(), report.clone()));
-                report
-            }
+            _ => status::report(settings, args.runs).await.map(|report| (begun, begun.elapsed(), report)),
         };
-        if !show(&report, args, settings)? {
+        let is_read = match looked {
+            Ok((asked, took, report)) => {
+                let is_read = show(args, &report, || render::status(&report, zone))?;
+                last = Some((asked, took, report));
+                is_read
+            }
+            Err(error) => match status::unreached(settings, &error) {
+                // It may come back while somebody watches.
+                Some(report) => show(args, &report, || format!("{}{error}\n", render::unreached(&report, zone)))?,
+                None => return Err(error),
+            },
+        };
+        if !is_read {
             return Ok(ExitCode::Complete);
         }
         tokio::select! {
@@ -50,16 +59,15 @@ pub(super) async fn watch(args: &StatusArgs, settings: &Settings) -> anyhow::Res
 }
 
 /// Shows it. False when nobody reads any longer.
-fn show(report: &StatusReport, args: &StatusArgs, settings: &Settings) -> anyhow::Result<bool> {
-    let zone = settings.archive.time_zone;
+fn show(args: &StatusArgs, report: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     let text = if args.common.json {
         format!("{}\n", serde_json::to_string(report)?)
     } else if out.is_terminal() {
         let rows = rustix::termios::tcgetwinsize(&out).map_or(24, |size| size.ws_row);
-        redrawn(&render::status(report, zone), usize::from(rows))
+        redrawn(&text(), usize::from(rows))
     } else {
-        format!("{}\n", render::status(report, zone))
+        format!("{}\n", text())
     };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),

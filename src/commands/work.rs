@@ -46,6 +46,7 @@ pub(super) async fn execute(
     let stop = CancellationToken::new();
     let asked_to_end = stop.clone();
     let (events, listening) = progress::listen(settings, style, Source::Nvr, &requests.what, &stop)?;
+    progress::tell_of_absences(&events, &ledger, &vault);
     let signals = tokio::spawn(stop_on_signals(stop.clone()));
     let ledger = Arc::new(ledger);
     end_waiting_with(&stop, &ledger);

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use chrono_tz::Tz;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::event::Event;
+use crate::event::{Event, Server};
 use crate::outcome::Outcome;
 use crate::window::Window;
 use crate::wording;
@@ -41,13 +41,15 @@ pub(super) struct Bars {
     bytes: u64,
     /// Milliseconds of footage of windows that stream now.
     streaming: BTreeMap<Window, u64>,
+    /// What is waited for.
+    away: Vec<Server>,
 }
 
 impl Bars {
     pub(super) fn new(beside: &BesideBars) -> Self {
         let multi = beside.multi.clone();
         let total = multi.add(ProgressBar::new(0).with_style(style(TOTAL)));
-        Self { multi, total, streams: BTreeMap::new(), done: 0, bytes: 0, streaming: BTreeMap::new() }
+        Self { multi, total, streams: BTreeMap::new(), done: 0, bytes: 0, streaming: BTreeMap::new(), away: Vec::new() }
     }
 
     pub(super) fn note(&mut self, event: &Event, zone: Tz) {
@@ -79,12 +81,15 @@ impl Bars {
                     _ => 0,
                 };
             }
+            Event::Away { server, .. } => self.away.push(*server),
+            Event::Back { server } => self.away.retain(|away| away != server),
             Event::GivenUp { window, .. } => self.done += millis(window.range.seconds()),
             _ => return,
         }
         self.total.set_position(self.done + self.streaming.values().sum::<u64>());
+        let away = self.away.iter().map(|server| format!(", waiting for {server}")).collect::<String>();
         self.total.set_message(format!(
-            "{}, {}",
+            "{}, {}{away}",
             wording::count(self.streams.len() as u64, "stream"),
             wording::bytes(self.bytes)
         ));

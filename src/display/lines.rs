@@ -40,6 +40,13 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
         Event::LeaseLost { nvr } => {
             important(format!("nvr {nvr} is another host's now; what this one still had was not kept"))
         }
+        // Whoever waits has logged that it does.
+        Event::Away { .. } => None,
+        Event::Back { server } => important(format!("{server} is back")),
+        Event::SpoolFull { why } => {
+            important(format!("nothing new is asked for until the object store takes something: {why}"))
+        }
+        Event::SpoolHasRoom => important("the spool has room again: going on".to_owned()),
         Event::NvrLearned { device, nvr } => quiet(format!("device {device} hangs off nvr {nvr}, as media URLs tell")),
         Event::GivenUp { window, cause } => quiet(format!("{}  gap: {cause}", named(window, zone))),
         Event::LiveBegan { device, via, said, codec } => quiet(began(*device, via, said, *codec)),
@@ -119,6 +126,6 @@ fn stopping(reason: &StopReason) -> String {
         StopReason::Signal => "stopping: what streams is kept up to here, the rest stays planned".to_owned(),
         StopReason::StopAt => "stopped: the job's stop_at has come; the next run goes on".to_owned(),
         StopReason::AccountRefused(why) => format!("stopping: the account is refused: {why}"),
-        StopReason::DiskFull(why) | StopReason::Broken(why) => format!("stopping: {why}"),
+        StopReason::DiskFull(why) | StopReason::Broken(why) | StopReason::StoreAway(why) => format!("stopping: {why}"),
     }
 }

@@ -57,8 +57,9 @@ impl<'a> Sink<'a> {
     }
 
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
-        self.parser.push(bytes);
+        // In this order: what is refused for want of room is no part of the stream.
         self.staging.append(bytes)?;
+        self.parser.push(bytes);
         let is_time = self.told.elapsed() >= PROGRESS_PAUSE;
         if is_time || self.bytes() - self.looked >= LOOK_AGAIN {
             self.look(is_time);

@@ -36,6 +36,8 @@ pub(super) struct Streamed {
     pub(super) ending: Ending,
     /// Why it ended, when not cleanly.
     pub(super) error: Option<MediaError>,
+    /// Whether it was ended here, and nobody is to blame.
+    pub(super) cut: bool,
 }
 
 impl Mover {
@@ -57,15 +59,20 @@ impl Mover {
         let pumped = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            pumped = self.pump(&url, &mut sink, Limit::new(window.range)) => Some(pumped?),
+            pumped = self.pump(&url, &mut sink, Limit::new(window.range)) => match pumped {
+                // What has come is as good as that of any stream that was cut.
+                Err(VaultError::SpoolFull { .. }) => None,
+                pumped => Some(pumped?),
+            },
         };
+        let cut = pumped.is_none();
         let (ending, error) = match pumped {
             None => (Ending::Broken, None),
             Some(Some(error)) => (Ending::Broken, Some(error)),
             Some(None) => (Ending::Clean, None),
         };
         let parser = sink.parser;
-        Ok(Streamed { staging, parser, ending, error })
+        Ok(Streamed { staging, parser, ending, error, cut })
     }
 
     /// Moves bytes until a clean end (nothing) or a failure. Some media servers may hand out a file that is still being

@@ -119,6 +119,8 @@ fn read_with_device(row: &Row<'_>) -> Result<Recording, Fault> {
 }
 
 pub(super) fn catalogued(session: Session<'_>, segment: u64, change: i64) -> Result<(), Fault> {
+    // Two hosts may tell at once, and there is one row.
+    session.alone_with("LOCK TABLE catalog IN SHARE ROW EXCLUSIVE MODE")?;
     session.execute("DELETE FROM uncatalogued WHERE change <= ?1", values![change])?;
     session.execute("DELETE FROM catalog", values![])?;
     session.execute("INSERT INTO catalog (segment) VALUES (?1)", values![stored(segment)])?;

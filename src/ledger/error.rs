@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
-use super::postgres::Failure;
+use super::postgres::{Failure, Late};
 use crate::device::NvrId;
 use crate::failpoint::{self, Failpoint};
 use crate::lease::HostId;
@@ -277,6 +277,8 @@ pub(super) enum Fault {
     #[error(transparent)]
     Postgres(#[from] Failure),
     #[error(transparent)]
+    Late(#[from] Late),
+    #[error(transparent)]
     Refused(#[from] LedgerError),
     #[error("{0}")]
     BadValue(String),
@@ -308,6 +310,7 @@ impl Fault {
             Self::Refused(error) => error,
             Self::BadValue(why) => LedgerError::Damaged { ledger, why },
             Self::Postgres(failure) => failure.at(&ledger),
+            Self::Late(late) => LedgerError::Unreachable { ledger, waited_seconds: 0, why: late.to_string() },
             Self::Sqlite(error) if is_of_no_ledger(&error) => {
                 let why = match error {
                     // The statement would say nothing to a person.

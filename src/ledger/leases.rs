@@ -5,6 +5,7 @@
 //! its own transaction when the number has changed ([`Ledger::guard`]). The row of the lease is locked until that transaction
 //! ends, so nobody can take the lease in between.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -17,9 +18,15 @@ use super::{Keeper, Ledger};
 use crate::device::{DeviceId, NvrId};
 use crate::lease::{Demand, GivenBack, HostId, HostState, Lease, Shared, Tally};
 
-/// A host `h` that is alive. A server that was away itself was out of everybody's hearing.
-const IS_ALIVE: &str = "h.left_at IS NULL AND clock_timestamp() < greatest(h.until,
-    pg_postmaster_start_time() + (h.until - h.seen))";
+/// A host `h` that is alive, as far as the host of that parameter may say; `NULL` is anybody else. A server that was away itself was
+/// out of everybody's hearing. So may others have been for as long as a host was that has joined again: they get the time to come
+/// back as well, and to write down what they had in their hands.
+pub(super) fn is_alive(to: &str) -> String {
+    format!(
+        "h.left_at IS NULL AND clock_timestamp() < greatest(h.until, pg_postmaster_start_time() + (h.until - h.seen),
+             (SELECT me.joined FROM host AS me WHERE me.host = {to} AND me.again = 1) + (h.until - h.seen))"
+    )
+}
 
 /// One NVR's work, as the statement reads it.
 #[derive(Serialize)]
@@ -43,10 +50,26 @@ impl Ledger {
     /// Joins the hosts of this ledger, which is to be on a server ([`Self::is_shared`]). `lasts` is how long this one is waited
     /// for when it is not heard of.
     pub async fn join(&self, name: String, state: HostState, lasts: Duration) -> Result<HostId, LedgerError> {
+        self.join_as(name, state, lasts, false).await
+    }
+
+    /// The same of one that was not heard of for too long. Perhaps others were not either, and for the same reason: so it takes
+    /// nothing from one that is dead before that one has had its time to be heard of again.
+    pub async fn join_again(&self, name: String, state: HostState, lasts: Duration) -> Result<HostId, LedgerError> {
+        self.join_as(name, state, lasts, true).await
+    }
+
+    async fn join_as(
+        &self,
+        name: String,
+        state: HostState,
+        lasts: Duration,
+        again: bool,
+    ) -> Result<HostId, LedgerError> {
         self.shared_write(move |session| {
             let joined = session.one(
-                "INSERT INTO host (name, machine, pid, until, streams, backlog_seconds, hungry)
-                 VALUES (?1, ?2, ?3, clock_timestamp() + ?4 * INTERVAL '1 millisecond', ?5, ?6, ?7) RETURNING host",
+                "INSERT INTO host (name, machine, pid, until, streams, backlog_seconds, hungry, again)
+                 VALUES (?1, ?2, ?3, clock_timestamp() + ?4 * INTERVAL '1 millisecond', ?5, ?6, ?7, ?8) RETURNING host",
                 values![
                     &name,
                     &host_name(),
@@ -55,6 +78,7 @@ impl Ledger {
                     number(state.streams),
                     state.backlog_seconds,
                     state.hungry,
+                    again,
                 ],
             )?;
             Ok(HostId::new(joined))
@@ -66,8 +90,13 @@ impl Ledger {
     /// finished before this host joined is to be done again: a new host is a new run.
     pub async fn offer(&self, host: HostId, demands: Vec<Demand>) -> Result<(), LedgerError> {
         self.shared_write(move |session| {
-            let lines: Vec<Line<'_>> =
-                demands.iter().filter(|demand| demand.backlog_seconds > 0).map(Line::from).collect();
+            let said = said(session)?;
+            // Only what the ledger does not say already, since hosts that begin a night together all offer the same.
+            let is_new = |demand: &&Demand| {
+                let new = (demand.backlog_seconds, demand.loses_at.map(|at| at.get()));
+                demand.backlog_seconds > 0 && said.get(demand.nvr.as_str()) != Some(&new)
+            };
+            let lines: Vec<Line<'_>> = demands.iter().filter(is_new).map(Line::from).collect();
             let lines = serde_json::to_string(&lines).map_err(|error| Fault::BadValue(error.to_string()))?;
             // In one order, so that two hosts that offer do not wait for each other.
             session.execute(
@@ -81,7 +110,8 @@ impl Ledger {
                          finished_at = CASE WHEN nvr_share.finished_at > (SELECT joined FROM host WHERE host = ?2)
                              THEN nvr_share.finished_at END
                      WHERE NOT EXISTS (SELECT 1 FROM host AS h WHERE h.host = nvr_share.host AND h.host <> ?2
-                         AND {IS_ALIVE})"
+                         AND {})",
+                    is_alive("?2")
                 ),
                 values![&lines, host.get()],
             )?;
@@ -99,7 +129,7 @@ impl Ledger {
                 "UPDATE host SET streams = ?2, backlog_seconds = ?3, hungry = ?4 WHERE host = ?1",
                 values![host.get(), number(state.streams), state.backlog_seconds, state.hungry],
             )?;
-            shared(session)
+            shared(session, Some(host))
         })
         .await
     }
@@ -109,18 +139,26 @@ impl Ledger {
     pub async fn claim(&self, host: HostId, most: usize, lasts: Duration) -> Result<Vec<Lease>, LedgerError> {
         self.shared_write(move |session| {
             is_heard_of(session, host, lasts)?;
-            // OK to pass over what is locked: somebody claims it just now, or its dead holder is writing the last time.
+            // OK to pass over what is locked: somebody claims it just now, or its dead holder is writing the last time. What nobody
+            // holds is read from an index that is in this order, so that a claim costs the same however much is free.
             let claimed = session.all(
                 &format!(
-                    "WITH free AS (
-                         SELECT s.nvr, s.host AS held_by FROM nvr_share AS s LEFT JOIN host AS h ON h.host = s.host
-                         WHERE s.finished_at IS NULL AND s.backlog_seconds > 0
-                             AND (s.host IS NULL OR (s.host <> ?1 AND ({IS_ALIVE}) IS NOT TRUE))
-                         ORDER BY s.loses_at NULLS LAST, s.backlog_seconds DESC, s.nvr
-                         LIMIT ?2 FOR UPDATE OF s SKIP LOCKED
+                    "WITH unheld AS (
+                         SELECT s.nvr, s.host AS held_by, s.loses_at, s.backlog_seconds FROM nvr_share AS s
+                         WHERE s.host IS NULL AND s.finished_at IS NULL AND s.backlog_seconds > 0
+                         ORDER BY s.loses_at, s.backlog_seconds DESC, s.nvr LIMIT ?2 FOR UPDATE SKIP LOCKED
+                     ), left_behind AS (
+                         SELECT s.nvr, s.host AS held_by, s.loses_at, s.backlog_seconds
+                         FROM nvr_share AS s JOIN host AS h ON h.host = s.host
+                         WHERE s.finished_at IS NULL AND s.backlog_seconds > 0 AND s.host <> ?1 AND ({}) IS NOT TRUE
+                         ORDER BY s.loses_at, s.backlog_seconds DESC, s.nvr LIMIT ?2 FOR UPDATE OF s SKIP LOCKED
+                     ), free AS (
+                         SELECT * FROM unheld UNION ALL SELECT * FROM left_behind
+                         ORDER BY loses_at, backlog_seconds DESC, nvr LIMIT ?2
                      )
                      UPDATE nvr_share AS s SET host = ?1, epoch = s.epoch + 1 FROM free
-                     WHERE s.nvr = free.nvr RETURNING s.nvr, s.epoch, free.held_by"
+                     WHERE s.nvr = free.nvr RETURNING s.nvr, s.epoch, free.held_by",
+                    is_alive("?1")
                 ),
                 values![host.get(), number(most)],
                 |row| Ok((Lease { nvr: NvrId::new(row.get(0)?), epoch: row.get(1)? }, row.get::<Option<i64>>(2)?)),
@@ -201,12 +239,24 @@ fn is_heard_of(session: Session<'_>, host: HostId, lasts: Duration) -> Result<()
     if heard_of == 0 { Err(LedgerError::HostLost { host }.into()) } else { Ok(()) }
 }
 
-fn shared(session: Session<'_>) -> Result<Shared, Fault> {
+/// What there is to do at each NVR, and when it loses footage, as the ledger says it of those that are not finished.
+fn said(session: Session<'_>) -> Result<BTreeMap<String, (i64, Option<i64>)>, Fault> {
+    let said = session.all(
+        "SELECT nvr, backlog_seconds, loses_at FROM nvr_share WHERE finished_at IS NULL",
+        values![],
+        |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))),
+    )?;
+    Ok(said.into_iter().collect())
+}
+
+/// How all hosts and their work stand, as that host may say, or anybody.
+pub(super) fn shared(session: Session<'_>, host: Option<HostId>) -> Result<Shared, Fault> {
+    let is_alive = is_alive("?1");
     let hosts = session.all(
         &format!(
-            "SELECT h.host, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {IS_ALIVE} ORDER BY h.host"
+            "SELECT h.host, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {is_alive} ORDER BY h.host"
         ),
-        values![],
+        values![host.map(HostId::get)],
         |row| {
             let state =
                 HostState { streams: count(unsigned(row, 1)?), backlog_seconds: row.get(2)?, hungry: row.get(3)? };
@@ -214,13 +264,17 @@ fn shared(session: Session<'_>) -> Result<Shared, Fault> {
         },
     )?;
     let mut shared = Shared { hosts, ..Shared::default() };
+    // Counted by host first: who is alive is then asked some hundred times, and not once for each NVR.
     session.each(
         &format!(
-            "SELECT CASE WHEN s.finished_at IS NOT NULL OR (s.host IS NULL AND s.backlog_seconds = 0) THEN 2
-                 WHEN {IS_ALIVE} THEN 1 ELSE 0 END, count(*), CAST(sum(s.backlog_seconds) AS BIGINT)
-             FROM nvr_share AS s LEFT JOIN host AS h ON h.host = s.host GROUP BY 1 ORDER BY 1"
+            "SELECT CASE WHEN s.is_over THEN 2 WHEN {is_alive} THEN 1 ELSE 0 END, CAST(sum(s.nvrs) AS BIGINT),
+                 CAST(sum(s.seconds) AS BIGINT)
+             FROM (
+                 SELECT host, finished_at IS NOT NULL OR (host IS NULL AND backlog_seconds = 0) AS is_over, count(*) AS nvrs,
+                     sum(backlog_seconds) AS seconds FROM nvr_share GROUP BY 1, 2
+             ) AS s LEFT JOIN host AS h ON h.host = s.host GROUP BY 1 ORDER BY 1"
         ),
-        values![],
+        values![host.map(HostId::get)],
         |row| {
             let tally = Tally { nvrs: count(unsigned(row, 1)?), seconds: row.get(2)? };
             match row.get::<i64>(0)? {

@@ -9,8 +9,8 @@ use crate::device::NvrId;
 use crate::report::{Learned, NvrNight, RunId};
 use crate::time_range::UtcSecond;
 
-/// Keeps what a run learned; its calls and refusals are added to those of earlier runs. An NVR that was not asked keeps
-/// what it has.
+/// Keeps what a run learned since it said so last: its calls and refusals are added to those of earlier runs, and to its own of
+/// earlier in the night, when it had leased the NVR before. An NVR that was not asked keeps what it has.
 pub(super) fn learn(
     session: Session<'_>,
     run: RunId,
@@ -44,8 +44,9 @@ pub(super) fn learn(
     )?;
     session.execute(
         "INSERT INTO nvr_night (nvr, run, playbacks, calls, refused, left_alone) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (nvr, run) DO UPDATE SET playbacks = excluded.playbacks, calls = excluded.calls,
-             refused = excluded.refused, left_alone = excluded.left_alone",
+         ON CONFLICT (nvr, run) DO UPDATE SET playbacks = excluded.playbacks,
+             calls = nvr_night.calls + excluded.calls, refused = nvr_night.refused + excluded.refused,
+             left_alone = nvr_night.left_alone + excluded.left_alone",
         values![
             nvr.as_str(),
             run.get(),
@@ -63,20 +64,36 @@ pub(super) fn learned(session: Session<'_>) -> Result<BTreeMap<NvrId, Learned>, 
     let limits = session.all(
         "SELECT nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, left_alone FROM nvr_limit ORDER BY nvr",
         values![],
-        |row| {
-            let seconds = |column| Ok::<_, Fault>(row.get::<Option<i64>>(column)?.map(whole_seconds));
-            let learned = Learned {
-                limit: usize::try_from(count(row, 1)?).unwrap_or(usize::MAX),
-                probe_pause: seconds(2)?,
-                keeps: seconds(3)?,
-                calls: count(row, 4)?,
-                refused: count(row, 5)?,
-                left_alone: count(row, 6)?,
-            };
-            Ok((NvrId::new(row.get(0)?), learned))
-        },
+        one_learned,
     )?;
     Ok(limits.into_iter().collect())
+}
+
+/// The same of some NVRs: a host asks for each NVR that it leases, and a chain has tens of thousands.
+pub(super) fn learned_of(session: Session<'_>, nvrs: &[NvrId]) -> Result<BTreeMap<NvrId, Learned>, Fault> {
+    let mut limits = BTreeMap::new();
+    for nvr in nvrs {
+        let learned = session.first(
+            "SELECT nvr, playbacks, probe_seconds, keeps_seconds, calls, refused, left_alone FROM nvr_limit WHERE nvr = ?1",
+            values![nvr.as_str()],
+            one_learned,
+        )?;
+        limits.extend(learned);
+    }
+    Ok(limits)
+}
+
+fn one_learned(row: &Row<'_>) -> Result<(NvrId, Learned), Fault> {
+    let seconds = |column| Ok::<_, Fault>(row.get::<Option<i64>>(column)?.map(whole_seconds));
+    let learned = Learned {
+        limit: usize::try_from(count(row, 1)?).unwrap_or(usize::MAX),
+        probe_pause: seconds(2)?,
+        keeps: seconds(3)?,
+        calls: count(row, 4)?,
+        refused: count(row, 5)?,
+        left_alone: count(row, 6)?,
+    };
+    Ok((NvrId::new(row.get(0)?), learned))
 }
 
 /// How each NVR fared in the newest `runs` of those in which it was asked, newest first.

@@ -17,24 +17,28 @@ mod connect;
 mod failure;
 mod open;
 mod transaction;
+mod turn;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::failure::Failure;
 use self::failure::{Kind, told};
 pub(super) use self::transaction::{Guards, Transaction, column};
+pub(super) use self::turn::Late;
+use self::turn::Turn;
 use super::error::{Fault, LedgerError, reached};
 use super::session::Session;
+use crate::absence::Absence;
 use crate::failpoint::Failpoint;
 use crate::ledger_place::LedgerUrl;
 
@@ -46,6 +50,13 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// For how long a change still waits when the run is to end.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that is reached and says nothing for so long is away: whoever sits in between may have forgotten the connection without
+/// a word. As large changes take long, each further try at one gets twice as long.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// For how long undoing a transaction may take before its connection is closed instead.
+const UNDOING: Duration = Duration::from_secs(5);
 
 /// Between two tries at a server that is away: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -66,7 +77,7 @@ pub(super) struct Database {
     /// Set when the run is to end.
     ending: CancellationToken,
     /// Whether the last try found it away.
-    away: AtomicBool,
+    absence: Absence,
 }
 
 /// What a ledger is opened for.
@@ -88,6 +99,8 @@ enum Setback {
     Conflict(Fault),
     /// The server is away.
     Away(String),
+    /// It was reached, and did not answer in time.
+    Silent(String),
 }
 
 impl Database {
@@ -110,7 +123,7 @@ impl Database {
             purpose,
             guards: Guards::default(),
             ending: CancellationToken::new(),
-            away: AtomicBool::new(false),
+            absence: Absence::default(),
         };
         let database = Arc::new(database);
         // Whoever opens it may be on a thread that must not wait for a runtime.
@@ -122,8 +135,9 @@ impl Database {
 
     fn make_ready(&self) -> Result<(), LedgerError> {
         reached(Failpoint::LedgerOpen).map_err(|fault| fault.at(&self.name))?;
-        self.persist(Some(OPEN_PATIENCE), || {
-            let mut client = self.connection()?;
+        // To bring a large ledger up to date takes what it takes.
+        self.persist(Some(OPEN_PATIENCE), |turn| {
+            let mut client = self.connection(turn)?;
             let made = self.handle().block_on(open::make_ready(&mut client, &self.name, self.purpose));
             made.map_err(|fault| self.setback(fault))
         })
@@ -150,7 +164,7 @@ impl Database {
             return Err(LedgerError::ReadOnly { ledger: self.name.clone() });
         }
         let database = Arc::clone(self);
-        self.aside(move || database.persist(None, || database.try_write(&work))).await
+        self.aside(move || database.persist(None, |turn| database.try_write(turn, &work))).await
     }
 
     /// Asks `work` of one snapshot.
@@ -160,7 +174,9 @@ impl Database {
         W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let database = Arc::clone(self);
-        self.aside(move || database.persist(Some(QUESTION_PATIENCE), || database.try_read(&work))).await
+        // What a run asks is part of what it changes; elsewhere somebody stands by, and no question is too long.
+        let patience = (self.purpose == Purpose::Questions).then_some(QUESTION_PATIENCE);
+        self.aside(move || database.persist(patience, |turn| database.try_read(turn, &work))).await
     }
 
     async fn aside<T: Send + 'static>(
@@ -178,13 +194,23 @@ impl Database {
     fn persist<T>(
         &self,
         patience: Option<Duration>,
-        attempt: impl Fn() -> Result<T, Setback>,
+        attempt: impl Fn(Turn) -> Result<T, Setback>,
     ) -> Result<T, LedgerError> {
         let begun = Instant::now();
         let (mut pause, longest) = PAUSES;
-        let mut conflicts = 0;
+        let (mut conflicts, mut answer) = (0, ANSWER);
         loop {
-            match attempt() {
+            let turn = match self.purpose {
+                Purpose::Questions => Turn::without_end(),
+                Purpose::Changes | Purpose::Filling => Turn::of(answer),
+            };
+            let tried = attempt(turn);
+            if matches!(tried, Err(Setback::Silent(_))) {
+                answer *= 2;
+                // Those that nobody uses now go the same way.
+                self.pool.retain(|_, _| false);
+            }
+            match tried {
                 Ok(done) => {
                     self.is_back();
                     return Ok(done);
@@ -196,13 +222,13 @@ impl Database {
                         return Err(fault.at(&self.name));
                     }
                 }
-                Err(Setback::Away(why)) => {
+                Err(Setback::Away(why) | Setback::Silent(why)) => {
                     let patience = if self.ending.is_cancelled() { Some(LAST_PATIENCE) } else { patience };
                     if patience.is_some_and(|patience| begun.elapsed() >= patience) {
                         let waited_seconds = begun.elapsed().as_secs();
                         return Err(LedgerError::Unreachable { ledger: self.name.clone(), waited_seconds, why });
                     }
-                    if !self.away.swap(true, Ordering::Relaxed) {
+                    if self.absence.begins(&why) {
                         tracing::warn!("the ledger {} is away, and is waited for: {why}", self.name.display());
                     }
                     self.pause(pause);
@@ -212,8 +238,13 @@ impl Database {
         }
     }
 
+    /// Whether it is away, from now on.
+    pub(super) fn absence(&self) -> watch::Receiver<Option<String>> {
+        self.absence.watch()
+    }
+
     fn is_back(&self) {
-        if self.away.swap(false, Ordering::Relaxed) {
+        if self.absence.ends() {
             tracing::info!("the ledger {} is back", self.name.display());
         }
     }
@@ -233,28 +264,23 @@ impl Database {
         });
     }
 
-    fn try_write<T>(&self, work: &impl Fn(Session<'_>) -> Result<T, Fault>) -> Result<T, Setback> {
+    fn try_write<T>(&self, turn: Turn, work: &impl Fn(Session<'_>) -> Result<T, Fault>) -> Result<T, Setback> {
         let at = |step| reached(step).map_err(|fault| Setback::Refused(fault.at(&self.name)));
         at(Failpoint::LedgerBegin)?;
-        let begun = Begun::with(self, self.connection()?);
+        let begun = Begun::with(self, self.connection(turn)?);
         let client = begun.client();
         let (writer, wrote) =
-            self.handle().block_on(transaction::begin_change(client)).map_err(|fault| self.setback(fault))?;
-        let transaction = Transaction::new(client, self.handle(), &self.guards);
+            turn.wait(self.handle(), transaction::begin_change(client)).map_err(|fault| self.setback(fault))?;
+        let transaction = Transaction::new(client, self.handle(), turn, &self.guards);
         let done = work(Session::Postgres(&transaction)).map_err(|fault| self.setback(fault))?;
         at(Failpoint::LedgerCommit)?;
-        match self.handle().block_on(client.batch_execute("COMMIT")) {
+        match turn.wait(self.handle(), client.batch_execute("COMMIT")).map_err(|fault| self.setback(fault)) {
             Ok(()) => begun.release(),
-            Err(error) => {
-                let failure = Failure::from(error);
-                match failure.kind() {
-                    Kind::Away => {
-                        drop(begun);
-                        self.came_through(writer, wrote)?;
-                    }
-                    _ => return Err(self.setback(failure.into())),
-                }
+            Err(Setback::Away(_) | Setback::Silent(_)) => {
+                begun.close();
+                self.came_through(writer, wrote)?;
             }
+            Err(setback) => return Err(setback),
         }
         at(Failpoint::LedgerCommitted)?;
         Ok(done)
@@ -262,10 +288,10 @@ impl Database {
 
     /// Finds out whether a commit came through whose answer did not; if not, the change is to be made again.
     fn came_through(&self, writer: i64, wrote: i64) -> Result<(), Setback> {
-        let asked = self.persist(None, || {
-            let begun = Begun::with(self, self.connection()?);
+        let asked = self.persist(None, |turn| {
+            let begun = Begun::with(self, self.connection(turn)?);
             let question = transaction::wrote(begun.client(), writer);
-            let held = self.handle().block_on(question).map_err(|fault| self.setback(fault))?;
+            let held = turn.wait(self.handle(), question).map_err(|fault| self.setback(fault))?;
             begun.release();
             Ok(held)
         });
@@ -276,21 +302,27 @@ impl Database {
         }
     }
 
-    fn try_read<T>(&self, work: &impl Fn(Session<'_>) -> Result<T, Fault>) -> Result<T, Setback> {
-        let begun = Begun::with(self, self.connection()?);
+    fn try_read<T>(&self, turn: Turn, work: &impl Fn(Session<'_>) -> Result<T, Fault>) -> Result<T, Setback> {
+        let begun = Begun::with(self, self.connection(turn)?);
         let client = begun.client();
-        let failed = |error| self.setback(Fault::from(error));
+        let failed = |fault| self.setback(fault);
         let begin = client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        self.handle().block_on(begin).map_err(failed)?;
-        let transaction = Transaction::new(client, self.handle(), &self.guards);
-        let done = work(Session::Postgres(&transaction)).map_err(|fault| self.setback(fault))?;
-        self.handle().block_on(client.batch_execute("COMMIT")).map_err(failed)?;
+        turn.wait(self.handle(), begin).map_err(failed)?;
+        let transaction = Transaction::new(client, self.handle(), turn, &self.guards);
+        let done = work(Session::Postgres(&transaction)).map_err(failed)?;
+        turn.wait(self.handle(), client.batch_execute("COMMIT")).map_err(failed)?;
         begun.release();
         Ok(done)
     }
 
-    fn connection(&self) -> Result<Object, Setback> {
-        match self.handle().block_on(self.pool.get()) {
+    fn connection(&self, turn: Turn) -> Result<Object, Setback> {
+        let turn = match self.purpose {
+            // Somebody may be standing by, and a way that swallows all says nothing for long.
+            Purpose::Questions => Turn::of(OPEN_PATIENCE),
+            Purpose::Changes | Purpose::Filling => turn,
+        };
+        let got = turn.wait(self.handle(), async { Ok::<_, Fault>(self.pool.get().await) });
+        match got.map_err(|fault| self.setback(fault))? {
             Ok(client) => Ok(client),
             Err(deadpool_postgres::PoolError::Backend(error)) => Err(self.setback(error.into())),
             Err(error) => Err(Setback::Away(told(&error))),
@@ -304,6 +336,7 @@ impl Database {
                 Kind::Conflict => Setback::Conflict(Fault::Postgres(failure)),
                 Kind::Other => Setback::Refused(Fault::Postgres(failure).at(&self.name)),
             },
+            Fault::Late(late) => Setback::Silent(late.to_string()),
             fault => Setback::Refused(fault.at(&self.name)),
         }
     }
@@ -339,6 +372,11 @@ impl<'a> Begun<'a> {
         self.client.as_ref().expect("a transaction has a connection")
     }
 
+    /// Nobody knows how it ended; the server undoes what is open once it learns that the connection is closed.
+    fn close(mut self) {
+        drop(self.client.take().map(Object::take));
+    }
+
     /// The transaction has ended as it should; the connection serves others.
     fn release(mut self) {
         self.client = None;
@@ -349,7 +387,7 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
         let undone = !client.is_closed() && !std::thread::panicking() && {
-            self.database.handle().block_on(client.batch_execute("ROLLBACK")).is_ok()
+            Turn::of(UNDOING).wait(self.database.handle(), client.batch_execute("ROLLBACK")).is_ok()
         };
         if !undone {
             // The server undoes what is open on a connection that is closed.

@@ -228,6 +228,7 @@ mod tests {
             backlog: Backlog { seconds: 720, ..Backlog::default() },
             disk: None,
             running: Vec::new(),
+            shared: None,
             runs: Vec::new(),
         };
         let run = RunRow {

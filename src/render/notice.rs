@@ -101,7 +101,10 @@ fn held_back(summary: &Summary, line: &mut impl FnMut(String)) {
         let why = match reason {
             StopReason::Signal => "a signal asked for it",
             StopReason::StopAt => "its time to stop came",
-            StopReason::AccountRefused(why) | StopReason::DiskFull(why) | StopReason::Broken(why) => why,
+            StopReason::AccountRefused(why)
+            | StopReason::DiskFull(why)
+            | StopReason::Broken(why)
+            | StopReason::StoreAway(why) => why,
         };
         line(format!("stopped early: {why}"));
     }

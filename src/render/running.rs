@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::recording::Source;
 use crate::report::RunId;
 use crate::time_range::{TimeRange, UtcSecond};
-use crate::underway::{LiveNow, NvrNow, Stream, Underway};
+use crate::underway::{LiveNow, NvrNow, Stream, Underway, Waits};
 use crate::wording;
 
 use super::table;
@@ -47,6 +47,11 @@ fn one(run: &RunningNow, now: UtcSecond, zone: Tz) -> String {
     };
     let since = run.started.map(|started| format!(" since {}", wording::soon(started, now, zone))).unwrap_or_default();
     let mut text = format!("{number}{kind} goes on{since}: {} ({})\n", progress.what, run.holder);
+    for Waits { for_what, since, why } in &progress.waits {
+        let since = clock(UtcSecond::new(*since), now, zone);
+        // OK to ignore: writing to a String cannot fail.
+        let _ = writeln!(text, "waiting for {for_what} since {since}: {why}");
+    }
     match run.source {
         Source::Nvr => nvr(&mut text, progress, now, zone),
         Source::Live => live(&mut text, progress, now, zone),
@@ -136,7 +141,7 @@ fn live(text: &mut String, progress: &Underway, now: UtcSecond, zone: Tz) {
 }
 
 /// `04:00:12`, with its date where that is another one.
-fn clock(at: UtcSecond, now: UtcSecond, zone: Tz) -> String {
+pub(super) fn clock(at: UtcSecond, now: UtcSecond, zone: Tz) -> String {
     let (time, today) = (at.to_datetime().with_timezone(&zone), now.to_datetime().with_timezone(&zone));
     let format = if time.date_naive() == today.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     time.format(format).to_string()
@@ -177,6 +182,7 @@ mod tests {
             bytes: 3 << 30,
             bytes_per_second: 12 << 20,
             ends: Some(now.get() + 3600),
+            waits: vec![Waits { for_what: "the ledger".to_owned(), since: now.get() - 5, why: "refused".to_owned() }],
             streaming: 12,
             streams: vec![stream; 12],
             nvrs: vec![NvrNow {
@@ -200,6 +206,7 @@ mod tests {
             text.starts_with("run 12 goes on since 2026-11-19 23:40: run nightly (process 7 on night)\n"),
             "{text}"
         );
+        assert!(text.contains("waiting for the ledger since 2026-11-19 23:59:55: refused\n"), "{text}");
         assert!(text.contains("39 of 156 windows archived (25 %); 3.0 GiB at 12.0 MiB/s; about until 01:00"), "{text}");
         assert!(text.contains("2026-11-19 00:00–00:10+00:00  store 1     50 %  6.0 MiB  2.0 MiB/s"), "{text}");
         assert!(text.contains("and 2 streams more"), "{text}");

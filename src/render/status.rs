@@ -10,12 +10,13 @@ use serde::Serialize;
 use crate::coverage::Coverage;
 use crate::device::NvrId;
 use crate::forecast::{Effort, Filling, Keeps, Limit, Lost, Outlook};
-use crate::report::{NvrNight, RunRow, Totals};
+use crate::report::{NvrNight, RunRow, SharedWork, Totals};
 use crate::time_range::UtcSecond;
 use crate::wording;
 
 use super::outlook::{self, Worst};
 use super::running::{RunningNow, running};
+use super::sharing::sharing;
 use super::{MOST_ROWS, causes, table};
 
 /// How many of the newest runs say how an NVR fares lately. The table's header says it, too.
@@ -40,10 +41,28 @@ pub struct StatusReport {
     pub backlog: Backlog,
     /// What runs now.
     pub running: Vec<RunningNow>,
+    /// How hosts share the work; nothing where the ledger is one machine's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedWork>,
     /// When the disk is full; nothing when it cannot be asked.
     pub disk: Option<Filling>,
     /// The newest runs, newest first.
     pub runs: Vec<RunRow>,
+}
+
+/// What can be told while the ledger's server is away.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unreached {
+    /// The moment that all of it is about (UTC).
+    pub now: UtcSecond,
+    /// The folder of the recordings, or their address.
+    pub root: String,
+    /// The ledger's address.
+    pub ledger: String,
+    /// Why it gives no answer, and what to do.
+    pub unreachable: String,
+    /// What runs on this machine.
+    pub running: Vec<RunningNow>,
 }
 
 /// How one NVR stands.
@@ -110,6 +129,9 @@ pub fn status(report: &StatusReport, zone: Tz) -> String {
         text.push_str(&format!("  pruned: {}, which is not counted\n", wording::seconds(totals.pruned_seconds)));
     }
     text.push_str(&backlog(&report.backlog, report.now, zone));
+    if let Some(shared) = &report.shared {
+        text.push_str(&sharing(shared, report.now, zone));
+    }
     if let Some(disk) = &report.disk {
         text.push_str(&filling(disk, report.now, zone));
     }
@@ -120,6 +142,14 @@ pub fn status(report: &StatusReport, zone: Tz) -> String {
         text.push_str(&runs(&report.runs, zone));
     }
     text
+}
+
+/// What is known on this machine alone.
+pub fn unreached(report: &Unreached, zone: Tz) -> String {
+    let Unreached { now, root, ledger, running: runs, .. } = report;
+    let nothing = if runs.is_empty() { "nothing runs on this machine\n\n" } else { "" };
+    let text = running(runs, *now, zone);
+    format!("{text}{nothing}root    {root}\nledger  {ledger}: away, so that nothing else is known at the moment\n")
 }
 
 /// The backlog in all.

@@ -11,6 +11,7 @@ use crate::device::NvrId;
 use crate::event::{Event, Recovery};
 use crate::leaving;
 use crate::plan::Plan;
+use crate::publish::blocking;
 use crate::recording::Source;
 use crate::report::Learned;
 use crate::vault::VaultError;
@@ -56,8 +57,10 @@ async fn put_right_and_plan(job: &Job, tools: &Tools, clock: &WallClock) -> Resu
     finish_what_was_leaving(tools, clock).await?;
     // Of a ledger with many hosts, others may be in the middle of publishing: a host looks after what it leases.
     if ledger.is_shared() {
-        // Of what this host had judged and not brought into an object store, others may have dealt with some by now.
-        adopt::clear_ready(ledger, &tools.vault, Source::Nvr).await?;
+        // What this host had judged and not brought into an object store, it goes on with if it leases the NVR before others do;
+        // who does takes its note away, and fetches it again.
+        let (vault, noted) = (tools.vault.clone(), ledger.publishing(Source::Nvr).await?);
+        blocking(move || vault.clear_ready_but(Source::Nvr, &noted)).await?;
     } else {
         adopt(job, tools, clock).await?;
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
@@ -15,7 +16,7 @@ use crate::clock::WallClock;
 use crate::device::{DeviceId, NvrId, NvrMap};
 use crate::event::Event;
 use crate::instant::Instant;
-use crate::lease::{Demand, HostId, Lease, LeaseTimes, Shared};
+use crate::lease::{Demand, HostId, HostState, Lease, LeaseTimes, Shared};
 use crate::ledger::LedgerError;
 use crate::plan::Request;
 use crate::recording::Source;
@@ -150,6 +151,10 @@ impl Sharing {
             if let Some(was) = was {
                 basis.tools.ledger.leave(was).await?;
             }
+            let host = match host {
+                Some(host) => host,
+                None => basis.join(own.state(), lasts, was.is_some()).await?,
+            };
             basis.talk(host, own, over, lasts, may_claim, now).await
         }));
     }
@@ -168,6 +173,22 @@ impl Sharing {
     pub(super) fn ended(&mut self, window: &Window, scheduler: &mut Scheduler, now: Instant) {
         let over = self.holdings.over_with(window.device, scheduler, now);
         self.done_with(over);
+    }
+
+    /// Whether what was leased is being planned, and what waits of it in the spool looked after.
+    pub(super) fn is_taking(&self) -> bool {
+        self.taking.is_some()
+    }
+
+    /// What an attempt brought is not in the ledger yet.
+    pub(super) fn is_to_be_written(&mut self, device: DeviceId) {
+        self.holdings.is_to_be_written(device);
+    }
+
+    /// Now it is, or will not be.
+    pub(super) fn was_written(&mut self, window: &Window, scheduler: &mut Scheduler, now: Instant) {
+        self.holdings.was_written(window.device);
+        self.ended(window, scheduler, now);
     }
 
     /// Another host has this NVR.
@@ -207,24 +228,27 @@ async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> T {
 }
 
 impl Basis {
+    /// As one of the hosts from now on, `again` after others may have taken it for dead.
+    async fn join(&self, state: HostState, lasts: Duration, again: bool) -> Result<HostId, RunError> {
+        let (ledger, name) = (&self.tools.ledger, self.tools.vault.root().display().to_string());
+        let host = match again {
+            false => ledger.join(name, state, lasts).await?,
+            true => ledger.join_again(name, state, lasts).await?,
+        };
+        ledger.offer(host, self.demands.clone()).await?;
+        Ok(host)
+    }
+
     async fn talk(
         &self,
-        host: Option<HostId>,
+        host: HostId,
         own: Own,
         over: Vec<Over>,
-        lasts: std::time::Duration,
+        lasts: Duration,
         may_claim: bool,
         began: Instant,
     ) -> Result<Heard, RunError> {
         let ledger = &self.tools.ledger;
-        let host = match host {
-            Some(host) => host,
-            None => {
-                let host = ledger.join(self.tools.vault.root().display().to_string(), own.state(), lasts).await?;
-                ledger.offer(host, self.demands.clone()).await?;
-                host
-            }
-        };
         self.give_back(host, over).await?;
         let shared = ledger.beat(host, own.state(), lasts).await?;
         self.tools.fetcher.share_calls(shared.hosts.len()).await;
@@ -263,7 +287,9 @@ impl Basis {
         }
         let asked = self.asked.iter().filter(|(device, _)| devices.contains(device));
         let asked: BTreeMap<DeviceId, Request> = asked.map(|(&device, request)| (device, request.clone())).collect();
-        let (plan, learned) = futures::try_join!(planning::plan(ledger, &asked, &self.nvrs), ledger.learned_limits())?;
+        let nvrs: Vec<NvrId> = leases.iter().map(|lease| lease.nvr.clone()).collect();
+        let (plan, learned) =
+            futures::try_join!(planning::plan(ledger, &asked, &self.nvrs), ledger.learned_limits_of(nvrs))?;
         let mut by_nvr: BTreeMap<NvrId, Vec<Work>> = BTreeMap::new();
         for work in plan.work() {
             by_nvr.entry(work.nvr.clone()).or_default().push(work);
@@ -273,10 +299,7 @@ impl Basis {
             let (work, loses_at) = (by_nvr.remove(&lease.nvr).unwrap_or_default(), told(&lease.nvr));
             (lease, work, loses_at)
         });
-        let leases: Vec<_> = leases.collect();
-        let held = |nvr: &NvrId| leases.iter().any(|(lease, ..)| lease.nvr == *nvr);
-        let learned = learned.into_iter().filter(|(nvr, _)| held(nvr)).collect();
-        Ok(Taken { host, leases, learned })
+        Ok(Taken { host, leases: leases.collect(), learned })
     }
 }
 
@@ -341,6 +364,7 @@ impl Run {
         sharing.taking.take().inspect(JoinHandle::abort);
         self.cut.cancel();
         self.cut = self.tools.stop.child_token();
+        self.uploads.are_lost();
         sharing.over.clear();
         sharing.holdings.leave_all(scheduler, now);
         drop(sharing.holdings.over(scheduler, now));

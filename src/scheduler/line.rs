@@ -3,8 +3,9 @@
 //!
 //! Within a store what is about to be overwritten goes first, whatever is soonest; then the camera with the most work left,
 //! so that no single camera is the tail of the night. Between stores it is fair: each has a share of the streams that goes
-//! by how many downloads its NVRs take, so that a store whose streams crawl does not end up with all of them. A store
-//! whose footage is in danger counts for more, and yet takes nobody's share whole.
+//! by how many downloads its NVRs take, so that a store whose streams crawl does not end up with all of them. A store that
+//! needs longer than the others for what it has left counts for more, or it would be the tail of the night; so does one
+//! whose footage is in danger. None of them takes anybody's share whole.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -21,6 +22,9 @@ use super::{Policy, Scheduler, Wake};
 
 /// How many times its share a store gets while footage of it is in danger.
 const SHARE_IN_DANGER: usize = 4;
+
+/// How many times its share a store gets at the most because it needs longer than the others for what it has left.
+const MOST_FOR_LONGEST: i128 = 4;
 
 /// How a camera stands in front of its NVR, and an NVR (as its first camera) in front of its store: what hurries, then what
 /// has the most seconds left, then by position, so that the same plan gives the same night.
@@ -41,8 +45,8 @@ pub(super) struct NvrLine {
     pub(super) ready: BTreeSet<Rank>,
     /// Under which rank it stands in front of its store.
     open_as: Option<Rank>,
-    /// How many downloads it counts for in its store's share.
-    width: usize,
+    /// What it counts for in its store's share.
+    work: Amount,
     /// The earliest wake that is set for it.
     pub(super) wake_at: Option<Instant>,
 }
@@ -53,10 +57,35 @@ pub(super) struct StoreLine {
     pub(super) open: BTreeSet<Rank>,
     /// Attempts under way at its cameras.
     pub(super) running: usize,
-    /// How many downloads its NVRs take together.
-    width: usize,
+    /// What its NVRs have left together.
+    work: Amount,
     /// Under which rank it stands in front of the run.
     open_as: Option<StoreRank>,
+}
+
+/// How much is left to do, and how fast it can be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    /// Seconds of footage.
+    left_seconds: i64,
+    /// How many downloads at once are taken by NVRs that have anything left.
+    width: usize,
+}
+
+impl Amount {
+    /// A part of it is another now.
+    fn change(&mut self, was: Self, is: Self) {
+        self.left_seconds += is.left_seconds - was.left_seconds;
+        self.width = self.width + is.width - was.width;
+    }
+
+    /// How much longer than all together it takes, in thousandths: at least as long, and so much longer at the most.
+    fn longer_than(self, all: Self) -> i128 {
+        let wide = |amount: Self| i128::try_from(amount.width.max(1)).unwrap_or(i128::MAX);
+        let (own, of_all) = (i128::from(self.left_seconds), i128::from(all.left_seconds).max(1));
+        // OK in 128 bits: seconds of 64 bits, and as many downloads as there are cameras.
+        (own * wide(all) * 1_000 / (wide(self) * of_all)).clamp(1_000, MOST_FOR_LONGEST * 1_000)
+    }
 }
 
 impl NvrLine {
@@ -70,7 +99,7 @@ impl NvrLine {
             cameras: Vec::new(),
             ready: BTreeSet::new(),
             open_as: None,
-            width: 0,
+            work: Amount::default(),
             wake_at: None,
         }
     }
@@ -98,10 +127,15 @@ impl NvrLine {
 }
 
 impl StoreLine {
-    /// How much of its share it has, in thousandths; less in danger, so that it goes before others.
-    fn load(&self, hurry: Hurry) -> usize {
-        let share = self.width.max(1) * if hurry == Hurry::None { 1 } else { SHARE_IN_DANGER };
-        self.running * 1_000 / share
+    /// How much of its share it has, in millionths; less in danger, so that it goes before others. `all` is what the run has
+    /// left.
+    fn load(&self, hurry: Hurry, all: Amount) -> usize {
+        let times = match hurry {
+            // OK: it is no more than a few thousand.
+            Hurry::None => usize::try_from(self.work.longer_than(all)).unwrap_or(usize::MAX),
+            _ => SHARE_IN_DANGER * 1_000,
+        };
+        self.running * 1_000_000_000 / self.work.width.max(1).saturating_mul(times)
     }
 }
 
@@ -176,9 +210,12 @@ impl Scheduler {
         if let Some(rank) = line.open_as.take() {
             store.open.remove(&rank);
         }
-        let width = line.nvr.limit().min(line.cameras.len());
-        store.width = store.width + width - line.width;
-        line.width = width;
+        let left_seconds = line.cameras.iter().map(|&camera| self.cameras[camera].remaining_seconds()).sum();
+        let width = if left_seconds > 0 { line.nvr.limit().min(line.cameras.len()) } else { 0 };
+        let work = Amount { left_seconds, width };
+        store.work.change(line.work, work);
+        self.work.change(line.work, work);
+        line.work = work;
         if let Some(&(hurry, remaining, _)) = line.ready.first() {
             if line.nvr.has_room(now) {
                 let rank = (hurry, remaining, index);
@@ -193,14 +230,15 @@ impl Scheduler {
         self.refresh_store(store);
     }
 
-    /// Puts a store where it belongs now: in front of the run, if something of it may start.
+    /// Puts a store where it belongs now: in front of the run, if something of it may start. It stands there by what the whole
+    /// run has left at this moment, until something of it begins or ends: OK because that changes little meanwhile.
     fn refresh_store(&mut self, index: usize) {
         let store = &mut self.stores[index];
         if let Some(rank) = store.open_as.take() {
             self.open.remove(&rank);
         }
         if let Some(&(hurry, remaining, _)) = store.open.first() {
-            let rank = (store.load(hurry), (hurry, remaining, index));
+            let rank = (store.load(hurry, self.work), (hurry, remaining, index));
             store.open_as = Some(rank);
             self.open.insert(rank);
         }

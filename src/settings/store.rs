@@ -20,6 +20,8 @@ pub struct StoreSettings {
     pub endpoint: Option<String>,
     /// The folder of what is not there yet. Default: `archive` in the user's cache, or `/var/cache/archive`.
     pub spool: PathBuf,
+    /// How many bytes it may hold. Default: as many as `min_free` leaves it.
+    pub spool_max: Option<u64>,
 }
 
 /// A root as it is written.
@@ -38,6 +40,7 @@ pub(super) fn read(
     let place = given.as_ref().map(|given| given.place.clone());
     let root = given.and_then(|given| reader.check(&given, "root", root));
     let spool = reader.read(section, "spool", values::path);
+    let spool_max = reader.read(section, "spool_max", values::size);
     let endpoint = reader.read(section, "s3_endpoint", |value| values::url(value).map(|url| url.to_string()));
     match root {
         Some(Root::Store { written, bucket, prefix }) => {
@@ -48,7 +51,7 @@ pub(super) fn read(
             }
             let spool = spool.unwrap_or_else(|| default_spool(environment));
             let endpoint = endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned());
-            (PathBuf::from(written), Some(StoreSettings { bucket, prefix, endpoint, spool }))
+            (PathBuf::from(written), Some(StoreSettings { bucket, prefix, endpoint, spool, spool_max }))
         }
         Some(Root::Folder(folder)) => (folder, None),
         None => (PathBuf::from("recordings"), None),
@@ -66,7 +69,16 @@ fn root(value: &Value) -> values::Read<Root> {
     let written = values::text(value)?;
     let Some(below) = written.strip_prefix(SCHEME) else {
         return match written.split_once("://") {
-            Some(("s3a" | "gs" | "az" | "abfs" | "abfss" | "file", _)) => {
+            // What they lack is in docs/design.md.
+            Some(("az" | "azure" | "adl" | "abfs" | "abfss", _)) => Err(format!(
+                "{written:?}: Azure's Blob Storage cannot take an upload back, so that a host that slept could bring a recording \
+                 that another one has brought since; {EXAMPLE}, or the path of a folder"
+            )),
+            Some(("gs" | "gcs", _)) => Err(format!(
+                "{written:?}: Google's Cloud Storage cannot be told to complete an upload in the place of nothing, and nobody has \
+                 tried this program with it; {EXAMPLE}, or the path of a folder"
+            )),
+            Some(("s3a" | "file", _)) => {
                 Err(format!("{written:?} is no place that recordings can go to; {EXAMPLE}, or the path of a folder"))
             }
             _ => values::path(value).map(Root::Folder),
@@ -102,11 +114,12 @@ mod tests {
     #[test]
     fn a_root_may_be_a_bucket_and_a_prefix() {
         let read =
-            archive("root = \"s3://chain/night/\"\nledger = \"l.db\"\nspool = \"/srv/spool\"").expect("it is one");
+            archive("root = \"s3://chain/night/\"\nledger = \"l.db\"\nspool = \"/srv/spool\"\nspool_max = \"2 GiB\"")
+                .expect("it is one");
         assert_eq!(read.root, Path::new("s3://chain/night"));
         let store = read.store.expect("a store");
         assert_eq!((store.bucket.as_str(), store.prefix.as_str()), ("chain", "night"));
-        assert_eq!((store.endpoint, store.spool), (None, "/srv/spool".into()));
+        assert_eq!((store.endpoint, store.spool, store.spool_max), (None, "/srv/spool".into(), Some(2 << 30)));
         let read = archive("root = \"s3://chain\"\nledger = \"l.db\"\ns3_endpoint = \"http://127.0.0.1:9000\"")
             .expect("it is one");
         let store = read.store.expect("a store");
@@ -123,9 +136,17 @@ mod tests {
 
     #[test]
     fn what_names_no_bucket_is_refused() {
-        for root in
-            ["s3://", "s3:///x", "s3://a b", "s3://a/../b", "s3://a//b", "s3://user:pass@host", "gs://a", "https://x"]
-        {
+        for root in [
+            "s3://",
+            "s3:///x",
+            "s3://a b",
+            "s3://a/../b",
+            "s3://a//b",
+            "s3://user:pass@host",
+            "gs://a",
+            "az://a",
+            "https://x",
+        ] {
             let refused = archive(&format!("root = \"{root}\"\nledger = \"l.db\"")).expect_err(root);
             assert!(refused.contains("root:"), "{refused}");
         }

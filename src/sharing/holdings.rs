@@ -27,6 +27,8 @@ struct Holding {
     loses_at: Option<UtcSecond>,
     /// Seconds that were taken out for whoever gets it next, once it is on its way.
     leaving: Option<i64>,
+    /// How many files of it are fetched, and not in the ledger yet: those may only be written down under this lease.
+    unwritten: usize,
 }
 
 /// A lease that is done with, and what was learned meanwhile: both are for the ledger.
@@ -52,7 +54,7 @@ impl Holdings {
         let devices: Vec<DeviceId> = work.iter().map(|item| item.device).collect();
         self.by_device.extend(devices.iter().map(|&device| (device, lease.nvr.clone())));
         scheduler.add(work, learned, now);
-        self.by_nvr.insert(lease.nvr.clone(), Holding { lease, devices, loses_at, leaving: None });
+        self.by_nvr.insert(lease.nvr.clone(), Holding { lease, devices, loses_at, leaving: None, unwritten: 0 });
     }
 
     /// The lease under which a camera is fetched for.
@@ -89,6 +91,24 @@ impl Holdings {
         own
     }
 
+    /// A file of this camera was fetched, and [`Self::was_written`] will be called once it is in the ledger, or will not be.
+    pub fn is_to_be_written(&mut self, device: DeviceId) {
+        if let Some(holding) = self.holding_of(device) {
+            holding.unwritten += 1;
+        }
+    }
+
+    /// See [`Self::is_to_be_written`].
+    pub fn was_written(&mut self, device: DeviceId) {
+        if let Some(holding) = self.holding_of(device) {
+            holding.unwritten = holding.unwritten.saturating_sub(1);
+        }
+    }
+
+    fn holding_of(&mut self, device: DeviceId) -> Option<&mut Holding> {
+        self.by_nvr.get_mut(self.by_device.get(&device)?)
+    }
+
     /// Starts nothing more of these. They are [`Self::over`] when nothing of them runs.
     pub fn leave(&mut self, nvrs: &[NvrId], scheduler: &mut Scheduler, now: Instant) {
         for nvr in nvrs {
@@ -105,7 +125,7 @@ impl Holdings {
         self.leave(&all, scheduler, now);
     }
 
-    /// The lease of a camera, when all of it is done, or nothing of it runs that was on its way. It is held no longer. To ask
+    /// The lease of a camera, when all of it is done and written down, or nothing of it runs that was on its way. It is held no longer. To ask
     /// after each attempt's end.
     pub fn over_with(&mut self, device: DeviceId, scheduler: &mut Scheduler, now: Instant) -> Option<Over> {
         let nvr = self.by_device.get(&device)?.clone();
@@ -122,10 +142,10 @@ impl Holdings {
         let holding = self.by_nvr.get(nvr)?;
         let standing = scheduler.standing(&holding.devices);
         let is_over = if holding.leaving.is_some() { !standing.runs } else { standing.is_done };
-        if !is_over {
+        if !is_over || holding.unwritten > 0 {
             return None;
         }
-        let Holding { lease, devices, loses_at, leaving } = self.by_nvr.remove(nvr)?;
+        let Holding { lease, devices, loses_at, leaving, unwritten: _ } = self.by_nvr.remove(nvr)?;
         devices.iter().for_each(|device| drop(self.by_device.remove(device)));
         // At least a second: what its last attempts came to, whoever takes it next finds in the ledger.
         let rest = leaving.map(|seconds| Demand { nvr: nvr.clone(), backlog_seconds: seconds.max(1), loses_at });

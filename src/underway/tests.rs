@@ -1,6 +1,7 @@
 //! A run's events, counted.
 
 use super::*;
+use crate::event::Server;
 use crate::time_range::TimeRange;
 use crate::window::Cause;
 
@@ -107,4 +108,22 @@ fn of_ten_thousand_streams_a_snapshot_stays_small() {
     let text = serde_json::to_string(&now).expect("JSON");
     assert!(text.len() < 40_000, "{}", text.len());
     assert_eq!(serde_json::from_str::<Underway>(&text).expect("it is read back"), now);
+}
+
+#[test]
+fn what_is_waited_for_is_told_since_when_until_it_is_back() {
+    let mut tally = Tally::new(7, "run nightly");
+    let away = |server, why: &str| Event::Away { server, why: why.to_owned() };
+    tally.note(&away(Server::Ledger, "refused"), at(1_000));
+    tally.note(&away(Server::Store, "timed out"), at(2_000));
+    let waits =
+        |for_what: &str, since, why: &str| Waits { for_what: for_what.into(), since: START + since, why: why.into() };
+    assert_eq!(
+        tally.snapshot(at(9_000)).waits,
+        [waits("the ledger", 1, "refused"), waits("the object store", 2, "timed out")]
+    );
+    tally.note(&Event::Back { server: Server::Ledger }, at(10_000));
+    assert_eq!(tally.snapshot(at(10_000)).waits, [waits("the object store", 2, "timed out")]);
+    // What an older program has written says nothing of it.
+    assert_eq!(serde_json::from_str::<Underway>("{\"pid\": 7}").expect("it is read").waits, []);
 }

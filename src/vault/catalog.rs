@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::objects::Over;
 use super::{CATALOG, Objects, Vault, VaultError, failed, rename_without_replacing, sync_folder};
 
 const STATE: &str = "state.jsonl";
@@ -107,14 +108,14 @@ impl CatalogFile {
         Ok(())
     }
 
-    /// Makes it durable under its name, in the place of an older one.
-    pub fn publish(mut self) -> Result<(), VaultError> {
+    /// Makes it durable under its name: the state in the place of an older one, a file of recordings in the place of nothing. False
+    /// when something has that name, which another host has written just now.
+    pub fn publish(mut self) -> Result<bool, VaultError> {
         let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
         synced.map_err(failed("sync", &self.part))?;
         if let Some(objects) = &self.vault.objects {
-            // OK to go without a look at what stands there: nobody else writes the catalog, and of two hosts that do at once the later
-            // one's word counts, and the other's recordings are found by their metadata.
-            return objects.write(&format!("{CATALOG}/{}", self.name), &self.part);
+            let (name, is_state) = (format!("{CATALOG}/{}", self.name), self.name == STATE);
+            return objects.write(&name, &self.part, if is_state { Over::Anything } else { Over::Nothing });
         }
         let folder = self.vault.here.join(CATALOG);
         let to = folder.join(&self.name);
@@ -122,9 +123,13 @@ impl CatalogFile {
             true => fs::rename(&self.part, &to),
             false => rename_without_replacing(&self.part, &to),
         };
-        renamed.map_err(failed("publish", &to))?;
+        match renamed {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(false),
+            other => other.map_err(failed("publish", &to))?,
+        }
         self.is_published = true;
-        sync_folder(&folder)
+        sync_folder(&folder)?;
+        Ok(true)
     }
 }
 

@@ -24,9 +24,10 @@ use futures::TryStreamExt as _;
 use object_store::path::Path as Key;
 use object_store::{Attribute, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{VaultError, failed, name};
+use crate::absence::Absence;
 use crate::catalog::RecordingLine;
 use crate::recording::{ContentHash, Recording};
 
@@ -35,7 +36,8 @@ use store::Store;
 
 pub use reading::Reading;
 pub use s3::Bucket;
-pub(super) use uploading::Placed;
+pub use uploading::Patience;
+pub(super) use uploading::{Over, Placed};
 
 /// The metadata of an object that says what the ledger does of it, as a line of the catalog.
 const LINE: &str = "archive-recording";
@@ -59,6 +61,8 @@ struct Shared {
     address: PathBuf,
     threads: Option<Runtime>,
     parts: Arc<Semaphore>,
+    /// Whether it is away.
+    absence: Absence,
     /// Whether nobody waits any more for a store that is away.
     hurry: AtomicBool,
 }
@@ -97,8 +101,8 @@ impl Objects {
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let threads = threads.map_err(failed("start threads for", &address))?;
         let parts = Arc::new(Semaphore::new(PARTS_IN_MEMORY));
-        let shared = Shared { store, prefix, address, threads: Some(threads), parts, hurry: AtomicBool::new(false) };
-        Ok(Self(Arc::new(shared)))
+        let (threads, absence, hurry) = (Some(threads), Absence::default(), AtomicBool::new(false));
+        Ok(Self(Arc::new(Shared { store, prefix, address, threads, parts, absence, hurry })))
     }
 
     /// For people: `s3://bucket/prefix`.
@@ -109,6 +113,11 @@ impl Objects {
     /// Says that nobody waits any more until a store that is away has come back: somebody wants the end.
     pub fn hurry(&self) {
         self.0.hurry.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells from now on when the store is away, with why, and when it is back.
+    pub fn absence(&self) -> watch::Receiver<Option<String>> {
+        self.0.absence.watch()
     }
 
     fn is_in_a_hurry(&self) -> bool {
@@ -149,20 +158,25 @@ impl Objects {
     }
 
     fn failed(&self, doing: &'static str, relative: &str, error: object_store::Error) -> VaultError {
-        failed(doing, &self.shown(relative))(told(error))
+        let (is_away, path, source) = (is_transient(&error), self.shown(relative), told(error));
+        match is_away {
+            true => VaultError::Away { doing, path, source },
+            false => failed(doing, &path)(source),
+        }
     }
 
     /// What stands under a name, if anything does.
     fn head(&self, relative: &str) -> Result<Option<(ObjectMeta, object_store::Attributes)>, VaultError> {
-        let (store, key) = (self.0.store.objects(), self.key(relative));
-        let asked = async move {
-            match store.get_opts(&key, GetOptions { head: true, ..GetOptions::default() }).await {
-                Ok(found) => Ok(Some((found.meta, found.attributes))),
-                Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        self.ask("look for", relative, asked)
+        let (objects, key) = (self.clone(), self.key(relative));
+        self.ask("look for", relative, async move { objects.look_at(&key).await })
+    }
+
+    async fn look_at(&self, key: &Key) -> object_store::Result<Option<(ObjectMeta, object_store::Attributes)>> {
+        match self.0.store.objects().get_opts(key, GetOptions { head: true, ..GetOptions::default() }).await {
+            Ok(found) => Ok(Some((found.meta, found.attributes))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The size of what stands under a name; nothing when nothing does.
@@ -220,7 +234,8 @@ impl Objects {
         self.ask("read", relative, got)
     }
 
-    /// Writes a small object, in the place of nothing; says whether it did.
+    /// Writes a small object, in the place of nothing; says whether it did. Some stores do not know how, and put it in the place of
+    /// whatever stands there.
     pub(super) fn create(&self, relative: &str, bytes: &[u8]) -> Result<bool, VaultError> {
         let (store, key, payload) = (self.0.store.objects(), self.key(relative), PutPayload::from(bytes.to_vec()));
         let put = async move {
@@ -231,6 +246,12 @@ impl Objects {
             }
         };
         self.ask("write", relative, put)
+    }
+
+    /// Writes a small object, in the place of whatever stands there.
+    pub(super) fn replace(&self, relative: &str, bytes: &[u8]) -> Result<(), VaultError> {
+        let (store, key, payload) = (self.0.store.objects(), self.key(relative), PutPayload::from(bytes.to_vec()));
+        self.ask("write", relative, async move { store.put(&key, payload).await.map(drop) })
     }
 
     /// Begins an upload and aborts it: what publishing needs a right to, and leaves nothing.

@@ -15,18 +15,21 @@
 //! Whoever takes over from another host aborts what that one had begun before it does anything else: from then on nothing that the
 //! other does, whenever it wakes, can appear under that name. An upload whose number the ledger would not take is not sent.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::failpoint::{Failpoint, reached};
 use crate::recording::{Recording, Source};
 
-use super::objects::{Objects, Placed};
+use super::objects::{Objects, Patience, Placed};
 use super::{Found, Staging, Vault, VaultError, failed, name, names_in, sync_folder};
 
-const READY: &str = ".ready";
+/// A store that takes longer to answer was perhaps asked more than once.
+const AT_ONCE: Duration = Duration::from_millis(250);
+
+pub(super) const READY: &str = ".ready";
 
 /// A judged file that is being uploaded.
 #[derive(Debug)]
@@ -36,6 +39,11 @@ pub struct Outgoing {
     recording: Recording,
     file: PathBuf,
     upload: String,
+    patience: Patience,
+    /// Whether it was perhaps begun more than once, since an answer was lost.
+    begun_twice: bool,
+    /// Where something unknown went that stood under its name.
+    set_aside: Option<PathBuf>,
 }
 
 /// What became of it.
@@ -48,6 +56,9 @@ pub enum Uploaded {
     },
     /// Another recording stands under its name, judged like this one by whoever published it.
     Another(Box<Recording>),
+    /// Something unknown stood under its name and was moved aside, which ended the upload, too: another one is begun, and the ledger
+    /// has to know its number, as before.
+    Anew(Box<Outgoing>),
 }
 
 impl Vault {
@@ -63,7 +74,13 @@ impl Vault {
     }
 
     /// Steps 1 and 2, until the ledger has to be told. Blocks on disk and network.
-    pub fn send_off(&self, mut staging: Staging, recording: Recording) -> Result<Outgoing, VaultError> {
+    pub fn send_off(&self, staging: Staging, recording: Recording) -> Result<Outgoing, VaultError> {
+        self.keep_ready(staging, &recording)?;
+        self.send_ready(recording, Patience::default())
+    }
+
+    /// Step 1: whatever becomes of the store and of this process, the file is there to be uploaded. Blocks on the disk.
+    pub fn keep_ready(&self, mut staging: Staging, recording: &Recording) -> Result<(), VaultError> {
         staging.flush()?;
         let synced = reached(Failpoint::FileSync).and_then(|()| staging.sync());
         synced.map_err(failed("sync", staging.path()))?;
@@ -72,21 +89,25 @@ impl Vault {
         self.make_durable_folder(&folder)?;
         let to = self.ready_path(&recording.path);
         // OK to replace: the same time, by an attempt whose note this one has taken over.
+        self.room.went(size_of(&to));
         fs::rename(staging.path(), &to).map_err(failed("keep for its upload", &to))?;
         staging.has_gone();
         sync_folder(&folder)?;
-        reached(Failpoint::FileSynced).map_err(failed("keep for its upload", &to))?;
-        self.send_ready(recording)
+        reached(Failpoint::FileSynced).map_err(failed("keep for its upload", &to))
     }
 
-    /// Step 2 for a file that is in `.ready` already.
-    pub fn send_ready(&self, recording: Recording) -> Result<Outgoing, VaultError> {
+    /// Step 2, of a file that is in `.ready`. Blocks on the network; it and what follows wait with `patience` for a store that is
+    /// away, and end with [`VaultError::Away`] after that.
+    pub fn send_ready(&self, recording: Recording, patience: Patience) -> Result<Outgoing, VaultError> {
         let file = self.ready_path(&recording.path);
         let Some(objects) = self.objects.clone() else {
             return Err(failed("upload", &file)(io::ErrorKind::Unsupported.into()));
         };
-        let upload = objects.begin(&recording)?;
-        Ok(Outgoing { vault: self.clone(), objects, recording, file, upload })
+        let asked = Instant::now();
+        let upload = objects.begin(&recording, &patience)?;
+        let begun_twice = asked.elapsed() > AT_ONCE;
+        let vault = self.clone();
+        Ok(Outgoing { vault, objects, recording, file, upload, patience, begun_twice, set_aside: None })
     }
 
     /// The judged file of that name that did not come to be uploaded, when there is one: where it lies.
@@ -101,26 +122,39 @@ impl Vault {
         if !self.uploads() {
             return Ok(());
         }
-        let file = self.ready_path(relative);
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", &file)(error)),
-            _ => Ok(()),
+        self.delete_ready(&self.ready_path(relative))
+    }
+
+    fn delete_ready(&self, file: &Path) -> Result<(), VaultError> {
+        let bytes = size_of(file);
+        match fs::remove_file(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed("delete", file)(error)),
+            Ok(()) => {
+                self.room.went(bytes);
+                Ok(())
+            }
         }
     }
 
-    /// Deletes what is left in `.ready` of a source, but what the ledger still has a note of: whoever deals with that sends it. Only
-    /// while no run of it goes on.
-    pub fn clear_ready(&self, source: Source, noted: &[String]) -> Result<(), VaultError> {
+    /// Deletes what is left in `.ready` of a source, once every note of it has been dealt with. Only while no run of it goes on.
+    pub fn clear_ready(&self, source: Source) -> Result<(), VaultError> {
+        self.clear_ready_but(source, &[])
+    }
+
+    /// The same, but for what is still noted under these names.
+    pub fn clear_ready_but(&self, source: Source, noted: &[String]) -> Result<(), VaultError> {
         if !self.uploads() {
             return Ok(());
         }
         let folder = self.here.join(READY);
-        let noted: HashSet<PathBuf> = noted.iter().map(|path| self.ready_path(path)).collect();
+        let noted: Vec<PathBuf> = noted.iter().map(|path| self.ready_path(path)).collect();
         for file in names_in(&folder)? {
-            let is_needed = noted.contains(&folder.join(&file));
-            if !is_needed && name::parse(&file).is_some_and(|named| named.source == source) {
-                let file = folder.join(file);
-                fs::remove_file(&file).map_err(failed("delete", &file))?;
+            if noted.contains(&folder.join(&file)) {
+                continue;
+            }
+            if name::parse(&file).is_some_and(|named| named.source == source) {
+                self.delete_ready(&folder.join(file))?;
             }
         }
         Ok(())
@@ -147,8 +181,10 @@ impl Vault {
 
     /// Puts a file into the store that nobody judged or noted, for tests.
     #[cfg(feature = "failpoints")]
-    pub fn put_strange(&self, relative: &str, file: &std::path::Path) -> Result<(), VaultError> {
-        self.objects.as_ref().map_or(Ok(()), |objects| objects.write(relative, file))
+    pub fn put_strange(&self, relative: &str, file: &Path) -> Result<(), VaultError> {
+        self.objects
+            .as_ref()
+            .map_or(Ok(()), |objects| objects.write(relative, file, super::objects::Over::Anything).map(drop))
     }
 
     /// Says that nobody waits any more for a store that is away.
@@ -159,10 +195,15 @@ impl Vault {
     }
 }
 
+/// OK to say nothing of one that is not there, or cannot be looked at.
+fn size_of(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |file| file.len())
+}
+
 /// OK to go on where a store does not list uploads, or does not let this account do so: those that count are aborted by number.
 fn abort_all(objects: &Objects, relative: &str) -> Result<u64, VaultError> {
     match objects.abort_all(relative) {
-        Err(VaultError::Io { source, .. }) => {
+        Err(VaultError::Io { source, .. } | VaultError::Away { source, .. }) => {
             tracing::debug!("uploads cannot be listed: {source}");
             Ok(0)
         }
@@ -181,11 +222,12 @@ impl Outgoing {
         self.objects.abort(&self.recording.path, self.upload)
     }
 
-    /// Steps 3 and 4. Blocks on the network, for minutes when the store is away.
-    pub fn finish(self) -> Result<Uploaded, VaultError> {
+    /// Steps 3 and 4. Blocks on the network.
+    pub fn finish(mut self) -> Result<Uploaded, VaultError> {
         let (objects, recording) = (&self.objects, &self.recording);
         let (path, shown) = (recording.path.as_str(), self.vault.path_of(&recording.path));
-        let sent = match objects.send(path, &self.upload, &self.file) {
+        let patience = &self.patience;
+        let sent = match objects.send(path, &self.upload, &self.file, patience) {
             // Its upload may be gone because it is completed: by a call whose answer was lost.
             Err(VaultError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
             other => Some(other?),
@@ -193,11 +235,11 @@ impl Outgoing {
         reached(Failpoint::Rename).map_err(failed("publish", &shown))?;
         // OK to ignore that it fails: it is never completed, and whoever comes to this name next aborts it.
         let give_up = || drop(objects.abort(path, self.upload.clone()));
-        let mut set_aside = None;
+        let mut is_moved = false;
         loop {
             // A look first, since not every store knows a completing call that replaces nothing.
-            let placed = match (objects.stands(recording)?, &sent) {
-                (Placed::Gone, Some(sent)) => objects.complete(recording, &self.upload, sent)?,
+            let placed = match (objects.stands(recording, patience)?, &sent) {
+                (Placed::Gone, Some(sent)) => objects.complete(recording, &self.upload, sent, patience)?,
                 (Placed::Here, _) => {
                     give_up();
                     Placed::Here
@@ -210,8 +252,14 @@ impl Outgoing {
                     give_up();
                     return Ok(Uploaded::Another(other));
                 }
-                Placed::Unknown if sent.is_some() && set_aside.is_none() => {
-                    set_aside = self.vault.set_aside_if_there(path)?;
+                Placed::Unknown if sent.is_some() && !is_moved => {
+                    self.set_aside = self.vault.set_aside_if_there(path)?.or(self.set_aside);
+                    is_moved = true;
+                }
+                // Garage takes that something is deleted for the end of all uploads that were begun under its name before.
+                Placed::Gone if is_moved => {
+                    let anew = self.vault.send_ready(self.recording.clone(), self.patience.clone())?;
+                    return Ok(Uploaded::Anew(Box::new(Outgoing { set_aside: self.set_aside, ..anew })));
                 }
                 Placed::Unknown | Placed::Gone => {
                     let why = "somebody aborted its upload, or completed another under its name: another host may have taken over";
@@ -220,6 +268,10 @@ impl Outgoing {
             }
         }
         reached(Failpoint::Renamed).map_err(failed("publish", &shown))?;
-        Ok(Uploaded::Here { set_aside })
+        if self.begun_twice {
+            // OK if it fails: it costs a little room, until `reindex` or a rule of the bucket aborts it.
+            let _ = abort_all(objects, path);
+        }
+        Ok(Uploaded::Here { set_aside: self.set_aside })
     }
 }

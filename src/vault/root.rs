@@ -40,7 +40,10 @@ impl Vault {
     /// Gives the archive that mark, durably, unless it has one. Says which it has now.
     pub fn mark(&self, mark: &str) -> Result<String, VaultError> {
         if let Some(objects) = &self.objects {
-            objects.create(MARK, format!("{mark}\n").as_bytes())?;
+            // A look first, since not every store knows a call that replaces nothing.
+            if mark_in(objects)?.is_none() {
+                objects.create(MARK, format!("{mark}\n").as_bytes())?;
+            }
             let gone = || VaultError::RootGone { root: objects.address().clone() };
             return mark_in(objects)?.ok_or_else(gone);
         }
@@ -63,6 +66,18 @@ impl Vault {
         match Self::mark_at(&self.here)? {
             Some(mark) => Ok(mark),
             None => Err(VaultError::RootGone { root: self.here.clone() }),
+        }
+    }
+
+    /// Sees to it that the archive bears the mark that its ledger has noted, for a host that has just given it one of its own. Of two
+    /// that begin an archive at once in a store that cannot but replace, the second one's stands, and the first one's is noted.
+    /// In a folder nothing is replaced, and nothing is to be done.
+    pub fn settle_mark(&self, noted: &str) -> Result<(), VaultError> {
+        match &self.objects {
+            Some(objects) if mark_in(objects)?.as_deref() != Some(noted) => {
+                objects.replace(MARK, format!("{noted}\n").as_bytes())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Staging {
     bytes: u64,
     /// Whether it stays when it is dropped.
     stays: bool,
+    /// How much of the spool's room it has.
+    room: u64,
 }
 
 impl Staging {
@@ -61,7 +63,7 @@ impl Staging {
     }
 
     fn of(vault: Vault, file: File, path: PathBuf, stays: bool) -> Self {
-        Self { vault, path, file, gathered: Vec::new(), hasher: blake3::Hasher::new(), bytes: 0, stays }
+        Self { vault, path, file, gathered: Vec::new(), hasher: blake3::Hasher::new(), bytes: 0, stays, room: 0 }
     }
 
     /// A new, empty one beside it, for the same in another container. Dropping it deletes it, whatever it stands beside.
@@ -145,6 +147,8 @@ impl Staging {
     /// It has another name, under which it stays.
     pub(super) fn has_gone(&mut self) {
         self.stays = true;
+        // As the file's size: what a remux had beside it goes by itself.
+        self.vault.room.waits(std::mem::take(&mut self.room));
     }
 
     /// How many bytes were appended.
@@ -154,6 +158,8 @@ impl Staging {
 
     /// Appends.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
+        // Before anything else, so that what is refused has changed nothing.
+        self.take_room(bytes.len() as u64)?;
         self.bytes += bytes.len() as u64;
         if bytes.len() >= LARGE {
             self.flush()?;
@@ -193,6 +199,17 @@ impl Staging {
         written.and_then(|()| reached(Failpoint::StagingWritten)).map_err(failed("write to", &self.path))
     }
 
+    /// What is made of a stream that came whole is let in, however full it is: it takes the other's place in a moment.
+    fn take_room(&mut self, bytes: u64) -> Result<(), VaultError> {
+        let is_remux = self.path.to_str().is_some_and(|path| path.ends_with(REMUX));
+        match self.stays || is_remux {
+            true => self.vault.room.take_anyway(bytes),
+            false => self.vault.take_room(bytes)?,
+        }
+        self.room += bytes;
+        Ok(())
+    }
+
     /// Keeps only the first `bytes`: the good part of a stream that was cut.
     pub fn truncate(&mut self, bytes: u64) -> Result<(), VaultError> {
         self.flush()?;
@@ -201,6 +218,9 @@ impl Staging {
         }
         let cut = reached(Failpoint::StagingCut).and_then(|()| self.file.set_len(bytes));
         cut.and_then(|()| reached(Failpoint::StagingWasCut)).map_err(failed("cut", &self.path))?;
+        let cut = (self.bytes - bytes).min(self.room);
+        self.room -= cut;
+        self.vault.room.free(cut);
         self.bytes = bytes;
         // A hash cannot be taken back, so what is left is read once more; cut streams are rare.
         self.hasher = blake3::Hasher::new();
@@ -255,6 +275,7 @@ pub struct Published {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        self.vault.room.free(self.room);
         if !self.stays {
             // OK to ignore a failure: whatever stays in staging is swept when the next run starts.
             let _ = fs::remove_file(&self.path);

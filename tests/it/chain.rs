@@ -1,6 +1,8 @@
 //! A chain that many processes archive together: one ledger on a PostgreSQL server and one object store, against one platform of sixty
 //! recorders.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 
 use archive::ledger::Ledger;
@@ -40,15 +42,55 @@ impl Chain {
 
     /// Another process with a spool of its own, as on a machine of its own.
     pub fn host(&self, name: &str) -> Child {
+        self.host_by(name, &self.ledger, &self.store_url())
+    }
+
+    /// The same by other ways to the ledger and to the store.
+    pub fn host_by(&self, name: &str, ledger: &str, store: &str) -> Child {
         let devices = format!("1-{NVRS}");
         let mut command: Command = self.place.fetch(&devices, self.asked);
         command
             .envs(CREDENTIALS)
-            .env("AWS_ENDPOINT_URL", self.store.url())
+            .env("AWS_ENDPOINT_URL", store)
             .env("XDG_CACHE_HOME", self.place.path().join(name))
             .env("ARCHIVE_ROOT", format!("s3://{BUCKET}/chain"))
-            .env("ARCHIVE_LEDGER", &self.ledger);
+            .env("ARCHIVE_LEDGER", ledger);
         command.spawn().expect("the program starts")
+    }
+
+    /// Below which such a process has what streams in, and what waits to be uploaded.
+    pub fn spool(&self, name: &str) -> PathBuf {
+        self.place.path().join(name).join("archive").join(BUCKET).join("chain")
+    }
+
+    pub fn ledger_url(&self) -> String {
+        self.ledger.clone()
+    }
+
+    /// Where the ledger's server listens.
+    pub fn ledger_socket(&self) -> PathBuf {
+        let (_, folder) = self.ledger.split_once("?host=").expect("it is reached by a socket");
+        PathBuf::from(folder).join(".s.PGSQL.5432")
+    }
+
+    /// The ledger by another way to its server.
+    pub fn ledger_by(&self, address: SocketAddr) -> String {
+        let database = self.ledger.split(['/', '?']).nth(3).expect("a database");
+        format!("postgres://archive@{address}/{database}?sslmode=disable")
+    }
+
+    pub fn store_url(&self) -> String {
+        self.store.url()
+    }
+
+    /// How many windows there are to archive.
+    pub fn windows(&self) -> i64 {
+        NVRS * self.asked.seconds() / GRID_SECONDS
+    }
+
+    /// The server's clock, in milliseconds.
+    pub fn now(&self) -> i64 {
+        self.count("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)")
     }
 
     pub fn ask(&self, question: &str) -> String {

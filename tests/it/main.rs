@@ -1,5 +1,6 @@
 //! Tests over real sockets and files, and beside other programs, in one binary so that it links once.
 
+mod away;
 mod bandwidth;
 mod broken_platform;
 mod broken_server;
@@ -11,6 +12,7 @@ mod cluster;
 mod codes;
 mod commands;
 mod container_oracles;
+mod cut;
 mod descriptors;
 mod devices;
 mod documents;
@@ -50,6 +52,7 @@ mod reindex;
 mod report;
 mod secrets;
 mod seeds;
+mod shared_status;
 mod shown_commands;
 mod sim_footage;
 mod sim_server;

@@ -8,16 +8,20 @@ use rustix::process::Signal;
 use crate::chain::Chain;
 use crate::support::{code, ended, send, stderr, until};
 
+const LEASE_MILLISECONDS: i64 = 3_000;
+
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs postgres and moto_server"]
+#[ignore = "needs postgres and an S3 server: weed"]
 async fn two_of_four_hosts_are_killed_and_one_sleeps_and_the_rest_archive_all_of_it_once() {
-    let chain = Chain::new(Speed::Times(600.0), 2, "lease = \"3s\"\nstreams = 4").await;
+    let lease = format!("lease = \"{LEASE_MILLISECONDS}ms\"");
+    let chain = Chain::new(Speed::Times(600.0), 2, &format!("{lease}\nstreams = 4")).await;
     let mut hosts: Vec<Child> = (1..=4).map(|number| chain.host(&format!("host{number}"))).collect();
     let holding = "SELECT count(DISTINCT host) FROM nvr_share WHERE host IS NOT NULL";
     until("all four have leased something", || chain.count(holding) == 4).await;
     until("some of it is archived", || chain.count("SELECT count(*) FROM recording") > 4).await;
     let slept = chain.number(&hosts[2]);
     send(&hosts[2], Signal::STOP);
+    let fell_asleep = chain.now();
     for host in &hosts[..2] {
         send(host, Signal::KILL);
     }
@@ -32,6 +36,8 @@ async fn two_of_four_hosts_are_killed_and_one_sleeps_and_the_rest_archive_all_of
     assert!(chain.count("SELECT count(*) FROM taken") > 0, "nobody took what it held");
     // By which cameras are told from NVRs below.
     assert_eq!(chain.count("SELECT count(*) FROM taken WHERE nvr !~ '^device [0-9]+$'"), 0);
+    // By the clock that leases go by: it sleeps for three of them.
+    until("three lease times have passed", || chain.now() - fell_asleep >= 3 * LEASE_MILLISECONDS).await;
     let newest = chain.count("SELECT coalesce(max(attempt), 0) FROM attempt");
     let woke = chain.count("SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)");
     let sleeper = hosts[2].id();

@@ -101,7 +101,7 @@ fn whole() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an S3 server: moto_server"]
+#[ignore = "needs an S3 server: weed"]
 async fn a_night_goes_to_an_object_store_and_every_command_finds_it_there() {
     let night = Night::new().await;
     let output = night.fetch("").await;
@@ -142,7 +142,7 @@ async fn a_night_goes_to_an_object_store_and_every_command_finds_it_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an S3 server: moto_server"]
+#[ignore = "needs an S3 server: weed"]
 async fn a_run_killed_on_the_way_to_an_object_store_is_gone_on_with_and_leaves_nothing() {
     let night = Night::new().await;
     for step in ["publishing-noted", "file-sync", "file-synced", "rename", "renamed", "row-write", "row-written"] {
@@ -173,7 +173,7 @@ async fn a_run_killed_on_the_way_to_an_object_store_is_gone_on_with_and_leaves_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an S3 server: moto_server"]
+#[ignore = "needs an S3 server: weed"]
 async fn a_store_that_is_away_is_told_of_and_nothing_is_announced() {
     let night = Night::new().await;
     assert_eq!(code(&night.fetch("").await), 0);

@@ -102,6 +102,58 @@ async fn no_secret_is_printed_logged_or_written_however_much_is_said_and_whateve
     }
 }
 
+/// At addresses where nobody listens, so that each command says all that it has to say of the way there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_opens_a_ledgers_server_and_an_object_store_is_said_and_written_nowhere() {
+    const LEDGER: &str = "hush-ledger";
+    const IN_QUERY: &str = "hush-query";
+    const OF_PSQL: &str = "hush-psql";
+    const STORE: [(&str, &str); 3] =
+        [("AWS_ACCESS_KEY_ID", "HUSHID"), ("AWS_SECRET_ACCESS_KEY", "hush-store"), ("AWS_SESSION_TOKEN", "hush-token")];
+    let place = Place::new(fleet(&[(4, &[1])])).await;
+    let asked = range(yesterday(), 600);
+    let (from, to) = (asked.start().to_string(), asked.end().to_string());
+    let ledgers = [
+        format!("postgres://me:{LEDGER}@127.0.0.1:1/archive"),
+        format!("postgres://me@127.0.0.1:1/archive?password={IN_QUERY}"),
+        // Nobody can say where this one's password ends.
+        format!("postgres://me:{LEDGER}@{IN_QUERY}@127.0.0.1:1/archive"),
+    ];
+    let commands =
+        [&["status", "-vvv"][..], &["check", "-vvv"], &["-vvv", "--device", "1", "--from", &from, "--to", &to]];
+    let mut children = Vec::new();
+    for arguments in commands {
+        for ledger in &ledgers {
+            let mut command = place.archive(arguments);
+            command.env("ARCHIVE_LEDGER", ledger).env("PGPASSWORD", OF_PSQL);
+            children.push((arguments, command.spawn().expect("the program starts")));
+        }
+        let mut command = place.archive(arguments);
+        command
+            .envs(STORE)
+            .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+            .env("XDG_CACHE_HOME", place.path().join("cache"))
+            .env("ARCHIVE_ROOT", "s3://bucket/prefix")
+            .env("ARCHIVE_LEDGER", place.path().join("elsewhere.db"));
+        children.push((arguments, command.spawn().expect("the program starts")));
+    }
+    let hidden = [LEDGER, IN_QUERY, OF_PSQL, STORE[0].1, STORE[1].1, STORE[2].1];
+    let hides = |what: &dyn std::fmt::Display, bytes: &[u8]| {
+        for secret in hidden {
+            assert!(!contains(bytes, secret), "{what} has {secret}: {}", String::from_utf8_lossy(bytes));
+        }
+    };
+    for (arguments, child) in children {
+        let output = ended(child).await;
+        let said = format!("{}{}", stdout(&output), stderr(&output));
+        assert_ne!(code(&output), 0, "{arguments:?}: {said}");
+        hides(&format!("{arguments:?}"), said.as_bytes());
+    }
+    for (path, bytes) in files(place.path()) {
+        hides(&path, &bytes);
+    }
+}
+
 /// Only where somebody wrote http, and then with one line that says what others can read.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http_gateway_is_told_of_in_one_line_and_is_nobodys_default() {

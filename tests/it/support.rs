@@ -253,20 +253,30 @@ pub fn expect_code(command: Command, expected: i32) -> Output {
 }
 
 /// Waits until `ready` says so; `what` is told when it never does.
-pub async fn until(what: &str, mut ready: impl FnMut() -> bool) {
+pub async fn until(what: &str, ready: impl FnMut() -> bool) {
+    until_within(PATIENCE, what, ready).await;
+}
+
+/// The same of something that takes long.
+pub async fn until_within(patience: Duration, what: &str, mut ready: impl FnMut() -> bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(2));
     let wait = async {
         while !ready() {
             tick.tick().await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "in vain: waited until {what}");
+    assert!(tokio::time::timeout(patience, wait).await.is_ok(), "in vain: waited until {what}");
 }
 
 /// Waits for a child without holding up the platform, which runs on the same threads.
 pub async fn ended(child: Child) -> Output {
+    ended_within(PATIENCE, child).await
+}
+
+/// The same of one that takes long.
+pub async fn ended_within(patience: Duration, child: Child) -> Output {
     let waiting = tokio::task::spawn_blocking(move || child.wait_with_output());
-    let output = tokio::time::timeout(PATIENCE, waiting).await.expect("the program ends");
+    let output = tokio::time::timeout(patience, waiting).await.expect("the program ends");
     output.expect("the waiting thread lives").expect("the program can be waited for")
 }
 

@@ -100,6 +100,18 @@ impl Server {
         self.control(&["restart", "-m", "immediate", "-w"]);
     }
 
+    /// It is away from now on, as after a crash.
+    #[allow(dead_code, reason = "not all that use this file do so")]
+    pub fn stop(&self) {
+        self.control(&["stop", "-m", "immediate", "-w"]);
+    }
+
+    /// It is back.
+    #[allow(dead_code, reason = "not all that use this file do so")]
+    pub fn start_again(&self) {
+        self.control(&["start", "-w"]);
+    }
+
     /// The address of an empty database.
     pub fn database(&self) -> String {
         static DATABASES: AtomicU32 = AtomicU32::new(0);

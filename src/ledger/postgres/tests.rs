@@ -14,9 +14,9 @@ fn open() -> Arc<Database> {
 
 /// A change that is made and not committed yet.
 fn begun(database: &Database) -> (Begun<'_>, i64, i64) {
-    let begun = Begun::with(database, database.connection().ok().unwrap());
+    let begun = Begun::with(database, database.connection(Turn::without_end()).ok().unwrap());
     let (writer, wrote) = database.handle().block_on(transaction::begin_change(begun.client())).unwrap();
-    let transaction = Transaction::new(begun.client(), database.handle(), &database.guards);
+    let transaction = Transaction::new(begun.client(), database.handle(), Turn::without_end(), &database.guards);
     Session::Postgres(&transaction).execute("INSERT INTO nvr (nvr) VALUES ('one')", values![]).unwrap();
     (begun, writer, wrote)
 }
@@ -38,7 +38,7 @@ fn a_commit_whose_answer_is_lost_is_asked_for() {
 
 /// The same on a connection whose row is there already, of another NVR each time.
 fn begun_again(database: &Database) -> (Begun<'_>, i64, i64) {
-    let begun = Begun::with(database, database.connection().ok().unwrap());
+    let begun = Begun::with(database, database.connection(Turn::without_end()).ok().unwrap());
     let clear = "DELETE FROM nvr";
     database.handle().block_on(begun.client().batch_execute(clear)).unwrap();
     let (writer, wrote) = database.handle().block_on(transaction::begin_change(begun.client())).unwrap();
@@ -54,7 +54,7 @@ fn a_commit_that_is_still_under_way_is_waited_for() {
     let asked = std::thread::spawn(move || asking.came_through(writer, wrote).is_ok());
     // It waits for the row: only the commit lets it go on.
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    let watch = database.connection().ok().unwrap();
+    let watch = database.connection(Turn::without_end()).ok().unwrap();
     while database.handle().block_on(watch.query_one(waits, &[])).unwrap().get::<_, i64>(0) == 0 {
         std::thread::yield_now();
     }

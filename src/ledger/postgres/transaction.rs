@@ -13,6 +13,7 @@ use tokio_postgres::{Row, Statement};
 
 use super::super::error::{Fault, LedgerError};
 use super::super::session::{Column, Value};
+use super::turn::Turn;
 use crate::device::DeviceId;
 use crate::lease::Lease;
 
@@ -36,29 +37,30 @@ impl Guards {
 pub(in crate::ledger) struct Transaction<'a> {
     client: &'a Object,
     handle: &'a Handle,
+    turn: Turn,
     guards: &'a Guards,
     /// The cameras whose rows it has locked.
     held: RefCell<BTreeSet<DeviceId>>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(client: &'a Object, handle: &'a Handle, guards: &'a Guards) -> Self {
-        Self { client, handle, guards, held: RefCell::default() }
+    pub(super) fn new(client: &'a Object, handle: &'a Handle, turn: Turn, guards: &'a Guards) -> Self {
+        Self { client, handle, turn, guards, held: RefCell::default() }
     }
 
     /// Runs a statement that gives no rows; says how many it changed.
     pub(in crate::ledger) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, Fault> {
-        self.handle.block_on(async {
+        self.turn.wait(self.handle, async {
             let statement = prepare(self.client, sql, values).await?;
-            Ok(self.client.execute(&statement, &parameters(values)).await?)
+            self.client.execute(&statement, &parameters(values)).await
         })
     }
 
     /// Runs a statement, and gives all its rows.
     pub(in crate::ledger) fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Fault> {
-        self.handle.block_on(async {
+        self.turn.wait(self.handle, async {
             let statement = prepare(self.client, sql, values).await?;
-            Ok(self.client.query(&statement, &parameters(values)).await?)
+            self.client.query(&statement, &parameters(values)).await
         })
     }
 

@@ -12,8 +12,7 @@ use crate::ledger_place::LedgerPlace;
 use crate::report::{GapQuery, Learned, RunCounts, RunEnd};
 use crate::time_range::ALL_TIME;
 
-pub(in crate::ledger) use program::Server;
-use program::server;
+pub(in crate::ledger) use program::{Server, server};
 
 /// An empty database of a server of this process's own.
 pub(in crate::ledger) fn fresh() -> LedgerPlace {

@@ -275,7 +275,19 @@ async fn what_was_learned_of_an_nvr_is_the_newest_and_its_history_is_kept() {
         [(night(4, 100, 30, month), DAY), (night(6, 50, 0, None), DAY + 86_400), (night(1, 0, 0, month), DAY + 90_000)]
     {
         let run = ledger.begin_run(start(at)).await.unwrap();
-        ledger.learn_limits(run, vec![(nvr.clone(), learned)], UtcSecond::new(at)).await.unwrap();
+        // In two parts, as of an NVR that was leased twice in one night.
+        let first =
+            Learned { limit: 2, keeps: None, calls: learned.calls / 2, refused: 10.min(learned.refused), ..learned };
+        let first = Learned { left_alone: first.refused / 10, ..first };
+        let second = Learned {
+            calls: learned.calls - first.calls,
+            refused: learned.refused - first.refused,
+            left_alone: learned.left_alone - first.left_alone,
+            ..learned
+        };
+        for part in [first, second] {
+            ledger.learn_limits(run, vec![(nvr.clone(), part)], UtcSecond::new(at)).await.unwrap();
+        }
         ledger.end_run(run, RunEnd { ended: UtcSecond::new(at), exit: 0, counts: RunCounts::default() }).await.unwrap();
         runs.push(run);
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::super::{Ledger, LedgerError};
-use super::engines::{Server, address, fresh};
+use super::engines::{Server, address, fresh, server};
 use super::*;
 use crate::device::NvrId;
 use crate::lease::{Demand, GivenBack, HostState, Lease};
@@ -74,6 +74,33 @@ async fn what_is_lost_first_is_leased_first_and_then_the_most_work_and_each_nvr_
     assert_eq!(names(&two.claim(c, 9, FOR_EVER).await.unwrap()), ["3"]);
 }
 
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn people_are_shown_who_works_and_who_was_not_heard_of_any_more_but_not_who_left() {
+    let place = fresh();
+    let ledger = Ledger::open(&place).unwrap();
+    assert_eq!(ledger.shared_work().await.unwrap().unwrap().hosts, []);
+    let works = ledger.join("works".to_owned(), state(600), FOR_EVER).await.unwrap();
+    let left = ledger.join("left".to_owned(), state(0), FOR_EVER).await.unwrap();
+    ledger.offer(works, vec![demand("1", 600, None), demand("2", 60, None)]).await.unwrap();
+    ledger.claim(works, 1, FOR_EVER).await.unwrap();
+    ledger.leave(left).await.unwrap();
+    let silent = ledger.join("silent".to_owned(), state(5), FOR_NOTHING).await.unwrap();
+    let taken_over = ledger.join("taken over".to_owned(), state(0), FOR_NOTHING).await.unwrap();
+    ledger.claim(taken_over, 1, FOR_NOTHING).await.unwrap();
+    ledger.claim(works, 9, FOR_EVER).await.unwrap();
+    let told = Ledger::open_read_only(&place).unwrap().shared_work().await.unwrap().unwrap();
+    let hosts: Vec<_> =
+        told.hosts.iter().map(|host| (host.host, host.name.as_str(), host.is_alive, host.nvrs)).collect();
+    assert_eq!(hosts, [(works, "works", true, 2), (silent, "silent", false, 0), (taken_over, "taken over", false, 0)]);
+    assert_eq!((told.free.nvrs, told.leased.nvrs, told.leased.seconds, told.finished.nvrs), (0, 2, 600, 0));
+    assert!(told.hosts.iter().all(|host| host.pid == std::process::id() && host.seen >= host.joined));
+    // After a day nobody needs to know.
+    let change = "UPDATE host SET seen = seen - INTERVAL '2 days', until = until - INTERVAL '2 days'";
+    super::engines::server().psql(&database(&place), change);
+    assert_eq!(ledger.shared_work().await.unwrap().unwrap().hosts.len(), 1, "but who works is shown");
+}
+
 /// Two cameras of one NVR that a paused host had, and another one has.
 async fn taken_over() -> (Ledger, Ledger, [Lease; 2]) {
     let place = fresh();
@@ -130,6 +157,28 @@ async fn a_host_that_lost_its_lease_commits_nothing() {
     assert_eq!(heir.publishing(Source::Nvr).await.unwrap(), Vec::<String>::new());
     // Another camera's, which nobody leases, may be written as before.
     paused.ask(vec![(device(2), RangeSet::from(range(DAY, DAY + 60)))]).await.unwrap();
+}
+
+/// Two that were cut off together: the first that is back leaves the other its time.
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_host_that_joins_again_takes_nothing_from_one_that_may_have_been_cut_off_with_it() {
+    let place = fresh();
+    let (slow, quick) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
+    let a = slow.join("a".to_owned(), state(0), FOR_EVER).await.unwrap();
+    slow.offer(a, vec![demand("nvr", 3600, None)]).await.unwrap();
+    let lease = slow.claim(a, 1, FOR_EVER).await.unwrap().remove(0);
+    slow.guard(&[device(1)], &lease);
+    slow.ask(vec![(device(1), RangeSet::from(range(DAY, DAY + 3600)))]).await.unwrap();
+    let long_ago = "UPDATE host SET seen = seen - INTERVAL '2 h', until = until - INTERVAL '2 h'";
+    server().psql(&database(&place), long_ago);
+    let again = quick.join_again("b".to_owned(), state(0), FOR_EVER).await.unwrap();
+    assert_eq!(quick.claim(again, 1, FOR_EVER).await.unwrap(), []);
+    assert_eq!(quick.beat(again, state(0), FOR_EVER).await.unwrap().leased.nvrs, 1);
+    slow.add_recording(recording(1, DAY, DAY + 600)).await.expect("what it had in its hands");
+    // One that was not cut off knows that the other one is dead.
+    let new = quick.join("c".to_owned(), state(0), FOR_EVER).await.unwrap();
+    assert_eq!(names(&quick.claim(new, 1, FOR_EVER).await.unwrap()), ["nvr"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

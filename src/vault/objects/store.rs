@@ -192,12 +192,10 @@ async fn complete(s3: &AmazonS3, http: &reqwest::Client, upload: &Begun, parts: 
 }
 
 async fn begun(s3: &AmazonS3, http: &reqwest::Client, below: &Key) -> Result<Vec<Begun>> {
-    let (mut all, mut marker) = (Vec::new(), None::<(String, String)>);
+    let (mut all, mut place) = (Vec::new(), Vec::new());
     for _ in 0..MOST_PAGES {
         let mut query = vec![("uploads".to_owned(), String::new()), ("prefix".to_owned(), below.to_string())];
-        if let Some((key, id)) = marker {
-            query.extend([("key-marker".to_owned(), key), ("upload-id-marker".to_owned(), id)]);
-        }
+        query.extend(place.clone());
         let signed = SignedUrlOptions::new().with_query(query);
         let url = s3.signed_url_opts(Method::GET, &Key::default(), GOOD_FOR, &signed).await?;
         let answer = http.get(url).send().await.map_err(unanswered)?;
@@ -205,21 +203,57 @@ async fn begun(s3: &AmazonS3, http: &reqwest::Client, below: &Key) -> Result<Vec
         if !status.is_success() {
             return Err(generic(format!("Server returned non-2xx status code: {status}: {text}")));
         }
-        all.extend(text.split("<Upload>").skip(1).filter_map(|upload| {
-            let key = Key::parse(unescaped(between(upload, "Key")?)).ok()?;
-            Some(Begun { key, id: unescaped(between(upload, "UploadId")?) })
-        }));
-        if between(&text, "IsTruncated") != Some("true") {
-            return Ok(all);
+        let (uploads, next) = page(&text);
+        all.extend(uploads);
+        let Some(next) = next else { return Ok(all) };
+        if next.is_empty() || next == place {
+            break;
         }
-        let next = between(&text, "NextKeyMarker").zip(between(&text, "NextUploadIdMarker"));
-        let Some((key, id)) = next else { break };
-        marker = Some((unescaped(key), unescaped(id)));
+        place = next;
     }
     Err(generic("the list of uploads has no end".to_owned()))
+}
+
+/// The uploads on a page of the list, and what has to be asked for the next one; nothing when this is the last.
+fn page(text: &str) -> (Vec<Begun>, Option<Vec<(String, String)>>) {
+    let uploads = text.split("<Upload>").skip(1).filter_map(|upload| {
+        let key = Key::parse(unescaped(between(upload, "Key")?)).ok()?;
+        Some(Begun { key, id: unescaped(between(upload, "UploadId")?) })
+    });
+    let uploads = uploads.collect();
+    if between(text, "IsTruncated") != Some("true") {
+        return (uploads, None);
+    }
+    // SeaweedFS names the upload alone, and goes on behind it.
+    let said = [("NextKeyMarker", "key-marker"), ("NextUploadIdMarker", "upload-id-marker")];
+    let next = said.into_iter().filter_map(|(said, asked)| Some((asked.to_owned(), unescaped(between(text, said)?))));
+    (uploads, Some(next.collect()))
 }
 
 fn unescaped(text: &str) -> String {
     let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
     plain.replace("&#34;", "\"").replace("&#39;", "'").replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_uploads_goes_on_from_whatever_the_store_says_of_its_place() {
+        let upload = "<Upload><Key>a/b&amp;c.flv</Key><UploadId>one</UploadId></Upload>";
+        let of = |rest: &str| page(&format!("<ListMultipartUploadsResult>{upload}{rest}</ListMultipartUploadsResult>"));
+        let begun = vec![Begun { key: Key::parse("a/b&c.flv").expect("a key"), id: "one".to_owned() }];
+        let asked = |names: &[(&str, &str)]| {
+            Some(names.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>())
+        };
+        assert_eq!(of("<IsTruncated>false</IsTruncated>"), (begun.clone(), None));
+        assert_eq!(of(""), (begun.clone(), None));
+        let more = "<IsTruncated>true</IsTruncated>";
+        let (key, id) = ("<NextKeyMarker>a&lt;b</NextKeyMarker>", "<NextUploadIdMarker>one</NextUploadIdMarker>");
+        let both = asked(&[("key-marker", "a<b"), ("upload-id-marker", "one")]);
+        assert_eq!(of(&format!("{more}{key}{id}")), (begun.clone(), both));
+        assert_eq!(of(&format!("{more}{id}")), (begun.clone(), asked(&[("upload-id-marker", "one")])));
+        assert_eq!(of(more), (begun, asked(&[])));
+    }
 }

@@ -20,6 +20,7 @@ use super::store::Begun;
 use super::{Objects, attributes, describes, hash_of, is_transient, told};
 use crate::recording::Recording;
 use crate::vault::{VaultError, failed};
+use tokio_util::sync::CancellationToken;
 
 /// A part's size. All but the last must have 5 MiB **\[doc\]**, and some stores want all of one size.
 const PART: u64 = 8 << 20;
@@ -33,9 +34,31 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How soon somebody's wish for the end is seen.
 const LOOKS: Duration = Duration::from_millis(200);
 
+/// For how long an upload waits for a store that is away.
+#[derive(Clone, Debug, Default)]
+pub struct Patience(Option<CancellationToken>);
+
+impl Patience {
+    /// Until that is cancelled, however long it takes; by default a quarter of an hour.
+    pub fn until(given_up: CancellationToken) -> Self {
+        Self(Some(given_up))
+    }
+
+    fn is_over(&self, begun: Instant) -> bool {
+        self.0.as_ref().map_or_else(|| begun.elapsed() >= PATIENCE, CancellationToken::is_cancelled)
+    }
+}
+
 /// All parts of an upload are with the store; nothing is visible.
 #[derive(Debug)]
 pub(in crate::vault) struct Sent(Vec<PartId>);
+
+/// What a file may take the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::vault) enum Over {
+    Anything,
+    Nothing,
+}
 
 /// What the completing call came to.
 #[derive(Debug)]
@@ -52,10 +75,16 @@ pub(in crate::vault) enum Placed {
 
 impl Objects {
     /// Begins the upload of a recording; gives its number.
-    pub(in crate::vault) fn begin(&self, recording: &Recording) -> std::result::Result<String, VaultError> {
+    pub(in crate::vault) fn begin(
+        &self,
+        recording: &Recording,
+        patience: &Patience,
+    ) -> std::result::Result<String, VaultError> {
         let (objects, key, attributes) = (self.clone(), self.key(&recording.path), attributes(recording));
-        let asked =
-            async move { objects.patiently(|| async { objects.0.store.begin(&key, attributes.clone()).await }).await };
+        let patience = patience.clone();
+        let asked = async move {
+            objects.patiently(&patience, || async { objects.0.store.begin(&key, attributes.clone()).await }).await
+        };
         self.ask("begin to upload", &recording.path, asked)
     }
 
@@ -84,6 +113,7 @@ impl Objects {
         relative: &str,
         id: &str,
         file: &Path,
+        patience: &Patience,
     ) -> std::result::Result<Sent, VaultError> {
         let open = || -> io::Result<(File, u64)> {
             let file = File::open(file)?;
@@ -92,11 +122,12 @@ impl Objects {
         };
         let (file, bytes) = open().map_err(failed("read", file))?;
         let (objects, upload) = (self.clone(), Begun { key: self.key(relative), id: id.to_owned() });
-        let asked = async move { objects.send_parts(upload, file, bytes).await };
+        let patience = patience.clone();
+        let asked = async move { objects.send_parts(upload, file, bytes, &patience).await };
         self.ask("upload", relative, asked).map(Sent)
     }
 
-    async fn send_parts(&self, upload: Begun, file: File, bytes: u64) -> Result<Vec<PartId>> {
+    async fn send_parts(&self, upload: Begun, file: File, bytes: u64, patience: &Patience) -> Result<Vec<PartId>> {
         let (file, upload, uploads) = (Arc::new(file), &upload, self.0.store.uploads());
         // An empty file is one empty part.
         let starts = (0..bytes.max(1)).step_by(PART as usize).enumerate();
@@ -122,7 +153,7 @@ impl Objects {
                         other => other,
                     }
                 };
-                self.patiently(send).await
+                self.patiently(patience, send).await
             }
         });
         parts.buffered(AT_ONCE).try_collect().await
@@ -139,25 +170,32 @@ impl Objects {
         recording: &Recording,
         id: &str,
         sent: &Sent,
+        patience: &Patience,
     ) -> std::result::Result<Placed, VaultError> {
         let relative = recording.path.as_str();
         let (objects, upload) = (self.clone(), Begun { key: self.key(relative), id: id.to_owned() });
-        let parts = sent.0.clone();
-        let completed =
-            self.wait(async move { objects.patiently(|| objects.0.store.complete(&upload, parts.clone())).await });
+        let (parts, waits) = (sent.0.clone(), patience.clone());
+        let completed = self
+            .wait(async move { objects.patiently(&waits, || objects.0.store.complete(&upload, parts.clone())).await });
         match completed {
             Ok(()) => Ok(Placed::Here),
             // Also when the answer to an earlier call was lost, and the object is this one.
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotFound { .. }) => {
-                self.stands(recording)
+                self.stands(recording, patience)
             }
             Err(error) => Err(self.failed("complete the upload of", relative, error)),
         }
     }
 
     /// What stands under a recording's name.
-    pub(in crate::vault) fn stands(&self, recording: &Recording) -> std::result::Result<Placed, VaultError> {
-        let Some((meta, attributes)) = self.head(&recording.path)? else { return Ok(Placed::Gone) };
+    pub(in crate::vault) fn stands(
+        &self,
+        recording: &Recording,
+        patience: &Patience,
+    ) -> std::result::Result<Placed, VaultError> {
+        let (objects, key, patience) = (self.clone(), self.key(&recording.path), patience.clone());
+        let looked = async move { objects.patiently(&patience, || objects.look_at(&key)).await };
+        let Some((meta, attributes)) = self.ask("look for", &recording.path, looked)? else { return Ok(Placed::Gone) };
         if meta.size == recording.bytes && hash_of(&attributes) == Some(recording.blake3) {
             return Ok(Placed::Here);
         }
@@ -167,32 +205,48 @@ impl Objects {
         })
     }
 
-    /// Writes a whole file as an object, in the place of whatever stands there.
-    pub(in crate::vault) fn write(&self, relative: &str, file: &Path) -> std::result::Result<(), VaultError> {
+    /// Writes a whole file as an object. False when it was to be in the place of nothing, and something stands there.
+    pub(in crate::vault) fn write(
+        &self,
+        relative: &str,
+        file: &Path,
+        over: Over,
+    ) -> std::result::Result<bool, VaultError> {
         let open = || -> io::Result<(File, u64)> {
             let file = File::open(file)?;
             let bytes = file.metadata()?.len();
             Ok((file, bytes))
         };
         let (mut opened, bytes) = open().map_err(failed("read", file))?;
+        // Not every store can be told to write in the place of nothing.
+        if over == Over::Nothing && self.size_of(relative)?.is_some() {
+            return Ok(false);
+        }
         let (objects, key) = (self.clone(), self.key(relative));
         if bytes <= PART {
             let mut payload = Vec::new();
             io::Read::read_to_end(&mut opened, &mut payload).map_err(failed("read", file))?;
+            if over == Over::Nothing {
+                return self.create(relative, &payload);
+            }
             let (store, payload) = (self.0.store.objects(), PutPayload::from(payload));
-            return self.ask("write", relative, async move { store.put(&key, payload).await.map(drop) });
+            return self.ask("write", relative, async move { store.put(&key, payload).await.map(|_| true) });
         }
         let asked = async move {
             let id = objects.0.store.begin(&key, object_store::Attributes::new()).await?;
             let upload = Begun { key, id };
-            let sent = objects.send_parts(upload.clone(), opened, bytes).await;
+            let sent = objects.send_parts(upload.clone(), opened, bytes, &Patience::default()).await;
             let done = match sent {
+                Ok(parts) if over == Over::Nothing => match objects.0.store.complete(&upload, parts).await {
+                    Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+                    other => other.map(|()| true),
+                },
                 Ok(parts) => {
-                    objects.0.store.uploads().complete_multipart(&upload.key, &upload.id, parts).await.map(drop)
+                    objects.0.store.uploads().complete_multipart(&upload.key, &upload.id, parts).await.map(|_| true)
                 }
                 Err(error) => Err(error),
             };
-            if done.is_err() {
+            if !matches!(done, Ok(true)) {
                 // OK to ignore a failure: the next reindex aborts it, or the bucket's own rule.
                 let _ = objects.0.store.abort(&upload).await;
             }
@@ -202,28 +256,29 @@ impl Objects {
     }
 
     /// Asks until there is an answer, or until nobody waits any more.
-    async fn patiently<T, F: Future<Output = Result<T>>>(&self, ask: impl Fn() -> F) -> Result<T> {
+    async fn patiently<T, F: Future<Output = Result<T>>>(&self, patience: &Patience, ask: impl Fn() -> F) -> Result<T> {
+        let is_over = |begun| patience.is_over(begun) || self.is_in_a_hurry();
         let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
             match ask().await {
-                Err(error) if is_transient(&error) && begun.elapsed() < PATIENCE && !self.is_in_a_hurry() => {
-                    let address = self.0.address.display();
-                    tracing::warn!(
-                        "{address} takes nothing at the moment, and is asked again in {pause:?}: {}",
-                        told(error)
-                    );
-                    self.sleep(pause).await;
+                Err(error) if is_transient(&error) && !is_over(begun) => {
+                    let (address, why) = (self.0.address.display(), told(error).to_string());
+                    self.0.absence.begins(&why);
+                    tracing::warn!("{address} takes nothing at the moment, and is asked again in {pause:?}: {why}");
+                    let slept = Instant::now();
+                    while slept.elapsed() < pause && !is_over(begun) {
+                        tokio::time::sleep(LOOKS.min(pause)).await;
+                    }
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                other => return other,
+                other => {
+                    // Also a refusal is an answer.
+                    if !other.as_ref().is_err_and(is_transient) {
+                        self.0.absence.ends();
+                    }
+                    return other;
+                }
             }
-        }
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        let begun = Instant::now();
-        while begun.elapsed() < pause && !self.is_in_a_hurry() {
-            tokio::time::sleep(LOOKS.min(pause)).await;
         }
     }
 }
