@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn what_is_not_answered_in_time_is_late_and_what_has_no_end_is_waited_for() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime");
         let never = std::future::pending::<Result<(), Fault>>();
         assert!(matches!(Turn::of(Duration::ZERO).wait(runtime.handle(), never), Err(Fault::Late(_))));
         let soon = async {
