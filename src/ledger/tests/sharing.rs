@@ -170,9 +170,13 @@ async fn a_host_that_joins_again_takes_nothing_from_one_that_may_have_been_cut_o
     let lease = slow.claim(a, 1, FOR_EVER).await.unwrap().remove(0);
     slow.guard(&[device(1)], &lease);
     slow.ask(vec![(device(1), RangeSet::from(range(DAY, DAY + 3600)))]).await.unwrap();
-    let long_ago = "UPDATE host SET seen = seen - INTERVAL '2 h', until = until - INTERVAL '2 h'";
+    // With a lease that is over however lately the server itself began.
+    let long_ago = "UPDATE host SET seen = seen - INTERVAL '2 h', until = seen - INTERVAL '2 h' + INTERVAL '1 ms'";
     server().psql(&database(&place), long_ago);
     let again = quick.join_again("b".to_owned(), state(0), FOR_EVER).await.unwrap();
+    // As if it were this moment, however long the rest takes here.
+    let just_now = format!("UPDATE host SET joined = joined + INTERVAL '1 h' WHERE host = {}", again.get());
+    server().psql(&database(&place), &just_now);
     assert_eq!(quick.claim(again, 1, FOR_EVER).await.unwrap(), []);
     assert_eq!(quick.beat(again, state(0), FOR_EVER).await.unwrap().leased.nvrs, 1);
     slow.add_recording(recording(1, DAY, DAY + 600)).await.expect("what it had in its hands");
