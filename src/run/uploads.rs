@@ -54,6 +54,8 @@ pub(super) struct Sent {
     window: Window,
     attempt: Attempt,
     came: Result<Attempted, RunError>,
+    /// Others have its NVR now, and fetch what this one did not bring into the store.
+    is_anothers: bool,
 }
 
 impl Uploads {
@@ -112,7 +114,7 @@ impl Uploads {
                 // OK to ignore that it cannot be deleted: the next start does it.
                 let _ = blocking(move || vault.forget_ready(&path)).await;
             }
-            Sent { window, attempt, came }
+            Sent { window, attempt, came, is_anothers }
         });
     }
 
@@ -157,7 +159,7 @@ impl Run {
 
     /// Tells everybody of an upload that has ended.
     pub(super) fn sent(&mut self, sent: Sent, scheduler: &mut Scheduler) -> Result<(), RunError> {
-        let Sent { window, attempt, came } = sent;
+        let Sent { window, attempt, came, is_anothers } = sent;
         let now = self.clock.now();
         self.waiting.look_again();
         if let Some(sharing) = &mut self.sharing {
@@ -169,8 +171,13 @@ impl Run {
                 Ok(())
             }
             Err(RunError::Vault(away @ VaultError::Away { .. })) => {
-                let why = format!("{away}. It is judged, and lies in the spool for the next run");
-                self.uploads.left = Some(why.clone());
+                let why = match is_anothers {
+                    true => format!("{away}. Others may have its NVR now, and it is not kept"),
+                    false => format!("{away}. It is judged, and lies in the spool for the next run"),
+                };
+                if !is_anothers {
+                    self.uploads.left = Some(why.clone());
+                }
                 let attempt = Attempt { outcome: Outcome::Cancelled, detail: Some(why), ..attempt };
                 self.emit(Event::AttemptEnded { window, attempt });
                 Ok(())
