@@ -226,11 +226,20 @@ pub(crate) async fn upload(
 ) -> Result<(Recording, Option<PathBuf>), ArchiveError> {
     loop {
         let number = outgoing.upload().to_owned();
-        if !ledger.note_upload(recording.path.clone(), number).await? {
-            let path = PathBuf::from(&recording.path);
-            blocking(move || outgoing.abort()).await?;
-            let why = "its note in the ledger is gone: another host has taken over what this one was doing";
-            return Err(vault::failed("publish", &path)(io::Error::other(why)).into());
+        match ledger.note_upload(recording.path.clone(), number).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let path = PathBuf::from(&recording.path);
+                blocking(move || outgoing.abort()).await?;
+                let why = "its note in the ledger is gone: another host has taken over what this one was doing";
+                return Err(vault::failed("publish", &path)(io::Error::other(why)).into());
+            }
+            Err(error) => {
+                // Whoever has taken over has aborted what was noted, and looks for nothing that comes later. OK to ignore a
+                // failure: it costs a little room, until `reindex` or a rule of the bucket aborts it.
+                let _ = blocking(move || outgoing.abort()).await;
+                return Err(error.into());
+            }
         }
         outgoing = match blocking(move || outgoing.finish()).await? {
             Uploaded::Here { set_aside } => return Ok((recording, set_aside)),
