@@ -12,7 +12,8 @@ use crate::support::{Place, device, ended, stderr};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_hour_with_thirty_drops_is_whole_after_one_run_from_the_nvr() {
-    let place = Place::new(fast(120.0, &[1])).await;
+    // All drops must fit into the hour: a busy machine has half as long again as an idle one for it.
+    let place = Place::new(fast(80.0, &[1])).await;
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let drops = (0..30).map(|_| Scripted::Live(LiveFault::DropAfterSeconds(random.random_range(10..100))));
     place.platform.script_live(device(1), drops);
