@@ -39,7 +39,8 @@ async fn two_of_four_hosts_are_killed_and_one_sleeps_and_the_rest_archive_all_of
     // By the clock that leases go by: it sleeps for three of them.
     until("three lease times have passed", || chain.now() - fell_asleep >= 3 * LEASE_MILLISECONDS).await;
     let newest = chain.count("SELECT coalesce(max(attempt), 0) FROM attempt");
-    let woke = chain.count("SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)");
+    // A second in which it sleeps, and neither falls asleep nor wakes.
+    let asleep = (fell_asleep + LEASE_MILLISECONDS) / 1000;
     let sleeper = hosts[2].id();
     send(&hosts[2], Signal::CONT);
     let fourth = ended(hosts.remove(3)).await;
@@ -54,7 +55,7 @@ async fn two_of_four_hosts_are_killed_and_one_sleeps_and_the_rest_archive_all_of
     // holds the row of its lease, which nobody can take until that has ended: such a one may come through.)
     let late = format!(
         "SELECT count(*) FROM attempt AS a JOIN run AS r ON r.run = a.run
-         WHERE r.pid = {sleeper} AND a.attempt > {newest} AND a.started < {woke}
+         WHERE r.pid = {sleeper} AND a.attempt > {newest} AND a.started < {asleep}
              AND 'device ' || a.device IN (SELECT nvr FROM taken)"
     );
     assert_eq!(chain.count(&late), 0, "it wrote about what others had taken");
