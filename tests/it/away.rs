@@ -33,6 +33,13 @@ async fn chain() -> Chain {
     Chain::new(Speed::Times(1_200.0), 2, &format!("lease = \"{LEASE}s\"\nstreams = {STREAMS}")).await
 }
 
+/// Until each of so many hosts has leased something, and some of it is archived: one that begins while the store is away ends at once.
+async fn all_at_work(chain: &Chain, hosts: usize) {
+    let holding = "SELECT count(DISTINCT host) FROM nvr_share WHERE host IS NOT NULL";
+    until("each has leased something", || usize::try_from(chain.count(holding)) == Ok(hosts)).await;
+    until("some of it is archived", || chain.count("SELECT count(*) FROM recording") > 4).await;
+}
+
 /// Cuts the way until the server's clock says that it was cut for long enough.
 async fn cut_off(chain: &Chain, way: &Way, how: Cut, look: impl Fn()) {
     let begun = chain.now();
@@ -68,7 +75,7 @@ async fn the_ledger_is_cut_off(how: Cut, hosts: usize) {
     let ledger = chain.ledger_by(way.address());
     let hosts: Vec<Child> =
         (1..=hosts).map(|number| chain.host_by(&format!("host{number}"), &ledger, &chain.store_url())).collect();
-    until("some of it is archived", || chain.count("SELECT count(*) FROM recording") > 4).await;
+    all_at_work(&chain, hosts.len()).await;
     cut_off(&chain, &way, how, || {}).await;
     let archived = chain.count("SELECT count(*) FROM recording");
     assert!(archived < chain.windows(), "the night was over before: {archived}");
@@ -109,7 +116,7 @@ async fn the_store_is_cut_off(settings: &str, hosts: usize, look: impl Fn(&Chain
     let (ledger, store) = (chain.ledger_url(), format!("http://{}", way.address()));
     let hosts: Vec<Child> =
         (1..=hosts).map(|number| chain.host_by(&format!("host{number}"), &ledger, &store)).collect();
-    until("some of it is archived", || chain.count("SELECT count(*) FROM recording") > 4).await;
+    all_at_work(&chain, hosts.len()).await;
     cut_off(&chain, &way, Cut::Broken, || look(&chain)).await;
     let archived = chain.count("SELECT count(*) FROM recording");
     assert!(archived < chain.windows(), "the night was over before: {archived}");
