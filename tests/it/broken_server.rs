@@ -39,9 +39,13 @@ pub fn url(url: &str) -> Vec<Act> {
     gateway(&serde_json::json!({ "stat": { "code": 0 }, "data": { "result": 0, "url": url } }).to_string())
 }
 
-/// An answer of the gateway.
+/// An answer of the gateway. It says that the connection ends with it: a client that does not know may call again on that
+/// connection before it has seen the end of it.
 pub fn gateway(body: &str) -> Vec<Act> {
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     vec![Act::Send([head.as_bytes(), body.as_bytes()].concat())]
 }
 
