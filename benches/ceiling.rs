@@ -15,13 +15,14 @@
 #[path = "../tests/postgres/server.rs"]
 mod program;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use archive::device::{DeviceId, NvrId};
-use archive::lease::{Demand, GivenBack, HostId, HostState, Lease};
+use archive::lease::{Demand, GivenBack, HostId, HostJob, HostState, Joining, Lease};
 use archive::ledger::Ledger;
 use archive::ledger_place::LedgerPlace;
 use archive::outcome::{Attempt, Outcome};
@@ -129,13 +130,29 @@ impl Bench {
         server.psql(&database, &filling(cameras));
         println!("filled for {cameras} cameras in {:.1} s", begun.elapsed().as_secs_f64());
         let postmaster = server.psql(&database, "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
+        let served: BTreeMap<NvrId, Vec<DeviceId>> =
+            (0..cameras / CAMERAS_OF_NVR).map(|nvr| (nvr_of(nvr), cameras_of(nvr))).collect();
+        let joining = |number: i64| Joining {
+            name: format!("host {number}"),
+            job: HostJob::new("bench".to_owned(), &BTreeMap::new()),
+            served: served.clone(),
+            state: state(),
+            lasts: LASTS,
+            again: false,
+        };
         let begun = Instant::now();
         let mut hosts = Vec::new();
+        let mut figures = Vec::new();
         for number in 0..size("CEILING_HOSTS", 200) {
             let ledger = Ledger::open(place.clone()).expect("the ledger opens");
             let start = RunStart { started: UtcSecond::new(TONIGHT), what: "bench".to_owned(), source: Source::Nvr };
             let run = ledger.begin_run(start).await.expect("a run begins");
-            let id = ledger.join(format!("host {number}"), state(), LASTS).await.expect("it joins");
+            let (joining, joins) = (joining(number), Instant::now());
+            let id = ledger.join(joining).await.expect("it joins").host;
+            // The first says under which NVR each camera is leased; of the rest, one is enough.
+            if let Some(name) = ["join", "join-again"].get(usize::try_from(number).unwrap_or(usize::MAX)) {
+                figures.push(((*name).to_owned(), joins.elapsed().as_secs_f64() * 1_000.0, "ms"));
+            }
             hosts.push(Arc::new(Host { ledger, id, run }));
         }
         println!("{} hosts joined in {:.1} s", hosts.len(), begun.elapsed().as_secs_f64());
@@ -147,7 +164,7 @@ impl Bench {
             hosts,
             cameras,
             lasts: Duration::from_secs(size("CEILING_SECONDS", 8).unsigned_abs()),
-            figures: Vec::new(),
+            figures,
         }
     }
 

@@ -89,6 +89,11 @@ pub enum Event {
         /// The NVR.
         nvr: NvrId,
     },
+    /// It has nothing to do until other hosts have worked off, or given back, what they hold.
+    HostsAwaited {
+        /// At how many NVRs there is something left for its job.
+        nvrs: usize,
+    },
     /// A server that the run works with gives no answer, and is waited for.
     Away {
         /// Which.

@@ -4,13 +4,14 @@
 //! for their cameras what one host alone would fetch. A lease lasts for as long as its host is heard of; by whose clock that is
 //! measured, and who is dead, the ledger alone decides.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::device::NvrId;
-use crate::time_range::UtcSecond;
+use crate::device::{DeviceId, NvrId};
+use crate::time_range::{RangeSet, UtcSecond};
 
 /// One process's membership among the hosts of a ledger. Never given twice: a process that was taken for dead joins as another
 /// host, so that nothing it still holds in its hands can pass for work of the new one.
@@ -34,6 +35,85 @@ impl fmt::Display for HostId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "host {}", self.0)
     }
+}
+
+/// What a host is asked for, as far as others need to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostJob {
+    /// In the words of whoever asked.
+    pub what: String,
+    /// Which hosts do it together: those that were asked for it in the same words, for the same cameras.
+    pub key: i64,
+    /// The same of two hosts only if they ask for the same time as well. It need not be: "the last 26 hours" is another time for
+    /// a host that begins later.
+    pub asked: i64,
+}
+
+impl HostJob {
+    /// From its words and what they come to.
+    pub fn new(what: String, asked: &BTreeMap<DeviceId, RangeSet>) -> Self {
+        let (mut key, mut exact) = (blake3::Hasher::new(), blake3::Hasher::new());
+        key.update(&what.len().to_le_bytes()).update(what.as_bytes());
+        for (device, ranges) in asked {
+            key.update(&device.get().to_le_bytes());
+            exact.update(&device.get().to_le_bytes());
+            for range in ranges.ranges() {
+                exact.update(&range.start().get().to_le_bytes());
+                exact.update(&range.end().get().to_le_bytes());
+            }
+            // No second is this one, so that no list of ranges can pass for another camera.
+            exact.update(&i64::MIN.to_le_bytes());
+        }
+        Self { what, key: number(&key), asked: number(&exact) }
+    }
+}
+
+/// The same number for the same cameras under the same NVRs.
+pub fn served_number(served: &BTreeMap<NvrId, Vec<DeviceId>>) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    for (nvr, devices) in served {
+        hasher.update(&nvr.as_str().len().to_le_bytes()).update(nvr.as_str().as_bytes());
+        hasher.update(&devices.len().to_le_bytes());
+        for device in devices {
+            hasher.update(&device.get().to_le_bytes());
+        }
+    }
+    number(&hasher)
+}
+
+/// The first 64 bits: as many as a ledger's number has.
+fn number(hasher: &blake3::Hasher) -> i64 {
+    let mut first = [0; 8];
+    hasher.finalize_xof().fill(&mut first);
+    i64::from_le_bytes(first)
+}
+
+/// What a host says of itself when it joins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// The place of its archive, as it names that itself: for people.
+    pub name: String,
+    /// What it is asked for.
+    pub job: HostJob,
+    /// Its job's cameras, by the NVR that it plans them under.
+    pub served: BTreeMap<NvrId, Vec<DeviceId>>,
+    /// How it is.
+    pub state: HostState,
+    /// For how long it is waited for when it is not heard of.
+    pub lasts: Duration,
+    /// Whether it was not heard of for too long. Perhaps others were not either, and for the same reason: so it takes nothing from
+    /// one that is dead before that one has had its time to be heard of again.
+    pub again: bool,
+}
+
+/// What a host is told when it has joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// As which of the hosts.
+    pub host: HostId,
+    /// Cameras that hosts which are at work lease with another NVR than this one plans them under: so does this one, or two
+    /// would ask for them at once.
+    pub renamed: BTreeMap<DeviceId, NvrId>,
 }
 
 /// That a host may ask an NVR for recordings, and write down what came.
@@ -87,17 +167,23 @@ pub struct Tally {
     pub seconds: i64,
 }
 
-/// How the hosts and the work stood at a beat, which is what it answers.
+/// How the hosts and the work of one job stood at a beat, which is what it answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shared {
-    /// The hosts that are alive, by number, the one that beats included, with what each said last.
+    /// The job's hosts that are alive, by number, the one that beats included, with what each said last.
     pub hosts: Vec<(HostId, HostState)>,
-    /// NVRs with work that nobody holds, or only a dead host.
+    /// How many hosts are alive, whatever their job.
+    pub living: usize,
+    /// NVRs with work that nobody holds, or only a dead host. Those that a host with another job holds may be counted here until
+    /// it has given them back.
     pub free: Tally,
     /// NVRs that a host holds which is alive.
     pub leased: Tally,
-    /// NVRs of which nothing is left to do in this run.
+    /// NVRs of which nothing is left to do for this job.
     pub finished: Tally,
+    /// Of what this host holds, what hosts with another job wait for that have streams to spare: how many seconds of footage
+    /// they miss there.
+    pub wanted: BTreeMap<NvrId, i64>,
 }
 
 /// How often hosts are heard of, and how long they are waited for.
@@ -120,5 +206,28 @@ impl LeaseTimes {
 impl Default for LeaseTimes {
     fn default() -> Self {
         Self::lasting(Duration::from_secs(30))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time_range::TimeRange;
+
+    #[test]
+    fn a_job_is_told_by_its_words_and_cameras_and_what_is_asked_by_the_time_too() {
+        let asked = |devices: &[i64], end: i64| -> BTreeMap<DeviceId, RangeSet> {
+            let range = TimeRange::new(UtcSecond::new(0), UtcSecond::new(end)).expect("not empty");
+            devices.iter().map(|&number| (DeviceId::new(number).expect("not negative"), range.into())).collect()
+        };
+        let job = |what: &str, devices: &[i64], end| HostJob::new(what.to_owned(), &asked(devices, end));
+        let night = job("run night", &[1, 2], 600);
+        assert_eq!(night, job("run night", &[1, 2], 600));
+        let later = job("run night", &[1, 2], 601);
+        assert_eq!(night.key, later.key, "the same job");
+        assert_ne!(night.asked, later.asked);
+        assert_ne!(night.key, job("run day", &[1, 2], 600).key);
+        assert_ne!(night.key, job("run night", &[1, 2, 3], 600).key);
+        assert_ne!(night.asked, job("run night", &[1, 2, 3], 600).asked);
     }
 }

@@ -7,7 +7,7 @@
 //! It is a file of this machine, or a database on a server that many machines share; what a change or a question means is the
 //! same for both ([`session`]). Of a file, one thread writes ([`writer`]); requests that wait together share a transaction and its
 //! fsync, and each is answered once that is on disk. Reading goes on beside it, in this process and in others. Of a server,
-//! [`postgres`] tells. The ledger never reads a clock; who shares its work is told by the server's ([`leases`]).
+//! [`postgres`] tells. The ledger never reads a clock; who shares its work is told by the server's ([`shared_jobs`], [`leases`]).
 
 mod attempts;
 mod catalog;
@@ -33,6 +33,7 @@ mod ranges;
 mod rebuild;
 mod restore;
 mod session;
+mod shared_jobs;
 mod tables;
 mod taking_on;
 mod upkeep;

@@ -114,6 +114,8 @@ pub struct HostRow {
     pub host: HostId,
     /// The place of its archive, as it names that itself.
     pub name: String,
+    /// Its job, in the words of whoever asked for it.
+    pub what: String,
     /// What its system calls itself.
     pub machine: String,
     /// Its process there.

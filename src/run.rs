@@ -41,7 +41,7 @@ use crate::plan::{Plan, Request};
 use crate::publish::ArchiveError;
 use crate::recording::Source;
 use crate::report::{DeviceRow, Learned, RunCounts, RunEnd, RunId, RunStart, ServedBy};
-use crate::scheduler::{self, GivenUp, Policy, Scheduler, Step};
+use crate::scheduler::{GivenUp, Policy, Scheduler, Step};
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{Vault, VaultError};
 use crate::window::Window;
@@ -240,8 +240,8 @@ impl Run {
         let policy = Policy { learned, ..self.job.policy.clone() };
         let (mut work, now) = (plan.work(), self.clock.now());
         if self.tools.ledger.is_shared() {
-            let demands = scheduler::demands(&std::mem::take(&mut work), &policy, now);
-            self.sharing = Some(Sharing::new(&self.job, self.id, &self.tools, &self.clock, demands));
+            let (work, policy) = (std::mem::take(&mut work), policy.clone());
+            self.sharing = Some(Sharing::new(&self.job, self.id, &self.tools, &self.clock, work, policy));
         }
         let mut scheduler = Scheduler::new(work, policy, self.job.seed, now);
         let mut asking = self.write_down_what_is_asked().fuse();

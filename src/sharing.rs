@@ -6,17 +6,22 @@
 //! nothing is free, a host that runs dry, or has far less than its part, gets what others hold above theirs. Work comes to
 //! hosts by the streams they can run and by how fast they work it off: a slow one is left with less.
 //!
+//! Hosts with different jobs may want the same NVR, which is one host's at a time. Then whoever has less to do there goes first: a
+//! minute of an incident does not wait for a night, and the night loses little by it.
+//!
 //! `membership` tells a host when it is to be heard of, and when it must believe that others take it for dead; `holdings` is
-//! what it has leased, and when that is done with.
+//! what it has leased, and when that is done with; `names` with which NVR each camera is leased.
 
 mod holdings;
 mod membership;
+mod names;
 
 use crate::device::NvrId;
 use crate::lease::{HostId, HostState, Shared};
 
 pub use holdings::{Holdings, Over};
 pub use membership::Membership;
+pub use names::Names;
 
 /// How many beats it takes a host at the least to lease its part of the work ahead of time.
 const BEATS_FOR_A_PART: i64 = 16;
@@ -67,6 +72,13 @@ impl Own {
         HostState { streams: self.streams, backlog_seconds: self.backlog(), hungry: self.spare_streams > 0 }
     }
 
+    /// What hosts with other jobs wait for, and would be done with sooner.
+    fn wanted_elsewhere(&self, shared: &Shared) -> Vec<NvrId> {
+        let goes_first =
+            |held: &&Held| shared.wanted.get(&held.nvr).is_some_and(|&seconds| seconds < held.left_seconds);
+        self.held.iter().filter(goes_first).map(|held| held.nvr.clone()).collect()
+    }
+
     fn backlog(&self) -> i64 {
         self.held.iter().map(|held| held.left_seconds).sum::<i64>() + self.leaving_seconds
     }
@@ -76,6 +88,10 @@ impl Own {
 pub fn decide(me: HostId, own: &Own, shared: &Shared) -> Step {
     if own.held.is_empty() && shared.free.nvrs == 0 && shared.leased.nvrs == 0 {
         return Step::Finished;
+    }
+    let wanted = own.wanted_elsewhere(shared);
+    if !wanted.is_empty() {
+        return Step::GiveBack(wanted);
     }
     let open = Open::of(me, own, shared);
     if shared.free.nvrs > 0 {

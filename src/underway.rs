@@ -202,6 +202,7 @@ impl Tally {
             | Event::HostJoined { .. }
             | Event::HostLost { .. }
             | Event::LeaseLost { .. }
+            | Event::HostsAwaited { .. }
             | Event::SpoolFull { .. }
             | Event::SpoolHasRoom
             | Event::AmbiguousLabel { .. }

@@ -40,6 +40,9 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
         Event::LeaseLost { nvr } => {
             important(format!("nvr {nvr} is another host's now; what this one still had was not kept"))
         }
+        Event::HostsAwaited { nvrs } => {
+            quiet(format!("{} with something left, held by other hosts: waiting", wording::count(*nvrs as u64, "NVR")))
+        }
         // Whoever waits has logged that it does.
         Event::Away { .. } => None,
         Event::Back { server } => important(format!("{server} is back")),

@@ -32,7 +32,7 @@ fn hosts(session: Session<'_>) -> Result<Vec<HostRow>, Fault> {
         &format!(
             "SELECT h.host, h.name, h.machine, h.pid, CAST(floor(extract(EPOCH FROM h.joined)) AS BIGINT),
                  CAST(floor(extract(EPOCH FROM h.seen)) AS BIGINT), CASE WHEN {is_alive} THEN 1 ELSE 0 END,
-                 h.streams, h.backlog_seconds, h.hungry, coalesce(n.nvrs, 0)
+                 h.streams, h.backlog_seconds, h.hungry, coalesce(n.nvrs, 0), h.what
              FROM host AS h LEFT JOIN (
                  SELECT host, count(*) AS nvrs FROM nvr_share WHERE host IS NOT NULL GROUP BY host
              ) AS n ON n.host = h.host
@@ -58,5 +58,6 @@ fn host(row: &Row<'_>) -> Result<HostRow, Fault> {
         backlog_seconds: row.get(8)?,
         is_hungry: row.get(9)?,
         nvrs: queries::unsigned(row, 10)?,
+        what: row.get(11)?,
     })
 }

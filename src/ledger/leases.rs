@@ -1,4 +1,8 @@
-//! How hosts share one night's work: who takes part, what is to be done at each NVR, and which host does it.
+//! How hosts share their jobs' work: which host holds which NVR, and how all stand. Who takes part, and what there is to do, is in
+//! `shared_jobs`.
+//!
+//! An NVR is held by one host, whatever its job. What there is to do at it is said by job: what one job has finished is another's
+//! to do.
 //!
 //! A host that is not heard of for as long as it said loses what it holds to whoever asks for work next; the server's clock alone
 //! tells when that is. It may not notice, however: so a lease has a number, and what is written about a camera is refused in
@@ -8,15 +12,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::error::{Fault, LedgerError};
-use super::lock::host_name;
 use super::queries::unsigned;
-use super::session::{Session, values};
+use super::session::{Row, Session, values};
 use super::{Keeper, Ledger};
 use crate::device::{DeviceId, NvrId};
-use crate::lease::{Demand, GivenBack, HostId, HostState, Lease, Shared, Tally};
+use crate::lease::{GivenBack, HostId, HostState, Lease, Shared, Tally};
 
 /// A host `h` that is alive, as far as the host of that parameter may say; `NULL` is anybody else. A server that was away itself was
 /// out of everybody's hearing. So may others have been for as long as a host was that has joined again: they get the time to come
@@ -28,141 +29,33 @@ pub(super) fn is_alive(to: &str) -> String {
     )
 }
 
-/// One NVR's work, as the statement reads it.
-#[derive(Serialize)]
-struct Line<'a> {
-    nvr: &'a str,
-    backlog_seconds: i64,
-    loses_at: Option<i64>,
-}
-
-impl<'a> From<&'a Demand> for Line<'a> {
-    fn from(demand: &'a Demand) -> Self {
-        Self {
-            nvr: demand.nvr.as_str(),
-            backlog_seconds: demand.backlog_seconds,
-            loses_at: demand.loses_at.map(|at| at.get()),
-        }
-    }
-}
-
 impl Ledger {
-    /// Joins the hosts of this ledger, which is to be on a server ([`Self::is_shared`]). `lasts` is how long this one is waited
-    /// for when it is not heard of.
-    pub async fn join(&self, name: String, state: HostState, lasts: Duration) -> Result<HostId, LedgerError> {
-        self.join_as(name, state, lasts, false).await
-    }
-
-    /// The same of one that was not heard of for too long. Perhaps others were not either, and for the same reason: so it takes
-    /// nothing from one that is dead before that one has had its time to be heard of again.
-    pub async fn join_again(&self, name: String, state: HostState, lasts: Duration) -> Result<HostId, LedgerError> {
-        self.join_as(name, state, lasts, true).await
-    }
-
-    async fn join_as(
-        &self,
-        name: String,
-        state: HostState,
-        lasts: Duration,
-        again: bool,
-    ) -> Result<HostId, LedgerError> {
-        self.shared_write(move |session| {
-            let joined = session.one(
-                "INSERT INTO host (name, machine, pid, until, streams, backlog_seconds, hungry, again)
-                 VALUES (?1, ?2, ?3, clock_timestamp() + ?4 * INTERVAL '1 millisecond', ?5, ?6, ?7, ?8) RETURNING host",
-                values![
-                    &name,
-                    &host_name(),
-                    std::process::id(),
-                    millis(lasts),
-                    number(state.streams),
-                    state.backlog_seconds,
-                    state.hungry,
-                    again,
-                ],
-            )?;
-            Ok(HostId::new(joined))
-        })
-        .await
-    }
-
-    /// Says what there is to do, as this host plans it. Whoever holds an NVR keeps it, and what is said of it. One that was
-    /// finished before this host joined is to be done again: a new host is a new run.
-    pub async fn offer(&self, host: HostId, demands: Vec<Demand>) -> Result<(), LedgerError> {
-        self.shared_write(move |session| {
-            let said = said(session)?;
-            // Only what the ledger does not say already, since hosts that begin a night together all offer the same.
-            let is_new = |demand: &&Demand| {
-                let new = (demand.backlog_seconds, demand.loses_at.map(|at| at.get()));
-                demand.backlog_seconds > 0 && said.get(demand.nvr.as_str()) != Some(&new)
-            };
-            let lines: Vec<Line<'_>> = demands.iter().filter(is_new).map(Line::from).collect();
-            let lines = serde_json::to_string(&lines).map_err(|error| Fault::BadValue(error.to_string()))?;
-            // In one order, so that two hosts that offer do not wait for each other.
-            session.execute(
-                &format!(
-                    "INSERT INTO nvr_share (nvr, backlog_seconds, loses_at)
-                     SELECT d.nvr, max(d.backlog_seconds), min(d.loses_at)
-                     FROM jsonb_to_recordset(?1::JSONB) AS d (nvr TEXT, backlog_seconds BIGINT, loses_at BIGINT)
-                     GROUP BY d.nvr ORDER BY d.nvr
-                     ON CONFLICT (nvr) DO UPDATE SET backlog_seconds = excluded.backlog_seconds,
-                         loses_at = excluded.loses_at,
-                         finished_at = CASE WHEN nvr_share.finished_at > (SELECT joined FROM host WHERE host = ?2)
-                             THEN nvr_share.finished_at END
-                     WHERE NOT EXISTS (SELECT 1 FROM host AS h WHERE h.host = nvr_share.host AND h.host <> ?2
-                         AND {})",
-                    is_alive("?2")
-                ),
-                values![&lines, host.get()],
-            )?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Says that this host is alive, for `lasts` from now, and how it is; gives how all hosts and their work stand.
     /// [`LedgerError::HostLost`] when somebody has taken an NVR from it as from a dead one.
     pub async fn beat(&self, host: HostId, state: HostState, lasts: Duration) -> Result<Shared, LedgerError> {
         self.shared_write(move |session| {
-            is_heard_of(session, host, lasts)?;
+            let job = is_heard_of(session, host, lasts)?;
             session.execute(
                 "UPDATE host SET streams = ?2, backlog_seconds = ?3, hungry = ?4 WHERE host = ?1",
                 values![host.get(), number(state.streams), state.backlog_seconds, state.hungry],
             )?;
-            shared(session, Some(host))
+            shared(session, Some((host, job)))
         })
         .await
     }
 
     /// Leases up to `most` NVRs that nobody holds, or only a host that is dead: what is lost first first, then where there is
-    /// the most to do. Counts as a beat.
+    /// the most to do. Where a host with another job waits that has less to do there, it goes first. Counts as a beat.
     pub async fn claim(&self, host: HostId, most: usize, lasts: Duration) -> Result<Vec<Lease>, LedgerError> {
         self.shared_write(move |session| {
-            is_heard_of(session, host, lasts)?;
-            // OK to pass over what is locked: somebody claims it just now, or its dead holder is writing the last time. What nobody
-            // holds is read from an index that is in this order, so that a claim costs the same however much is free.
-            let claimed = session.all(
-                &format!(
-                    "WITH unheld AS (
-                         SELECT s.nvr, s.host AS held_by, s.loses_at, s.backlog_seconds FROM nvr_share AS s
-                         WHERE s.host IS NULL AND s.finished_at IS NULL AND s.backlog_seconds > 0
-                         ORDER BY s.loses_at, s.backlog_seconds DESC, s.nvr LIMIT ?2 FOR UPDATE SKIP LOCKED
-                     ), left_behind AS (
-                         SELECT s.nvr, s.host AS held_by, s.loses_at, s.backlog_seconds
-                         FROM nvr_share AS s JOIN host AS h ON h.host = s.host
-                         WHERE s.finished_at IS NULL AND s.backlog_seconds > 0 AND s.host <> ?1 AND ({}) IS NOT TRUE
-                         ORDER BY s.loses_at, s.backlog_seconds DESC, s.nvr LIMIT ?2 FOR UPDATE OF s SKIP LOCKED
-                     ), free AS (
-                         SELECT * FROM unheld UNION ALL SELECT * FROM left_behind
-                         ORDER BY loses_at, backlog_seconds DESC, nvr LIMIT ?2
-                     )
-                     UPDATE nvr_share AS s SET host = ?1, epoch = s.epoch + 1 FROM free
-                     WHERE s.nvr = free.nvr RETURNING s.nvr, s.epoch, free.held_by",
-                    is_alive("?1")
-                ),
-                values![host.get(), number(most)],
-                |row| Ok((Lease { nvr: NvrId::new(row.get(0)?), epoch: row.get(1)? }, row.get::<Option<i64>>(2)?)),
-            )?;
+            let job = is_heard_of(session, host, lasts)?;
+            let lease = |row: &Row<'_>| {
+                Ok((Lease { nvr: NvrId::new(row.get(0)?), epoch: row.get(1)? }, row.get::<Option<i64>>(2)?))
+            };
+            let claimed = match left_behind(session, host)? {
+                None => session.all(&claim(false), values![host.get(), number(most), job], lease)?,
+                Some(dead) => session.all(&claim(true), values![host.get(), number(most), job, &dead], lease)?,
+            };
             let mut dead: Vec<i64> = claimed.iter().filter_map(|(_, held_by)| *held_by).collect();
             dead.sort_unstable();
             dead.dedup();
@@ -183,11 +76,19 @@ impl Ledger {
         self.shared_write(move |session| {
             for GivenBack { lease, rest } in &given {
                 let (backlog, loses_at) = rest.as_ref().map_or((0, None), |rest| (rest.backlog_seconds, rest.loses_at));
+                let given = session.execute(
+                    "UPDATE nvr_share SET host = NULL WHERE nvr = ?1 AND epoch = ?2 AND host = ?3",
+                    values![lease.nvr.as_str(), lease.epoch, host.get()],
+                )?;
+                if given == 0 {
+                    continue;
+                }
+                session.execute("UPDATE nvr_job SET held_by = NULL WHERE nvr = ?1", values![lease.nvr.as_str()])?;
                 session.execute(
-                    "UPDATE nvr_share SET host = NULL, backlog_seconds = ?4, loses_at = ?5,
-                         finished_at = CASE WHEN ?4 > 0 THEN NULL ELSE clock_timestamp() END
-                     WHERE nvr = ?1 AND epoch = ?2 AND host = ?3",
-                    values![lease.nvr.as_str(), lease.epoch, host.get(), backlog, loses_at.map(|at| at.get())],
+                    "UPDATE nvr_job SET backlog_seconds = ?3, loses_at = ?4,
+                         finished_at = CASE WHEN ?3 > 0 THEN NULL ELSE clock_timestamp() END
+                     WHERE nvr = ?1 AND job = (SELECT h.job FROM host AS h WHERE h.host = ?2)",
+                    values![lease.nvr.as_str(), host.get(), backlog, loses_at.map(|at| at.get())],
                 )?;
             }
             Ok(())
@@ -199,6 +100,7 @@ impl Ledger {
     pub async fn leave(&self, host: HostId) -> Result<(), LedgerError> {
         self.shared_write(move |session| {
             session.execute("UPDATE nvr_share SET host = NULL WHERE host = ?1", values![host.get()])?;
+            session.execute("UPDATE nvr_job SET held_by = NULL WHERE held_by = ?1", values![host.get()])?;
             session.execute(
                 "UPDATE host SET left_at = clock_timestamp() WHERE host = ?1 AND left_at IS NULL",
                 values![host.get()],
@@ -217,7 +119,7 @@ impl Ledger {
         }
     }
 
-    async fn shared_write<T, W>(&self, work: W) -> Result<T, LedgerError>
+    pub(super) async fn shared_write<T, W>(&self, work: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
         W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
@@ -229,52 +131,117 @@ impl Ledger {
     }
 }
 
-/// Notes that a host is heard of, unless it was taken for dead.
-fn is_heard_of(session: Session<'_>, host: HostId, lasts: Duration) -> Result<(), Fault> {
-    let heard_of = session.execute(
+/// The hosts that hold something and are dead, as that host may say: a list that statements read. Nothing when there is none.
+fn left_behind(session: Session<'_>, host: HostId) -> Result<Option<String>, Fault> {
+    // From one holder to the next: by the index it is as many steps as there are hosts, however many NVRs they hold.
+    let dead: Vec<i64> = session.all(
+        &format!(
+            "WITH RECURSIVE holder AS (
+                 SELECT min(host) AS host FROM nvr_share
+                 UNION ALL
+                 SELECT (SELECT min(s.host) FROM nvr_share AS s WHERE s.host > o.host) FROM holder AS o WHERE o.host IS NOT NULL
+             )
+             SELECT h.host FROM holder AS o JOIN host AS h ON h.host = o.host WHERE h.host <> ?1 AND ({}) IS NOT TRUE",
+            is_alive("?1")
+        ),
+        values![host.get()],
+        |row| row.get(0),
+    )?;
+    Ok(if dead.is_empty() { None } else { Some(format!("{dead:?}")) })
+}
+
+/// The statement of a claim: of host `?1`, up to `?2` NVRs, for job `?3`; those that the hosts `?4` hold are free as well, if there
+/// are any.
+fn claim(some_are_dead: bool) -> String {
+    // A host with another job that waits for this NVR, and has less to do there. Who has as much to do goes by the job's number, so
+    // that of two that wait for each other one goes first.
+    let goes_first = format!(
+        "EXISTS (SELECT 1 FROM nvr_job AS o WHERE o.nvr = j.nvr AND o.job <> j.job AND o.finished_at IS NULL
+             AND o.backlog_seconds > 0 AND (o.backlog_seconds, o.job) < (j.backlog_seconds, j.job)
+             AND EXISTS (SELECT 1 FROM host AS h WHERE h.job = o.job AND h.hungry = 1 AND {}))",
+        is_alive("?1")
+    );
+    let may_be_taken = format!("j.job = ?3 AND j.finished_at IS NULL AND j.backlog_seconds > 0 AND NOT {goes_first}");
+    let in_order = "ORDER BY loses_at, backlog_seconds DESC, nvr LIMIT ?2";
+    let (left_behind, and_left_behind) = match some_are_dead {
+        // From what they hold, and not from all that there is to do.
+        true => (
+            format!(
+                ", dead AS MATERIALIZED (
+                     SELECT CAST(d.host AS BIGINT) AS host FROM jsonb_array_elements_text(?4::JSONB) AS d (host)
+                 ), held AS MATERIALIZED (
+                     SELECT s.nvr FROM nvr_share AS s WHERE s.host IN (SELECT d.host FROM dead AS d)
+                 ), left_behind AS (
+                     SELECT j.nvr, s.host AS held_by, j.loses_at, j.backlog_seconds
+                     FROM held AS l JOIN nvr_job AS j ON j.nvr = l.nvr JOIN nvr_share AS s ON s.nvr = l.nvr
+                     WHERE {may_be_taken} AND s.host IN (SELECT d.host FROM dead AS d)
+                     {in_order} FOR UPDATE OF s SKIP LOCKED
+                 )"
+            ),
+            "UNION ALL SELECT * FROM left_behind",
+        ),
+        false => (String::new(), ""),
+    };
+    // OK to pass over what is locked: somebody claims it just now, or its dead holder is writing the last time. What nobody holds is
+    // read from an index that is in this order, so that a claim costs the same however much is free.
+    format!(
+        "WITH unheld AS (
+             SELECT j.nvr, s.host AS held_by, j.loses_at, j.backlog_seconds
+             FROM nvr_job AS j JOIN nvr_share AS s ON s.nvr = j.nvr
+             WHERE {may_be_taken} AND j.held_by IS NULL AND s.host IS NULL {in_order} FOR UPDATE OF s SKIP LOCKED
+         ){left_behind}, free AS (
+             SELECT * FROM unheld {and_left_behind} {in_order}
+         ), taken AS (
+             UPDATE nvr_share AS s SET host = ?1, epoch = s.epoch + 1 FROM free
+             WHERE s.nvr = free.nvr RETURNING s.nvr, s.epoch, free.held_by
+         ), noted AS (
+             UPDATE nvr_job AS j SET held_by = ?1 FROM taken AS t WHERE j.nvr = t.nvr
+         )
+         SELECT nvr, epoch, held_by FROM taken"
+    )
+}
+
+/// Notes that a host is heard of, unless it was taken for dead. Gives its job.
+pub(super) fn is_heard_of(session: Session<'_>, host: HostId, lasts: Duration) -> Result<i64, Fault> {
+    let heard_of = session.all(
         "UPDATE host SET seen = clock_timestamp(), until = clock_timestamp() + ?2 * INTERVAL '1 millisecond'
-         WHERE host = ?1 AND left_at IS NULL",
+         WHERE host = ?1 AND left_at IS NULL RETURNING job",
         values![host.get(), millis(lasts)],
+        |row| row.get(0),
     )?;
-    if heard_of == 0 { Err(LedgerError::HostLost { host }.into()) } else { Ok(()) }
+    heard_of.first().copied().ok_or_else(|| LedgerError::HostLost { host }.into())
 }
 
-/// What there is to do at each NVR, and when it loses footage, as the ledger says it of those that are not finished.
-fn said(session: Session<'_>) -> Result<BTreeMap<String, (i64, Option<i64>)>, Fault> {
-    let said = session.all(
-        "SELECT nvr, backlog_seconds, loses_at FROM nvr_share WHERE finished_at IS NULL",
-        values![],
-        |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))),
-    )?;
-    Ok(said.into_iter().collect())
-}
-
-/// How all hosts and their work stand, as that host may say, or anybody.
-pub(super) fn shared(session: Session<'_>, host: Option<HostId>) -> Result<Shared, Fault> {
+/// How all hosts and the work stand, as that host may say who has that job, or anybody of all jobs.
+pub(super) fn shared(session: Session<'_>, told: Option<(HostId, i64)>) -> Result<Shared, Fault> {
     let is_alive = is_alive("?1");
+    let (me, job) = (told.map(|(host, _)| host.get()), told.map(|(_, job)| job));
     let hosts = session.all(
         &format!(
-            "SELECT h.host, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {is_alive} ORDER BY h.host"
+            "SELECT h.host, h.job, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {is_alive} ORDER BY h.host"
         ),
-        values![host.map(HostId::get)],
+        values![me],
         |row| {
             let state =
-                HostState { streams: count(unsigned(row, 1)?), backlog_seconds: row.get(2)?, hungry: row.get(3)? };
-            Ok((HostId::new(row.get(0)?), state))
+                HostState { streams: count(unsigned(row, 2)?), backlog_seconds: row.get(3)?, hungry: row.get(4)? };
+            Ok((row.get::<i64>(1)?, HostId::new(row.get(0)?), state))
         },
     )?;
-    let mut shared = Shared { hosts, ..Shared::default() };
+    let is_ours = |of: i64| job.is_none_or(|job| job == of);
+    let others_wait = hosts.iter().any(|&(of, _, state)| !is_ours(of) && state.hungry);
+    let mut shared = Shared { living: hosts.len(), ..Shared::default() };
+    shared.hosts = hosts.into_iter().filter(|&(of, ..)| is_ours(of)).map(|(_, host, state)| (host, state)).collect();
     // Counted by host first: who is alive is then asked some hundred times, and not once for each NVR.
     session.each(
         &format!(
             "SELECT CASE WHEN s.is_over THEN 2 WHEN {is_alive} THEN 1 ELSE 0 END, CAST(sum(s.nvrs) AS BIGINT),
                  CAST(sum(s.seconds) AS BIGINT)
              FROM (
-                 SELECT host, finished_at IS NOT NULL OR (host IS NULL AND backlog_seconds = 0) AS is_over, count(*) AS nvrs,
-                     sum(backlog_seconds) AS seconds FROM nvr_share GROUP BY 1, 2
-             ) AS s LEFT JOIN host AS h ON h.host = s.host GROUP BY 1 ORDER BY 1"
+                 SELECT held_by, finished_at IS NOT NULL OR backlog_seconds = 0 AS is_over, count(*) AS nvrs, sum(backlog_seconds) AS seconds
+                 FROM nvr_job WHERE ?2 IS NULL OR job = ?2 GROUP BY 1, 2
+             ) AS s LEFT JOIN host AS h ON h.host = s.held_by GROUP BY 1 ORDER BY 1"
         ),
-        values![host.map(HostId::get)],
+        values![me, job],
         |row| {
             let tally = Tally { nvrs: count(unsigned(row, 1)?), seconds: row.get(2)? };
             match row.get::<i64>(0)? {
@@ -289,14 +256,33 @@ pub(super) fn shared(session: Session<'_>, host: Option<HostId>) -> Result<Share
         // What was offered once says less than what their hosts do.
         shared.leased.seconds = shared.hosts.iter().map(|(_, state)| state.backlog_seconds).sum();
     }
+    if others_wait {
+        shared.wanted = wanted(session, me, job)?;
+    }
     Ok(shared)
 }
 
-fn millis(lasts: Duration) -> i64 {
+/// Of what that host holds, what hosts with other jobs wait for that have streams to spare.
+fn wanted(session: Session<'_>, host: Option<i64>, job: Option<i64>) -> Result<BTreeMap<NvrId, i64>, Fault> {
+    let wanted = session.all(
+        &format!(
+            "SELECT s.nvr, min(o.backlog_seconds) FROM nvr_share AS s JOIN nvr_job AS o ON o.nvr = s.nvr
+             WHERE s.host = ?1 AND o.job <> ?2 AND o.finished_at IS NULL AND o.backlog_seconds > 0
+                 AND EXISTS (SELECT 1 FROM host AS h WHERE h.job = o.job AND h.hungry = 1 AND {})
+             GROUP BY s.nvr",
+            is_alive("?1")
+        ),
+        values![host, job],
+        |row| Ok((NvrId::new(row.get(0)?), row.get(1)?)),
+    )?;
+    Ok(wanted.into_iter().collect())
+}
+
+pub(super) fn millis(lasts: Duration) -> i64 {
     i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn number(count: usize) -> i64 {
+pub(super) fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

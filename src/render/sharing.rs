@@ -36,7 +36,7 @@ pub(super) fn sharing(work: &SharedWork, now: UtcSecond, zone: Tz) -> String {
     let mut hosts: Vec<&HostRow> = work.hosts.iter().collect();
     hosts.sort_by_key(|host| (host.is_alive, Reverse(host.backlog_seconds), host.host));
     let mut table =
-        table(&["host", "machine", "process", "since", "heard of", "streams", "nvrs", "backlog", "archive"]);
+        table(&["host", "machine", "process", "since", "heard of", "streams", "nvrs", "backlog", "job", "archive"]);
     for host in hosts.iter().take(MOST_ROWS) {
         let heard_of = match host.is_alive {
             true => format!("{} s ago", (now - host.seen).max(0)),
@@ -51,6 +51,7 @@ pub(super) fn sharing(work: &SharedWork, now: UtcSecond, zone: Tz) -> String {
             host.streams.to_string(),
             host.nvrs.to_string(),
             wording::hours(host.backlog_seconds),
+            host.what.clone(),
             host.name.clone(),
         ]);
     }
@@ -72,6 +73,7 @@ mod tests {
         let host = |number, is_alive, seen| HostRow {
             host: HostId::new(number),
             name: "s3://chain/night".to_owned(),
+            what: "run night".to_owned(),
             machine: format!("night-{number}"),
             pid: 7,
             joined: now - 3600,

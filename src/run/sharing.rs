@@ -6,25 +6,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 use super::{Job, Run, RunError, Tools, planning, stop_reason};
 use crate::adopt;
 use crate::clock::WallClock;
-use crate::device::{DeviceId, NvrId, NvrMap};
+use crate::device::{DeviceId, NvrId};
 use crate::event::Event;
 use crate::instant::Instant;
-use crate::lease::{Demand, HostId, HostState, Lease, LeaseTimes, Shared};
+use crate::lease::{HostId, HostJob, HostState, Joining, Lease, LeaseTimes, Shared};
 use crate::ledger::LedgerError;
 use crate::plan::Request;
 use crate::recording::Source;
 use crate::report::{Learned, RunId};
-use crate::scheduler::{Scheduler, Work};
-use crate::sharing::{self, Holdings, Membership, Over, Own, Step};
+use crate::scheduler::{Policy, Scheduler, Work};
+use crate::sharing::{self, Holdings, Membership, Names, Over, Own, Step};
 use crate::time_range::UtcSecond;
-use crate::window::Window;
+use crate::window::{Cause, Window};
 
 /// A run's part among the hosts of its ledger.
 pub(super) struct Sharing {
@@ -36,6 +35,8 @@ pub(super) struct Sharing {
     /// As which it was taken for dead: what that one still has in the ledger is free once nothing of it runs.
     was: Option<HostId>,
     membership: Membership,
+    /// By which it leases: its own until it has joined.
+    names: Arc<Names>,
     holdings: Holdings,
     /// What is done with, and the ledger has not heard of yet.
     over: Vec<Over>,
@@ -45,6 +46,10 @@ pub(super) struct Sharing {
     talking: Option<JoinHandle<Result<Heard, RunError>>>,
     /// What was leased is being planned.
     taking: Option<JoinHandle<Result<Taken, RunError>>>,
+    /// Somebody was told that all that is left is held by others.
+    told_of_waiting: bool,
+    /// It has looked whether there is time that only this host was asked for.
+    looked_for_more: bool,
     /// Whether nothing is left to do for any host.
     pub(super) finished: bool,
 }
@@ -54,10 +59,12 @@ struct Basis {
     run: RunId,
     tools: Tools,
     asked: BTreeMap<DeviceId, Request>,
-    /// As this run planned at its begin: leases go by these names.
-    nvrs: NvrMap,
-    by_nvr: BTreeMap<NvrId, Vec<DeviceId>>,
-    demands: Vec<Demand>,
+    job: HostJob,
+    /// As this run planned at its begin.
+    names: Names,
+    work: Vec<Work>,
+    policy: Policy,
+    times: LeaseTimes,
     check: adopt::Check,
     clock: WallClock,
 }
@@ -65,12 +72,16 @@ struct Basis {
 /// What came of talking to the ledger.
 pub(super) struct Heard {
     host: HostId,
+    /// By which it leases.
+    names: Arc<Names>,
     /// When it was begun.
     began: Instant,
     shared: Shared,
     give_back: Vec<NvrId>,
     leases: Vec<Lease>,
     finished: bool,
+    /// Whether it has looked for time that only this host was asked for.
+    looked_for_more: bool,
 }
 
 /// Leases with what is to be done under them.
@@ -91,20 +102,34 @@ pub(super) enum Told {
 }
 
 impl Sharing {
-    pub(super) fn new(job: &Job, run: RunId, tools: &Tools, clock: &WallClock, demands: Vec<Demand>) -> Self {
-        let mut by_nvr: BTreeMap<NvrId, Vec<DeviceId>> = BTreeMap::new();
-        for &device in job.asked.keys() {
-            by_nvr.entry(job.nvrs.nvr_of(device)).or_default().push(device);
-        }
+    pub(super) fn new(
+        job: &Job,
+        run: RunId,
+        tools: &Tools,
+        clock: &WallClock,
+        work: Vec<Work>,
+        policy: Policy,
+    ) -> Self {
         let check = adopt::Check {
             source: Source::Nvr,
             now: clock.now().to_utc_second(),
             tolerance_seconds: job.tolerance_seconds,
             platform_zone: job.platform_zone,
         };
-        let (asked, nvrs) = (job.asked.clone(), job.nvrs.clone());
-        let basis = Basis { run, tools: tools.clone(), asked, nvrs, by_nvr, demands, check, clock: *clock };
+        let ranges = job.asked.iter().map(|(&device, request)| (device, request.ranges())).collect();
         let times = job.lease;
+        let basis = Basis {
+            run,
+            tools: tools.clone(),
+            asked: job.asked.clone(),
+            job: HostJob::new(job.what.clone(), &ranges),
+            names: Names::new(job.asked.keys().copied(), job.nvrs.clone()),
+            work,
+            policy,
+            times,
+            check,
+            clock: *clock,
+        };
         Self {
             basis: Arc::new(basis),
             times,
@@ -112,11 +137,14 @@ impl Sharing {
             host: None,
             was: None,
             membership: Membership::new(times, clock.now()),
+            names: Arc::default(),
             holdings: Holdings::default(),
             over: Vec::new(),
             learned: BTreeMap::new(),
             talking: None,
             taking: None,
+            told_of_waiting: false,
+            looked_for_more: false,
             finished: false,
         }
     }
@@ -145,17 +173,19 @@ impl Sharing {
         self.membership.beats(now);
         // What is being planned is not counted yet, and would be leased again.
         let may_claim = self.taking.is_none();
-        let (basis, over, lasts) = (Arc::clone(&self.basis), std::mem::take(&mut self.over), self.times.lasts);
-        let (host, was) = (self.host, self.was.take());
+        let talk =
+            Talk { own, over: std::mem::take(&mut self.over), may_claim, looked: self.looked_for_more, began: now };
+        let (basis, was) = (Arc::clone(&self.basis), self.was.take());
+        let joined = self.host.map(|host| (host, Arc::clone(&self.names)));
         self.talking = Some(tokio::spawn(async move {
             if let Some(was) = was {
                 basis.tools.ledger.leave(was).await?;
             }
-            let host = match host {
-                Some(host) => host,
-                None => basis.join(own.state(), lasts, was.is_some()).await?,
+            let (host, names) = match joined {
+                Some(joined) => joined,
+                None => basis.join(talk.own.state(), was.is_some()).await?,
             };
-            basis.talk(host, own, over, lasts, may_claim, now).await
+            basis.talk(host, names, talk).await
         }));
     }
 
@@ -178,6 +208,11 @@ impl Sharing {
     /// Whether what was leased is being planned, and what waits of it in the spool looked after.
     pub(super) fn is_taking(&self) -> bool {
         self.taking.is_some()
+    }
+
+    /// Whether it has nothing to do, since others hold all that is left.
+    fn waits(&self) -> bool {
+        self.holdings.is_empty() && self.taking.is_none()
     }
 
     /// What an attempt brought is not in the ledger yet.
@@ -227,39 +262,82 @@ async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> T {
     done.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))
 }
 
+/// What the ledger is told by a host, and what it may answer.
+struct Talk {
+    own: Own,
+    /// What is done with.
+    over: Vec<Over>,
+    may_claim: bool,
+    looked: bool,
+    began: Instant,
+}
+
 impl Basis {
     /// As one of the hosts from now on, `again` after others may have taken it for dead.
-    async fn join(&self, state: HostState, lasts: Duration, again: bool) -> Result<HostId, RunError> {
-        let (ledger, name) = (&self.tools.ledger, self.tools.vault.root().display().to_string());
-        let host = match again {
-            false => ledger.join(name, state, lasts).await?,
-            true => ledger.join_again(name, state, lasts).await?,
+    async fn join(&self, state: HostState, again: bool) -> Result<(HostId, Arc<Names>), RunError> {
+        let ledger = &self.tools.ledger;
+        let joining = Joining {
+            name: self.tools.vault.root().display().to_string(),
+            job: self.job.clone(),
+            served: self.names.by_nvr().clone(),
+            state,
+            lasts: self.times.lasts,
+            again,
         };
-        ledger.offer(host, self.demands.clone()).await?;
-        Ok(host)
+        let joined = ledger.join(joining).await?;
+        let mut names = self.names.with(&joined.renamed);
+        ledger.offer(joined.host, names.demands(&self.work, &self.policy, self.clock.now())).await?;
+        Ok((joined.host, Arc::new(names)))
     }
 
-    async fn talk(
-        &self,
-        host: HostId,
-        own: Own,
-        over: Vec<Over>,
-        lasts: Duration,
-        may_claim: bool,
-        began: Instant,
-    ) -> Result<Heard, RunError> {
-        let ledger = &self.tools.ledger;
+    async fn talk(&self, host: HostId, names: Arc<Names>, talk: Talk) -> Result<Heard, RunError> {
+        let (ledger, lasts) = (&self.tools.ledger, self.times.lasts);
+        let Talk { own, over, may_claim, looked, began } = talk;
         self.give_back(host, over).await?;
         let shared = ledger.beat(host, own.state(), lasts).await?;
-        self.tools.fetcher.share_calls(shared.hosts.len()).await;
-        let mut heard = Heard { host, began, shared, give_back: Vec::new(), leases: Vec::new(), finished: false };
+        self.tools.fetcher.share_calls(shared.living).await;
+        let mut heard = Heard {
+            host,
+            names,
+            began,
+            shared,
+            give_back: Vec::new(),
+            leases: Vec::new(),
+            finished: false,
+            looked_for_more: looked,
+        };
         match sharing::decide(host, &own, &heard.shared) {
             Step::Claim(most) if may_claim => heard.leases = ledger.claim(host, most, lasts).await?,
             Step::Claim(_) | Step::GoOn => {}
             Step::GiveBack(nvrs) => heard.give_back = nvrs,
+            Step::Finished if may_claim && !looked => {
+                heard.looked_for_more = true;
+                let more = self.offer_more(host, &heard.names).await?;
+                heard.finished = more == 0;
+                if more > 0 {
+                    heard.leases = ledger.claim(host, more, lasts).await?;
+                }
+            }
             Step::Finished => heard.finished = may_claim,
         }
         Ok(heard)
+    }
+
+    /// Looks whether others of this job were asked for another time than this host, and have finished NVRs without having tried all
+    /// that it was asked for: "the last 26 hours" of a host that began later. Offers that, and gives at how many NVRs it is.
+    async fn offer_more(&self, host: HostId, names: &Names) -> Result<usize, RunError> {
+        let ledger = &self.tools.ledger;
+        if ledger.is_asked_like_others(host).await? {
+            return Ok(0);
+        }
+        let mut work = planning::plan(ledger, &self.asked, names.nvrs()).await?.work();
+        for item in &mut work {
+            item.stretches.retain(|stretch| stretch.missing.cause == Cause::NotTried);
+        }
+        let demands = names.clone().demands(&work, &self.policy, self.clock.now());
+        let nvrs = demands.iter().filter(|demand| demand.backlog_seconds > 0).count();
+        ledger.offer_anew(host, demands).await?;
+        Ok(nvrs)
     }
 
     async fn give_back(&self, host: HostId, over: Vec<Over>) -> Result<(), RunError> {
@@ -273,11 +351,11 @@ impl Basis {
     }
 
     /// Puts right what a dead host left of these NVRs' cameras, and plans what they miss by now.
-    async fn take(&self, host: HostId, leases: Vec<Lease>) -> Result<Taken, RunError> {
+    async fn take(&self, host: HostId, names: Arc<Names>, leases: Vec<Lease>) -> Result<Taken, RunError> {
         let ledger = &self.tools.ledger;
         let mut devices = BTreeSet::new();
         for lease in &leases {
-            let of_nvr = self.by_nvr.get(&lease.nvr).map_or(&[][..], Vec::as_slice);
+            let of_nvr = names.devices_of(&lease.nvr);
             ledger.guard(of_nvr, lease);
             devices.extend(of_nvr.iter().copied());
         }
@@ -289,14 +367,13 @@ impl Basis {
         let asked: BTreeMap<DeviceId, Request> = asked.map(|(&device, request)| (device, request.clone())).collect();
         let nvrs: Vec<NvrId> = leases.iter().map(|lease| lease.nvr.clone()).collect();
         let (plan, learned) =
-            futures::try_join!(planning::plan(ledger, &asked, &self.nvrs), ledger.learned_limits_of(nvrs))?;
+            futures::try_join!(planning::plan(ledger, &asked, names.nvrs()), ledger.learned_limits_of(nvrs))?;
         let mut by_nvr: BTreeMap<NvrId, Vec<Work>> = BTreeMap::new();
         for work in plan.work() {
             by_nvr.entry(work.nvr.clone()).or_default().push(work);
         }
-        let told = |nvr: &NvrId| self.demands.iter().find(|demand| demand.nvr == *nvr)?.loses_at;
         let leases = leases.into_iter().map(|lease| {
-            let (work, loses_at) = (by_nvr.remove(&lease.nvr).unwrap_or_default(), told(&lease.nvr));
+            let (work, loses_at) = (by_nvr.remove(&lease.nvr).unwrap_or_default(), names.loses_at(&lease.nvr));
             (lease, work, loses_at)
         });
         Ok(Taken { host, leases: leases.collect(), learned })
@@ -336,20 +413,24 @@ impl Run {
     fn hears(&mut self, heard: Heard, scheduler: &mut Scheduler) {
         let now = self.clock.now();
         let Some(sharing) = &mut self.sharing else { return };
-        let Heard { host, began, give_back, leases, finished, .. } = heard;
+        let Heard { host, names, began, shared, give_back, leases, finished, looked_for_more } = heard;
         if sharing.host.is_none() {
             self.tools.emit(Event::HostJoined { host });
             sharing.membership = Membership::new(sharing.times, began);
-            sharing.host = Some(host);
+            (sharing.host, sharing.names) = (Some(host), names);
         }
         sharing.membership.was_heard(began);
+        sharing.looked_for_more = looked_for_more;
         sharing.finished = finished && sharing.holdings.is_empty();
         sharing.holdings.leave(&give_back, scheduler, now);
         let over = sharing.holdings.over(scheduler, now);
         sharing.done_with(over);
         if !leases.is_empty() && self.stopped.is_none() {
-            let basis = Arc::clone(&sharing.basis);
-            sharing.taking = Some(tokio::spawn(async move { basis.take(host, leases).await }));
+            sharing.told_of_waiting = false;
+            let (basis, names) = (Arc::clone(&sharing.basis), Arc::clone(&sharing.names));
+            sharing.taking = Some(tokio::spawn(async move { basis.take(host, names, leases).await }));
+        } else if sharing.waits() && !finished && !std::mem::replace(&mut sharing.told_of_waiting, true) {
+            self.tools.emit(Event::HostsAwaited { nvrs: shared.free.nvrs + shared.leased.nvrs });
         }
     }
 
@@ -359,6 +440,7 @@ impl Run {
         let Some(sharing) = &mut self.sharing else { return };
         let Some(host) = sharing.host.take() else { return };
         sharing.was = Some(host);
+        sharing.looked_for_more = false;
         self.tools.emit(Event::HostLost { host });
         sharing.talking.take().inspect(JoinHandle::abort);
         sharing.taking.take().inspect(JoinHandle::abort);

@@ -27,7 +27,7 @@ fn shared(backlogs: &[(i64, bool)], free: usize) -> Shared {
     let hosts = backlogs.iter().enumerate().map(|(index, one)| (host(index as i64), state(one))).collect();
     let leased: i64 = backlogs.iter().map(|(hours, _)| hours).sum();
     let tally = |nvrs: usize| Tally { nvrs, seconds: nvrs as i64 * HOUR };
-    Shared { hosts, free: tally(free), leased: tally(leased as usize), finished: Tally::default() }
+    Shared { hosts, free: tally(free), leased: tally(leased as usize), ..Shared::default() }
 }
 
 #[test]
@@ -90,6 +90,17 @@ fn a_host_with_nothing_to_do_stays_until_nobody_has_anything() {
     assert_eq!(decide(host(0), &idle, &shared(&[(0, true)], 1)), Step::Claim(1), "a dead host's work is free again");
     assert_eq!(decide(host(0), &idle, &shared(&[(0, true)], 0)), Step::Finished);
     assert_eq!(decide(host(0), &own(0, held(1, 1)), &Shared::default()), Step::GoOn, "its own is left");
+}
+
+#[test]
+fn a_host_with_another_job_goes_first_where_it_has_less_to_do() {
+    let all = |hours: i64| Shared {
+        wanted: (0..3).map(|index| (NvrId::new(&format!("nvr {index}")), (hours + index) * HOUR)).collect(),
+        ..shared(&[(12, false), (12, false)], 5)
+    };
+    let given = decide(host(0), &own(40, held(12, 2)), &all(1));
+    assert_eq!(given, Step::GiveBack(vec![NvrId::new("nvr 0")]), "two hours are not less than two");
+    assert_eq!(decide(host(0), &own(0, held(12, 2)), &all(2)), Step::GoOn);
 }
 
 proptest! {

@@ -209,7 +209,9 @@ impl Ledger {
             seconds: hosts.iter().map(|(_, state)| state.backlog_seconds).sum(),
         };
         Shared {
+            living: hosts.len(),
             hosts,
+            wanted: BTreeMap::new(),
             free: Tally { nvrs: self.free.len(), seconds: self.free_seconds },
             leased,
             finished: self.finished,

@@ -9,7 +9,7 @@ use archive::ledger_place::LedgerPlace;
 use archive::report::GapQuery;
 use archive::sim::Config;
 use archive::sim::config::Speed;
-use archive::time_range::UtcSecond;
+use archive::time_range::{TimeRange, UtcSecond};
 
 use crate::postgres::program::server;
 use crate::support::{Place, device, ended, fleet, range, stderr, until, yesterday};
@@ -28,7 +28,11 @@ async fn slow() -> Place {
 }
 
 fn host(place: &Place, url: &str, root: &str) -> Command {
-    let mut command = place.fetch(&format!("1-{CAMERAS}"), range(yesterday(), HOURS * 3600));
+    asked_for(place, url, root, &format!("1-{CAMERAS}"), range(yesterday(), HOURS * 3600))
+}
+
+fn asked_for(place: &Place, url: &str, root: &str, devices: &str, time: TimeRange) -> Command {
+    let mut command = place.fetch(devices, time);
     command.args(["--root", root]).env("ARCHIVE_LEDGER", url);
     command
 }
@@ -97,4 +101,60 @@ async fn what_a_killed_host_held_is_fetched_by_the_other_once_its_lease_has_ende
     let ended = ended(lives).await;
     assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
     assert_whole(&url, &[&one, &two]).await;
+}
+
+fn ask(url: &str, question: &str) -> String {
+    let database = url.split(['/', '?']).nth(3).expect("a database");
+    server().psql(database, question).trim().to_owned()
+}
+
+/// By then hosts may plan the same cameras under other NVRs than the one that is at work.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn a_host_that_comes_when_more_is_known_of_nvrs_asks_for_no_camera_that_another_one_holds() {
+    let (url, place) = (server().database(), slow().await);
+    let first = host(&place, &url, "one").spawn().expect("the program starts");
+    second(&place).await;
+    let known = "SELECT count(*) FROM device WHERE nvr LIKE 'mac %'";
+    until("media URLs have told which cameras share a recorder", || {
+        ask(&url, "SELECT count(to_regclass('device'))") == "1" && ask(&url, known) == CAMERAS.to_string()
+    })
+    .await;
+    let other = host(&place, &url, "two").spawn().expect("the program starts");
+    for host in [first, other] {
+        let ended = ended(host).await;
+        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    }
+    let (one, two) = (place.path().join("one"), place.path().join("two"));
+    assert_whole(&url, &[&one, &two]).await;
+    assert!(published(&two) > 0, "the second one came too late for anything");
+    let most = place.platform.max_open_per_device();
+    assert!(most.values().all(|&open| open <= 1), "a camera was asked twice at once: {most:?}");
+    let names = ask(&url, "SELECT DISTINCT nvr ~ '^device [0-9]+$' FROM nvr_job");
+    assert_eq!(names, "t", "they lease by the names of the first one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn an_incident_does_not_wait_for_the_night_and_takes_nothing_from_it() {
+    let (url, place) = (server().database(), slow().await);
+    let mut night = host(&place, &url, "one").spawn().expect("the program starts");
+    second(&place).await;
+    until("the night is at work on all cameras", || {
+        ask(&url, "SELECT count(to_regclass('nvr_job'))") == "1"
+            && ask(&url, "SELECT count(*) FROM nvr_job WHERE held_by IS NOT NULL") == CAMERAS.to_string()
+    })
+    .await;
+    let before = range(yesterday() - 3600, 600);
+    let incident = asked_for(&place, &url, "two", "1", before).spawn().expect("the program starts");
+    let incident = ended(incident).await;
+    assert_eq!(incident.status.code(), Some(0), "{}", stderr(&incident));
+    assert!(stderr(&incident).contains("held by other hosts: waiting"), "{}", stderr(&incident));
+    assert!(night.try_wait().expect("it was started here").is_none(), "the night was over before");
+    let night = ended(night).await;
+    assert_eq!(night.status.code(), Some(0), "{}", stderr(&night));
+    assert_eq!(published(&place.path().join("one")) as i64, CAMERAS * HOURS * 6, "the night's is the night's");
+    assert_eq!(published(&place.path().join("two")), 1);
+    let most = place.platform.max_open_per_device();
+    assert!(most.values().all(|&open| open <= 1), "a camera was asked twice at once: {most:?}");
 }

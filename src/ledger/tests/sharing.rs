@@ -1,6 +1,6 @@
 //! Many hosts and one ledger on a server: leases, those who lost theirs, and a server that crashes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::super::{Ledger, LedgerError};
 use super::engines::{Server, address, fresh, server};
 use super::*;
 use crate::device::NvrId;
-use crate::lease::{Demand, GivenBack, HostState, Lease};
+use crate::lease::{Demand, GivenBack, HostId, HostJob, HostState, Joining, Lease};
 use crate::ledger_place::LedgerPlace;
 use crate::report::GapQuery;
 use crate::time_range::RangeSet;
@@ -28,6 +28,16 @@ fn state(backlog_seconds: i64) -> HostState {
     HostState { streams: 4, backlog_seconds, hungry: backlog_seconds == 0 }
 }
 
+/// A host's joining, with a job of no cameras that all in this file have unless they say otherwise.
+fn joining(name: &str, state: HostState, lasts: Duration) -> Joining {
+    let job = HostJob::new("run night".to_owned(), &BTreeMap::new());
+    Joining { name: name.to_owned(), job, served: BTreeMap::new(), state, lasts, again: false }
+}
+
+async fn join(ledger: &Ledger, name: &str, state: HostState, lasts: Duration) -> HostId {
+    ledger.join(joining(name, state, lasts)).await.unwrap().host
+}
+
 fn names(leases: &[Lease]) -> Vec<String> {
     leases.iter().map(|lease| lease.nvr.to_string()).collect()
 }
@@ -37,8 +47,8 @@ fn names(leases: &[Lease]) -> Vec<String> {
 async fn what_is_lost_first_is_leased_first_and_then_the_most_work_and_each_nvr_once() {
     let place = fresh();
     let (one, two) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
-    let a = one.join("a".to_owned(), state(0), FOR_EVER).await.unwrap();
-    let b = two.join("b".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let a = join(&one, "a", state(0), FOR_EVER).await;
+    let b = join(&two, "b", state(0), FOR_EVER).await;
     let demands = vec![demand("1", 600, None), demand("2", 900, None), demand("3", 1, Some(9)), demand("4", 0, None)];
     one.offer(a, demands.clone()).await.unwrap();
     two.offer(b, demands.clone()).await.unwrap();
@@ -69,9 +79,149 @@ async fn what_is_lost_first_is_leased_first_and_then_the_most_work_and_each_nvr_
     assert_eq!(two.beat(b, state(0), FOR_EVER).await, Err(LedgerError::HostLost { host: b }));
 
     // A new host is a new run.
-    let c = two.join("c".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let c = join(&two, "c", state(0), FOR_EVER).await;
     two.offer(c, demands).await.unwrap();
     assert_eq!(names(&two.claim(c, 9, FOR_EVER).await.unwrap()), ["3"]);
+}
+
+/// Two hosts with different jobs, the second of which has less to do at the first NVR and more at the second.
+async fn two_jobs() -> (Ledger, [HostId; 2]) {
+    let ledger = Ledger::open(fresh()).unwrap();
+    let night = join(&ledger, "night", state(0), FOR_EVER).await;
+    let job = HostJob::new("incident".to_owned(), &BTreeMap::new());
+    let incident = ledger.join(Joining { job, ..joining("incident", state(0), FOR_EVER) }).await.unwrap().host;
+    ledger.offer(night, vec![demand("1", 900, None), demand("2", 600, None), demand("3", 300, None)]).await.unwrap();
+    ledger.offer(incident, vec![demand("1", 60, None), demand("2", 660, None)]).await.unwrap();
+    (ledger, [night, incident])
+}
+
+/// What a host is told: NVRs that are free, leased and finished.
+async fn told(ledger: &Ledger, host: HostId) -> [usize; 3] {
+    let shared = ledger.beat(host, state(0), FOR_EVER).await.unwrap();
+    [shared.free.nvrs, shared.leased.nvrs, shared.finished.nvrs]
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn hosts_with_different_jobs_lease_an_nvr_one_after_the_other_and_what_one_has_finished_is_the_others_to_do() {
+    let (ledger, [night, incident]) = two_jobs().await;
+    let leases = ledger.claim(night, 9, FOR_EVER).await.unwrap();
+    let mut got = names(&leases);
+    got.sort_unstable();
+    assert_eq!(got, ["2", "3"], "who has less to do at the first one waits for it");
+    assert_eq!(names(&ledger.claim(incident, 9, FOR_EVER).await.unwrap()), ["1"], "the second one is held");
+    assert_eq!((told(&ledger, night).await, told(&ledger, incident).await), ([0, 3, 0], [0, 2, 0]));
+
+    let over = |lease: &Lease| GivenBack { lease: lease.clone(), rest: None };
+    ledger.give_back(night, leases.iter().map(over).collect()).await.unwrap();
+    assert_eq!((told(&ledger, night).await, told(&ledger, incident).await), ([0, 1, 2], [1, 1, 0]));
+    let second = ledger.claim(incident, 9, FOR_EVER).await.unwrap();
+    assert_eq!((names(&second), second[0].epoch), (vec!["2".to_owned()], 2));
+    ledger.leave(incident).await.unwrap();
+    assert_eq!(names(&ledger.claim(night, 9, FOR_EVER).await.unwrap()), ["1"], "nobody else waits for it");
+}
+
+/// It has something to do at one of two NVRs that another job's host holds: for that it waits, and for the other one it does not.
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_host_that_joins_waits_for_what_is_held_if_it_has_anything_to_do_there() {
+    let (ledger, [night, _]) = two_jobs().await;
+    let leases = ledger.claim(night, 9, FOR_EVER).await.unwrap();
+    let served = [2, 3].map(|number: i64| (NvrId::new(&number.to_string()), vec![device(number)])).into();
+    let job = HostJob::new("another incident".to_owned(), &BTreeMap::new());
+    let late = ledger.join(Joining { job, served, ..joining("late", state(0), FOR_EVER) }).await.unwrap().host;
+    ledger.offer(late, vec![demand("2", 30, None), demand("3", 0, None)]).await.unwrap();
+    assert_eq!(told(&ledger, late).await, [0, 1, 1]);
+    assert_eq!(ledger.claim(late, 9, FOR_EVER).await.unwrap(), []);
+    let given = leases.into_iter().map(|lease| GivenBack { rest: Some(demand(lease.nvr.as_str(), 300, None)), lease });
+    ledger.give_back(night, given.collect()).await.unwrap();
+    assert_eq!(told(&ledger, late).await, [1, 0, 1]);
+    assert_eq!(names(&ledger.claim(late, 9, FOR_EVER).await.unwrap()), ["2"]);
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_host_is_told_what_others_wait_for_that_have_streams_to_spare() {
+    let (ledger, [night, incident]) = two_jobs().await;
+    ledger.beat(incident, state(600), FOR_EVER).await.unwrap();
+    assert_eq!(ledger.claim(night, 9, FOR_EVER).await.unwrap().len(), 3, "who has enough to do waits for nothing");
+    assert_eq!(ledger.beat(night, state(0), FOR_EVER).await.unwrap().wanted, BTreeMap::new());
+    ledger.beat(incident, state(0), FOR_EVER).await.unwrap();
+    let shared = ledger.beat(night, state(0), FOR_EVER).await.unwrap();
+    assert_eq!(shared.wanted, BTreeMap::from([(NvrId::new("1"), 60), (NvrId::new("2"), 660)]));
+    assert_eq!((shared.living, shared.hosts.len()), (2, 1), "hosts with other jobs take no part of this one's work");
+    ledger.leave(incident).await.unwrap();
+    assert_eq!(ledger.beat(night, state(0), FOR_EVER).await.unwrap().wanted, BTreeMap::new());
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_camera_is_leased_with_one_nvr_for_as_long_as_anybody_is_at_work() {
+    let place = fresh();
+    let ledger = Ledger::open(&place).unwrap();
+    let served = |nvrs: &[(&str, &[i64])]| -> BTreeMap<NvrId, Vec<DeviceId>> {
+        nvrs.iter()
+            .map(|(nvr, devices)| (NvrId::new(nvr), devices.iter().map(|&number| device(number)).collect()))
+            .collect()
+    };
+    let joins = async |what: &str, nvrs: &[(&str, &[i64])]| {
+        let job = HostJob::new(what.to_owned(), &BTreeMap::new());
+        ledger.join(Joining { job, served: served(nvrs), ..joining(what, state(0), FOR_EVER) }).await.unwrap()
+    };
+    let first = joins("night", &[("device 1", &[1]), ("device 2", &[2])]).await;
+    assert_eq!(first.renamed, BTreeMap::new());
+    // Meanwhile it was learned that both hang off one recorder, with a third that the first job does not ask for.
+    let second = joins("night", &[("recorder", &[1, 2])]).await;
+    let expected = |numbers: &[i64]| -> BTreeMap<DeviceId, NvrId> {
+        numbers.iter().map(|&number| (device(number), NvrId::new(&format!("device {number}")))).collect()
+    };
+    assert_eq!(second.renamed, expected(&[1, 2]));
+    let other_job = joins("incident", &[("recorder", &[2, 3])]).await;
+    assert_eq!(other_job.renamed, expected(&[2]));
+    let named = "SELECT job = 0, nvr, devices FROM nvr_job ORDER BY nvr, devices";
+    assert_eq!(
+        server().psql(&database(&place), named).trim(),
+        "f|device 1|{1}\nf|device 2|{2}\nf|device 2|{2}\nf|recorder|{3}"
+    );
+    for host in [first.host, second.host, other_job.host] {
+        ledger.leave(host).await.unwrap();
+    }
+    assert_eq!(joins("night", &[("recorder", &[1, 2])]).await.renamed, BTreeMap::new(), "nobody leased it any more");
+    // One that is not heard of any more may only be asleep.
+    server().psql(&database(&place), "UPDATE host SET until = seen WHERE left_at IS NULL");
+    assert_eq!(
+        joins("incident", &[("device 1", &[1])]).await.renamed,
+        BTreeMap::from([(device(1), NvrId::new("recorder"))])
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn time_that_only_a_later_host_was_asked_for_is_to_be_done_although_the_nvr_was_finished() {
+    let ledger = Ledger::open(fresh()).unwrap();
+    let joins = async |seconds: i64| {
+        let asked = BTreeMap::from([(device(1), RangeSet::from(range(DAY, DAY + seconds)))]);
+        let job = HostJob::new("the last hour".to_owned(), &asked);
+        ledger.join(Joining { job, ..joining("a", state(0), FOR_EVER) }).await.unwrap().host
+    };
+    let early = joins(600).await;
+    assert_eq!(ledger.is_asked_like_others(early).await, Ok(true));
+    let late = joins(660).await;
+    for host in [early, late] {
+        assert_eq!(ledger.is_asked_like_others(host).await, Ok(false));
+        ledger.offer(host, vec![demand("1", 600, None)]).await.unwrap();
+    }
+    let lease = ledger.claim(early, 1, FOR_EVER).await.unwrap().remove(0);
+    ledger.give_back(early, vec![GivenBack { lease, rest: None }]).await.unwrap();
+    ledger.offer(late, vec![demand("1", 60, None)]).await.unwrap();
+    assert_eq!(told(&ledger, late).await, [0, 0, 1]);
+    ledger.offer_anew(late, vec![demand("1", 60, None)]).await.unwrap();
+    assert_eq!(names(&ledger.claim(late, 1, FOR_EVER).await.unwrap()), ["1"]);
+    // Who came after all others had left was asked for another time than nobody.
+    ledger.leave(early).await.unwrap();
+    ledger.leave(late).await.unwrap();
+    let alone = joins(720).await;
+    assert_eq!(ledger.is_asked_like_others(alone).await, Ok(true));
 }
 
 #[tokio::test]
@@ -80,13 +230,13 @@ async fn people_are_shown_who_works_and_who_was_not_heard_of_any_more_but_not_wh
     let place = fresh();
     let ledger = Ledger::open(&place).unwrap();
     assert_eq!(ledger.shared_work().await.unwrap().unwrap().hosts, []);
-    let works = ledger.join("works".to_owned(), state(600), FOR_EVER).await.unwrap();
-    let left = ledger.join("left".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let works = join(&ledger, "works", state(600), FOR_EVER).await;
+    let left = join(&ledger, "left", state(0), FOR_EVER).await;
     ledger.offer(works, vec![demand("1", 600, None), demand("2", 60, None)]).await.unwrap();
     ledger.claim(works, 1, FOR_EVER).await.unwrap();
     ledger.leave(left).await.unwrap();
-    let silent = ledger.join("silent".to_owned(), state(5), FOR_NOTHING).await.unwrap();
-    let taken_over = ledger.join("taken over".to_owned(), state(0), FOR_NOTHING).await.unwrap();
+    let silent = join(&ledger, "silent", state(5), FOR_NOTHING).await;
+    let taken_over = join(&ledger, "taken over", state(0), FOR_NOTHING).await;
     ledger.claim(taken_over, 1, FOR_NOTHING).await.unwrap();
     ledger.claim(works, 9, FOR_EVER).await.unwrap();
     let told = Ledger::open_read_only(&place).unwrap().shared_work().await.unwrap().unwrap();
@@ -105,8 +255,8 @@ async fn people_are_shown_who_works_and_who_was_not_heard_of_any_more_but_not_wh
 async fn taken_over() -> (Ledger, Ledger, [Lease; 2]) {
     let place = fresh();
     let (paused, heir) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
-    let a = paused.join("a".to_owned(), state(0), FOR_NOTHING).await.unwrap();
-    let b = heir.join("b".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let a = join(&paused, "a", state(0), FOR_NOTHING).await;
+    let b = join(&heir, "b", state(0), FOR_EVER).await;
     paused.ask(vec![(device(1), RangeSet::from(range(DAY, DAY + 3600)))]).await.unwrap();
     paused.offer(a, vec![demand("nvr", 3600, None)]).await.unwrap();
     let old = paused.claim(a, 1, FOR_NOTHING).await.unwrap().remove(0);
@@ -165,7 +315,7 @@ async fn a_host_that_lost_its_lease_commits_nothing() {
 async fn a_host_that_joins_again_takes_nothing_from_one_that_may_have_been_cut_off_with_it() {
     let place = fresh();
     let (slow, quick) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
-    let a = slow.join("a".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let a = join(&slow, "a", state(0), FOR_EVER).await;
     slow.offer(a, vec![demand("nvr", 3600, None)]).await.unwrap();
     let lease = slow.claim(a, 1, FOR_EVER).await.unwrap().remove(0);
     slow.guard(&[device(1)], &lease);
@@ -173,7 +323,7 @@ async fn a_host_that_joins_again_takes_nothing_from_one_that_may_have_been_cut_o
     // With a lease that is over however lately the server itself began.
     let long_ago = "UPDATE host SET seen = seen - INTERVAL '2 h', until = seen - INTERVAL '2 h' + INTERVAL '1 ms'";
     server().psql(&database(&place), long_ago);
-    let again = quick.join_again("b".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let again = quick.join(Joining { again: true, ..joining("b", state(0), FOR_EVER) }).await.unwrap().host;
     // As if it were this moment, however long the rest takes here.
     let just_now = format!("UPDATE host SET joined = joined + INTERVAL '1 h' WHERE host = {}", again.get());
     server().psql(&database(&place), &just_now);
@@ -181,7 +331,7 @@ async fn a_host_that_joins_again_takes_nothing_from_one_that_may_have_been_cut_o
     assert_eq!(quick.beat(again, state(0), FOR_EVER).await.unwrap().leased.nvrs, 1);
     slow.add_recording(recording(1, DAY, DAY + 600)).await.expect("what it had in its hands");
     // One that was not cut off knows that the other one is dead.
-    let new = quick.join("c".to_owned(), state(0), FOR_EVER).await.unwrap();
+    let new = join(&quick, "c", state(0), FOR_EVER).await;
     assert_eq!(names(&quick.claim(new, 1, FOR_EVER).await.unwrap()), ["nvr"]);
 }
 
