@@ -174,15 +174,13 @@ pub struct Shared {
     pub hosts: Vec<(HostId, HostState)>,
     /// How many hosts are alive, whatever their job.
     pub living: usize,
-    /// NVRs with work that nobody holds, or only a dead host. Those that a host with another job holds may be counted here until
-    /// it has given them back.
+    /// NVRs with work that nobody holds, or only a dead host.
     pub free: Tally,
     /// NVRs that a host holds which is alive.
     pub leased: Tally,
     /// NVRs of which nothing is left to do for this job.
     pub finished: Tally,
-    /// Of what this host holds, what hosts with another job wait for that have streams to spare: how many seconds of footage
-    /// they miss there.
+    /// What hosts with other jobs would take next, who have streams to spare: how many seconds of footage they miss there.
     pub wanted: BTreeMap<NvrId, i64>,
 }
 

@@ -9,8 +9,9 @@
 //! its own transaction when the number has changed ([`Ledger::guard`]). The row of the lease is locked until that transaction
 //! ends, so nobody can take the lease in between.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::error::{Fault, LedgerError};
 use super::queries::unsigned;
@@ -29,6 +30,9 @@ pub(super) fn is_alive(to: &str) -> String {
     )
 }
 
+/// How many NVRs are kept for a host with another job that waits: as many as fill its streams, about.
+const NVRS_OF_A_HOST: i64 = 4;
+
 impl Ledger {
     /// Says that this host is alive, for `lasts` from now, and how it is; gives how all hosts and their work stand.
     /// [`LedgerError::HostLost`] when somebody has taken an NVR from it as from a dead one.
@@ -45,16 +49,17 @@ impl Ledger {
     }
 
     /// Leases up to `most` NVRs that nobody holds, or only a host that is dead: what is lost first first, then where there is
-    /// the most to do. Where a host with another job waits that has less to do there, it goes first. Counts as a beat.
+    /// the most to do. What a host with another job would take next that has less to do there, is left to it. Counts as a beat.
     pub async fn claim(&self, host: HostId, most: usize, lasts: Duration) -> Result<Vec<Lease>, LedgerError> {
         self.shared_write(move |session| {
             let job = is_heard_of(session, host, lasts)?;
             let lease = |row: &Row<'_>| {
                 Ok((Lease { nvr: NvrId::new(row.get(0)?), epoch: row.get(1)? }, row.get::<Option<i64>>(2)?))
             };
+            let (most, waiting) = (number(most), json(&waiting(session, host, job)?)?);
             let claimed = match left_behind(session, host)? {
-                None => session.all(&claim(false), values![host.get(), number(most), job], lease)?,
-                Some(dead) => session.all(&claim(true), values![host.get(), number(most), job, &dead], lease)?,
+                None => session.all(&claim(false), values![host.get(), most, job, &waiting], lease)?,
+                Some(dead) => session.all(&claim(true), values![host.get(), most, job, &waiting, &dead], lease)?,
             };
             let mut dead: Vec<i64> = claimed.iter().filter_map(|(_, held_by)| *held_by).collect();
             dead.sort_unstable();
@@ -150,25 +155,47 @@ fn left_behind(session: Session<'_>, host: HostId) -> Result<Option<String>, Fau
     Ok(if dead.is_empty() { None } else { Some(format!("{dead:?}")) })
 }
 
-/// The statement of a claim: of host `?1`, up to `?2` NVRs, for job `?3`; those that the hosts `?4` hold are free as well, if there
-/// are any.
+/// An NVR that a host waits for.
+#[derive(Serialize)]
+struct Waiting {
+    nvr: NvrId,
+    job: i64,
+    backlog_seconds: i64,
+}
+
+/// What hosts with other jobs would take next who have streams to spare: as much as they could fill these with, about. All that such a
+/// job has left would be too much: a host takes some of it, and others would have given up the rest for nobody.
+fn waiting(session: Session<'_>, host: HostId, job: i64) -> Result<Vec<Waiting>, Fault> {
+    session.all(
+        &format!(
+            "SELECT o.nvr, o.job, o.backlog_seconds
+             FROM (
+                 SELECT h.job, count(*) AS hosts FROM host AS h WHERE h.job <> ?2 AND h.hungry = 1 AND {} GROUP BY h.job
+             ) AS w, LATERAL (
+                 SELECT j.nvr, j.job, j.backlog_seconds FROM nvr_job AS j LEFT JOIN host AS h ON h.host = j.held_by
+                 WHERE j.job = w.job AND j.finished_at IS NULL AND j.backlog_seconds > 0 AND h.job IS DISTINCT FROM w.job
+                 ORDER BY j.loses_at, j.backlog_seconds DESC, j.nvr LIMIT w.hosts * {NVRS_OF_A_HOST}
+             ) AS o",
+            is_alive("?1")
+        ),
+        values![host.get(), job],
+        |row| Ok(Waiting { nvr: NvrId::new(row.get(0)?), job: row.get(1)?, backlog_seconds: row.get(2)? }),
+    )
+}
+
+/// The statement of a claim: of host `?1`, up to `?2` NVRs, for job `?3`, but for those of `?4` at which others have less to do;
+/// those that the hosts `?5` hold are free as well, if there are any.
 fn claim(some_are_dead: bool) -> String {
-    // A host with another job that waits for this NVR, and has less to do there. Who has as much to do goes by the job's number, so
-    // that of two that wait for each other one goes first.
-    let goes_first = format!(
-        "EXISTS (SELECT 1 FROM nvr_job AS o WHERE o.nvr = j.nvr AND o.job <> j.job AND o.finished_at IS NULL
-             AND o.backlog_seconds > 0 AND (o.backlog_seconds, o.job) < (j.backlog_seconds, j.job)
-             AND EXISTS (SELECT 1 FROM host AS h WHERE h.job = o.job AND h.hungry = 1 AND {}))",
-        is_alive("?1")
-    );
-    let may_be_taken = format!("j.job = ?3 AND j.finished_at IS NULL AND j.backlog_seconds > 0 AND NOT {goes_first}");
+    // Who has as much to do goes by the job's number, so that of two that wait for each other one goes first.
+    let may_be_taken = "j.job = ?3 AND j.finished_at IS NULL AND j.backlog_seconds > 0 AND NOT EXISTS (
+             SELECT 1 FROM waiting AS w WHERE w.nvr = j.nvr AND (w.backlog_seconds, w.job) < (j.backlog_seconds, j.job))";
     let in_order = "ORDER BY loses_at, backlog_seconds DESC, nvr LIMIT ?2";
     let (left_behind, and_left_behind) = match some_are_dead {
         // From what they hold, and not from all that there is to do.
         true => (
             format!(
                 ", dead AS MATERIALIZED (
-                     SELECT CAST(d.host AS BIGINT) AS host FROM jsonb_array_elements_text(?4::JSONB) AS d (host)
+                     SELECT CAST(d.host AS BIGINT) AS host FROM jsonb_array_elements_text(?5::JSONB) AS d (host)
                  ), held AS MATERIALIZED (
                      SELECT s.nvr FROM nvr_share AS s WHERE s.host IN (SELECT d.host FROM dead AS d)
                  ), left_behind AS (
@@ -185,7 +212,10 @@ fn claim(some_are_dead: bool) -> String {
     // OK to pass over what is locked: somebody claims it just now, or its dead holder is writing the last time. What nobody holds is
     // read from an index that is in this order, so that a claim costs the same however much is free.
     format!(
-        "WITH unheld AS (
+        "WITH waiting AS MATERIALIZED (
+             SELECT w.nvr, w.job, w.backlog_seconds
+             FROM jsonb_to_recordset(?4::JSONB) AS w (nvr TEXT, job BIGINT, backlog_seconds BIGINT)
+         ), unheld AS (
              SELECT j.nvr, s.host AS held_by, j.loses_at, j.backlog_seconds
              FROM nvr_job AS j JOIN nvr_share AS s ON s.nvr = j.nvr
              WHERE {may_be_taken} AND j.held_by IS NULL AND s.host IS NULL {in_order} FOR UPDATE OF s SKIP LOCKED
@@ -256,26 +286,17 @@ pub(super) fn shared(session: Session<'_>, told: Option<(HostId, i64)>) -> Resul
         // What was offered once says less than what their hosts do.
         shared.leased.seconds = shared.hosts.iter().map(|(_, state)| state.backlog_seconds).sum();
     }
-    if others_wait {
-        shared.wanted = wanted(session, me, job)?;
+    if let Some((host, job)) = told.filter(|_| others_wait) {
+        for Waiting { nvr, backlog_seconds, .. } in waiting(session, host, job)? {
+            let least = shared.wanted.entry(nvr).or_insert(backlog_seconds);
+            *least = (*least).min(backlog_seconds);
+        }
     }
     Ok(shared)
 }
 
-/// Of what that host holds, what hosts with other jobs wait for that have streams to spare.
-fn wanted(session: Session<'_>, host: Option<i64>, job: Option<i64>) -> Result<BTreeMap<NvrId, i64>, Fault> {
-    let wanted = session.all(
-        &format!(
-            "SELECT s.nvr, min(o.backlog_seconds) FROM nvr_share AS s JOIN nvr_job AS o ON o.nvr = s.nvr
-             WHERE s.host = ?1 AND o.job <> ?2 AND o.finished_at IS NULL AND o.backlog_seconds > 0
-                 AND EXISTS (SELECT 1 FROM host AS h WHERE h.job = o.job AND h.hungry = 1 AND {})
-             GROUP BY s.nvr",
-            is_alive("?1")
-        ),
-        values![host, job],
-        |row| Ok((NvrId::new(row.get(0)?), row.get(1)?)),
-    )?;
-    Ok(wanted.into_iter().collect())
+pub(super) fn json<T: Serialize>(lines: &[T]) -> Result<String, Fault> {
+    serde_json::to_string(lines).map_err(|error| Fault::BadValue(error.to_string()))
 }
 
 pub(super) fn millis(lasts: Duration) -> i64 {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Ledger;
 use super::error::{Fault, LedgerError};
-use super::leases::{is_alive, millis, number};
+use super::leases::{is_alive, json, millis, number};
 use super::lock::host_name;
 use super::queries::device;
 use super::session::{Session, values};
@@ -241,8 +241,4 @@ fn said(session: Session<'_>, host: HostId) -> Result<BTreeMap<String, (i64, Opt
         |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))),
     )?;
     Ok(said.into_iter().collect())
-}
-
-fn json<T: Serialize>(lines: &[T]) -> Result<String, Fault> {
-    serde_json::to_string(lines).map_err(|error| Fault::BadValue(error.to_string()))
 }

@@ -121,6 +121,27 @@ async fn hosts_with_different_jobs_lease_an_nvr_one_after_the_other_and_what_one
     assert_eq!(names(&ledger.claim(night, 9, FOR_EVER).await.unwrap()), ["1"], "nobody else waits for it");
 }
 
+/// A job of a whole night, and a smaller one that wants all of its NVRs: it is left as many as its host can take, and not all.
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn no_more_is_kept_for_a_host_that_waits_than_it_can_take() {
+    let ledger = Ledger::open(fresh()).unwrap();
+    let demands = |seconds: i64| (0..20).map(|nvr| demand(&format!("{nvr:02}"), seconds, None)).collect::<Vec<_>>();
+    let night = join(&ledger, "night", state(0), FOR_EVER).await;
+    let job = HostJob::new("the last hour".to_owned(), &BTreeMap::new());
+    let hourly = ledger.join(Joining { job, ..joining("hourly", state(0), FOR_EVER) }).await.unwrap().host;
+    ledger.offer(night, demands(900)).await.unwrap();
+    ledger.offer(hourly, demands(60)).await.unwrap();
+    let first = ledger.claim(night, 99, FOR_EVER).await.unwrap();
+    assert_eq!(names(&first).iter().min().map(String::as_str), Some("04"), "{first:?}");
+    assert_eq!(first.len(), 16);
+    let mut taken = names(&ledger.claim(hourly, 99, FOR_EVER).await.unwrap());
+    taken.sort_unstable();
+    assert_eq!(taken, ["00", "01", "02", "03"]);
+    let wanted = ledger.beat(night, state(0), FOR_EVER).await.unwrap().wanted;
+    assert_eq!(wanted.keys().map(NvrId::as_str).collect::<Vec<_>>(), ["04", "05", "06", "07"]);
+}
+
 /// It has something to do at one of two NVRs that another job's host holds: for that it waits, and for the other one it does not.
 #[tokio::test]
 #[ignore = "needs postgres"]
