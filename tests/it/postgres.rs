@@ -132,3 +132,43 @@ async fn a_ledger_moves_to_a_server_and_back_and_is_the_same() {
     assert_eq!(answers("back.db"), answers(&url));
     assert!(answers("back.db").contains("\"device\": 9"), "{}", answers("back.db"));
 }
+
+/// By the real program, with a password that is nowhere but in its environment.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres and openssl"]
+async fn a_server_is_reached_over_tls_if_its_certificate_is_vouched_for_and_names_it() {
+    const PASSWORD: &str = "only who knows this";
+    let (server, port) = Server::start_with_tls(PASSWORD);
+    let certificate = server.certificate();
+    let (place, wanted) = (Place::new(fleet(&[(1, &[1])])).await, range(yesterday(), 600));
+    let fetch = |host: &str, mode: &str, password: &str| {
+        let url = format!("postgres://archive@{host}:{port}/postgres?{mode}");
+        let mut fetch = on(&url, place.fetch("1", wanted));
+        fetch.env("PGPASSWORD", password);
+        finish(fetch)
+    };
+    let vouched = format!("sslmode=verify-full&sslrootcert={}", certificate.display());
+
+    let wrong = [
+        // Nobody vouches for it.
+        ("localhost", "sslmode=verify-full", PASSWORD, "sslrootcert= in the address"),
+        ("localhost", "sslmode=prefer", PASSWORD, "sslrootcert= in the address"),
+        // It is another's.
+        ("127.0.0.1", vouched.as_str(), PASSWORD, "with the name that the certificate has"),
+        ("localhost", vouched.as_str(), "a guess", "password authentication failed"),
+        // The server takes nobody without.
+        ("127.0.0.1", "sslmode=disable", PASSWORD, "no encryption"),
+    ];
+    for (host, mode, password, why) in wrong {
+        let refused = fetch(host, mode, password);
+        assert_eq!(refused.status.code(), Some(1), "{mode}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains(why), "{host} {mode}: {}", stderr(&refused));
+        assert!(!stderr(&refused).contains(PASSWORD) && !stderr(&refused).contains("a guess"), "{}", stderr(&refused));
+    }
+    assert_eq!(server.psql_at(port, "postgres", "SELECT to_regclass('recording')").trim(), "", "nothing came of those");
+
+    let archived = fetch("localhost", &vouched, PASSWORD);
+    assert_eq!(archived.status.code(), Some(0), "{}", stderr(&archived));
+    assert_eq!(server.psql_at(port, "postgres", "SELECT count(*) FROM recordings").trim(), "1");
+    assert!(!stderr(&archived).contains(PASSWORD));
+}

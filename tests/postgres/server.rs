@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Server {
     folder: PathBuf,
     programs: PathBuf,
+    /// What it is started with, as postgres takes it.
+    options: String,
     /// Ends with the pipe to it, however this process ends, and stops the server then.
     _warden: Child,
 }
@@ -43,6 +45,40 @@ fn run(command: &mut Command) {
 impl Server {
     /// Another one, for a test that does it harm. It goes with the value.
     pub fn start() -> Self {
+        let server = Self::make();
+        server.control(&["start", "-w"]);
+        server
+    }
+
+    /// One that is reached over TLS too, at a port of this machine's, by who proves with a password that it may. Its certificate is
+    /// its own, is in the file `server.crt` in its folder, and says that it is `localhost`.
+    #[allow(dead_code, reason = "not all that use this file do so")]
+    pub fn start_with_tls(password: &str) -> (Self, u16) {
+        let mut server = Self::make();
+        let (folder, data) = (server.folder.clone(), server.folder.join("data"));
+        let mut making = command(Path::new("openssl"));
+        making.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+        making.args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]);
+        run(making.arg("-keyout").arg(data.join("server.key")).arg("-out").arg(data.join("server.crt")));
+        std::fs::copy(data.join("server.crt"), folder.join("server.crt")).expect("a file can be copied");
+        let may = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(data.join("pg_hba.conf"), may).expect("a file can be written");
+        // Somebody else may take a port before the server does.
+        let port = (0..5).find_map(|_| {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+            let listening = format!("-c listen_addresses=127.0.0.1 -c port={free} -c ssl=on");
+            server.options = format!("{listening} -k {}", folder.display());
+            let mut starting = server.controlling(&["start", "-w"]);
+            let started = starting.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            started.is_ok_and(|status| status.success()).then_some(free)
+        });
+        let port = port.expect("a port is free");
+        server.psql_at(port, "postgres", &format!("ALTER ROLE archive PASSWORD '{password}'"));
+        (server, port)
+    }
+
+    /// One that is not started.
+    fn make() -> Self {
         let programs = Command::new("sh")
             .args(["-c", "ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1"])
             .output()
@@ -77,21 +113,25 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("there is a shell");
-        let server = Self { folder, programs, _warden: warden };
-        server.control(&["start", "-w"]);
-        server
+        let options = format!("-c listen_addresses= -k {} -c max_connections=300", folder.display());
+        Self { folder, programs, options, _warden: warden }
     }
 
     fn control(&self, arguments: &[&str]) {
-        let options = format!("-c listen_addresses= -k {} -c max_connections=300", self.folder.display());
-        run(command(&self.programs.join("pg_ctl"))
-            .arg("-D")
-            .arg(self.folder.join("data"))
-            .arg("-l")
-            .arg(self.folder.join("log"))
-            .arg("-o")
-            .arg(options)
-            .args(arguments));
+        run(&mut self.controlling(arguments));
+    }
+
+    fn controlling(&self, arguments: &[&str]) -> Command {
+        let mut control = command(&self.programs.join("pg_ctl"));
+        control.arg("-D").arg(self.folder.join("data")).arg("-l").arg(self.folder.join("log"));
+        control.arg("-o").arg(&self.options).args(arguments);
+        control
+    }
+
+    /// The certificate of who vouches for [`Self::start_with_tls`]'s: itself.
+    #[allow(dead_code, reason = "not all that use this file do so")]
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.join("server.crt")
     }
 
     /// As a crash would: without a word to those who are connected.
@@ -122,10 +162,15 @@ impl Server {
 
     /// What a person's statement gives in that database: a line per row, its columns between `|`.
     pub fn psql(&self, database: &str, statement: &str) -> String {
+        self.psql_at(5432, database, statement)
+    }
+
+    /// The same of one that listens at a port of its own.
+    pub fn psql_at(&self, port: u16, database: &str, statement: &str) -> String {
         let done = Command::new(self.programs.join("psql"))
             .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "archive", "-h"])
             .arg(&self.folder)
-            .args(["-d", database, "-c", statement])
+            .args(["-p", &port.to_string(), "-d", database, "-c", statement])
             .output()
             .expect("psql is there");
         assert!(done.status.success(), "{statement}: {}", String::from_utf8_lossy(&done.stderr));

@@ -38,17 +38,21 @@ impl Failure {
         if error.is_closed() {
             return Kind::Away;
         }
-        // A certificate that nobody vouches for does not get better.
-        let is_tls = causes(error).any(|cause| match cause.downcast_ref::<std::io::Error>() {
-            Some(error) => error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()),
-            None => cause.is::<rustls::Error>(),
-        });
         let is_of_the_way = causes(error).any(|cause| cause.is::<std::io::Error>());
         let is_late = error.to_string().starts_with("timeout");
-        match (is_of_the_way || is_late) && !is_tls {
+        // A certificate that nobody vouches for does not get better.
+        match (is_of_the_way || is_late) && self.of_tls().is_none() {
             true => Kind::Away,
             false => Kind::Other,
         }
+    }
+
+    /// What is wrong with the way's encryption, if that is it.
+    fn of_tls(&self) -> Option<&rustls::Error> {
+        causes(&self.0).find_map(|cause| match cause.downcast_ref::<std::io::Error>() {
+            Some(error) => error.get_ref()?.downcast_ref(),
+            None => cause.downcast_ref(),
+        })
     }
 
     /// The same for people.
@@ -58,6 +62,17 @@ impl Failure {
             return LedgerError::Unreachable { ledger, waited_seconds: 0, why };
         }
         let Some(code) = self.0.code() else {
+            let why = match self.of_tls() {
+                Some(rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForNameContext {
+                    ..
+                })) => {
+                    format!("{why}: write the address with the name that the certificate has")
+                }
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    format!("{why}: sslrootcert= in the address names the file of who vouches for it")
+                }
+                _ => why,
+            };
             return LedgerError::CannotOpen { ledger, why };
         };
         match code.code() {
