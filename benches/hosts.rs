@@ -11,6 +11,7 @@ mod ledger;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/fleet/model.rs"]
 mod model;
+#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/hosts/night.rs"]
 mod night;
 

@@ -22,11 +22,13 @@ mod world;
 
 use archive::lease::LeaseTimes;
 use archive::scheduler::Policy;
+use archive::time_range::TimeRange;
+use archive::window::Window;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use model::{Fleet, Recorder, Span, fleet};
-use night::{Fate, HostIs, Night, play};
+use night::{Fate, HostIs, Job, Night, play, play_jobs, whole};
 
 const MINUTE: i64 = 60_000;
 
@@ -150,6 +152,49 @@ fn the_last_host_takes_over_what_is_left() {
     assert!(night.busy[3] > 0);
 }
 
+/// So many seconds before what the night asks for, of these cameras.
+fn before(fleet: &Fleet, cameras: std::ops::Range<usize>, seconds: i64) -> Job {
+    let of = |camera: usize| {
+        let start = fleet.cameras[camera].asked.start();
+        (camera, TimeRange::new(start - seconds, start).expect("a range holds a second"))
+    };
+    cameras.map(of).collect()
+}
+
+/// Hosts of the night, and then one with the other job, which comes at that moment.
+fn two_jobs(fleet: &Fleet, other: Job, comes: i64) -> Night {
+    let mut hosts = with(&[(4, Fate::Joins(comes))], 5);
+    hosts[4].job = 1;
+    play_jobs(fleet, policy(16), LeaseTimes::default(), hosts, vec![whole(fleet), other])
+}
+
+#[test]
+fn an_incident_in_the_middle_of_the_night_waits_for_the_windows_that_stream_and_no_longer() {
+    let fleet = stores(60);
+    let (alone, comes) = (plain_night(&fleet, 16, with(&[], 4)), 10 * MINUTE);
+    let night = two_jobs(&fleet, before(&fleet, 7..8, 1800), comes);
+    // A window that streams, a beat that gives back and one that takes, and three windows one after the other.
+    let longest = fleet.cameras[7]
+        .asked
+        .cut_on_grid()
+        .map(|range| fleet.takes(fleet.cameras[7].recorder, &Window { device: fleet.cameras[7].device, range }));
+    let longest = longest.max().expect("a night has windows");
+    assert!(night.job_ended[1] - comes <= 4 * longest + 30_000, "{} ms, {longest}", night.job_ended[1] - comes);
+    assert!(night.job_ended[0] * 100 <= alone.makespan * 105, "{} beside {} ms", night.job_ended[0], alone.makespan);
+    assert!(alone.makespan > comes * 2, "the night was over before");
+}
+
+/// A job that wants every recorder of the night's hosts is given what it can take, and not all of it again and again.
+#[test]
+fn a_smaller_job_over_the_same_recorders_goes_first_and_holds_up_the_night_hardly_at_all() {
+    let fleet = stores(60);
+    let alone = plain_night(&fleet, 16, with(&[], 4));
+    let night = two_jobs(&fleet, before(&fleet, 0..240, 600), 5 * MINUTE);
+    assert!(night.job_ended[1] * 2 < night.job_ended[0], "{:?}", night.job_ended);
+    assert!(night.job_ended[0] * 100 <= alone.makespan * 102, "{:?} beside {}", night.job_ended, alone.makespan);
+    assert!(night.moved <= 2 * 60, "{} leases were given back for 60 recorders", night.moved);
+}
+
 /// Anything can happen to any host but the last; the models hold what must be true.
 #[test]
 fn whatever_happens_to_hosts_all_is_archived_once() {
@@ -168,6 +213,7 @@ fn whatever_happens_to_hosts_all_is_archived_once() {
         let mut hosts = vec![HostIs::plain(); random.random_range(1..9)];
         for host in hosts.iter_mut().skip(1) {
             host.slowness = random.random_range(700..3_000);
+            host.job = usize::from(random.random_range(0..4) == 0);
             let at = random.random_range(0..40) * 30_000;
             match random.random_range(0..4) {
                 0 => host.fates.push(Fate::Killed(at + random.random_range(1..MINUTE))),
@@ -177,10 +223,18 @@ fn whatever_happens_to_hosts_all_is_archived_once() {
             }
         }
         let streams = random.random_range(1..40);
-        let night = plain_night(&fleet, streams, hosts.clone());
+        // The second job's host that nothing happens to.
+        hosts.push(HostIs { job: 1, ..HostIs::plain() });
+        let cameras = fleet.cameras.len();
+        let other = before(&fleet, random.random_range(0..cameras)..cameras, random.random_range(1..12) * 600);
+        let play = || {
+            let jobs = vec![whole(&fleet), other.clone()];
+            play_jobs(&fleet, policy(streams), LeaseTimes::default(), hosts.clone(), jobs)
+        };
+        let night = play();
         assert_eq!(night.given_up_seconds, 0);
         if seed < 3 {
-            assert_eq!(night, plain_night(&fleet, streams, hosts), "the same seed gives the same night");
+            assert_eq!(night, play(), "the same seed gives the same night");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The shared ledger as hosts see it: who is alive, who holds what, and what is archived. In memory, by a clock of its own.
 //!
-//! It keeps what the real one promises: a claim never gives what a living host holds, a lease that was taken anew has a higher
-//! epoch, what is written under another epoch is refused, and a second that is archived is never archived again.
+//! It keeps what the real one promises: a claim never gives what a living host holds, whatever its job, a lease that was taken anew has
+//! a higher epoch, what is written under another epoch is refused, and a second that is archived is never archived again. What is to be
+//! done at a recorder is said by job, and what a host with another job would take next that has less to do there is left to it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,15 +33,32 @@ struct Member {
     /// Milliseconds of the night.
     seen: i64,
     state: HostState,
+    job: usize,
     holds: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Share {
     epoch: i64,
-    demand: Option<Demand>,
-    finished: bool,
+    holder: Option<HostId>,
 }
+
+/// What is to be done for one job.
+#[derive(Clone, Debug, Default)]
+struct Work {
+    demands: BTreeMap<usize, Demand>,
+    /// All that is not finished.
+    open: BTreeSet<Rank>,
+    /// What of it nobody holds.
+    free: BTreeSet<Rank>,
+    free_seconds: i64,
+    /// How many of it hosts hold.
+    held: usize,
+    finished: Tally,
+}
+
+/// For how many recorders a host that waits is left room: as the real ledger does.
+const NVRS_OF_A_HOST: usize = 4;
 
 /// What goes first: what is lost first, then what has the most to do.
 type Rank = (i64, Reverse<i64>, usize);
@@ -52,9 +70,7 @@ pub struct Ledger {
     given: i64,
     shares: Vec<Share>,
     by_nvr: BTreeMap<NvrId, usize>,
-    free: BTreeSet<Rank>,
-    free_seconds: i64,
-    finished: Tally,
+    jobs: Vec<Work>,
     pub archived: Vec<RangeSet>,
     pub learned: BTreeMap<NvrId, Learned>,
     pub operations: Operations,
@@ -64,8 +80,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger that knows these recorders, and so many cameras by number.
-    pub fn new(nvrs: impl Iterator<Item = NvrId>, cameras: usize, times: LeaseTimes) -> Self {
+    /// A ledger that knows these recorders, so many cameras by number, and so many jobs.
+    pub fn new(nvrs: impl Iterator<Item = NvrId>, cameras: usize, jobs: usize, times: LeaseTimes) -> Self {
         let by_nvr: BTreeMap<NvrId, usize> = nvrs.enumerate().map(|(index, nvr)| (nvr, index)).collect();
         Self {
             lasts: times.lasts.as_millis() as i64,
@@ -73,9 +89,7 @@ impl Ledger {
             given: 0,
             shares: vec![Share::default(); by_nvr.len()],
             by_nvr,
-            free: BTreeSet::new(),
-            free_seconds: 0,
-            finished: Tally::default(),
+            jobs: vec![Work::default(); jobs],
             archived: vec![RangeSet::new(); cameras],
             learned: BTreeMap::new(),
             operations: Operations::default(),
@@ -84,22 +98,28 @@ impl Ledger {
         }
     }
 
-    pub fn join(&mut self, at: i64) -> HostId {
+    pub fn join(&mut self, job: usize, at: i64) -> HostId {
         self.count(at);
         self.operations.joins += 1;
         self.given += 1;
         let host = HostId::new(self.given);
-        self.members.insert(host, Member { seen: at, ..Member::default() });
+        self.members.insert(host, Member { seen: at, job, ..Member::default() });
         host
     }
 
-    /// Says what is to be done. Who holds what stays as it is.
-    pub fn offer(&mut self, demands: Vec<Demand>, at: i64) {
+    /// Says what is to be done for a job. What was said of it stays as it is.
+    pub fn offer(&mut self, job: usize, demands: Vec<Demand>, at: i64) {
         self.count(at);
         for demand in demands {
             let index = self.by_nvr[&demand.nvr];
-            if self.shares[index].demand.is_none() {
-                self.set_free(index, demand);
+            let work = &mut self.jobs[job];
+            if !work.demands.contains_key(&index) {
+                work.open.insert(rank(index, &demand));
+                work.demands.insert(index, demand);
+                match self.shares[index].holder {
+                    Some(_) => work.held += 1,
+                    None => work.set_free(index),
+                }
             }
         }
     }
@@ -110,25 +130,46 @@ impl Ledger {
         self.expire(at);
         let member = self.members.get_mut(&host).ok_or(Lost)?;
         (member.seen, member.state) = (at, state);
-        Ok(self.shared())
+        let job = member.job;
+        Ok(self.shared(job))
     }
 
     pub fn claim(&mut self, host: HostId, most: usize, at: i64) -> Result<Vec<Lease>, Lost> {
         self.count(at);
         self.operations.claims += 1;
         self.expire(at);
-        let member = self.members.get_mut(&host).ok_or(Lost)?;
+        let job = self.members.get(&host).ok_or(Lost)?.job;
+        let waiting = self.waiting(job);
+        let goes_first = |index: usize, seconds: i64| {
+            waiting.iter().any(|&(nvr, other, less)| nvr == index && (less, other) < (seconds, job))
+        };
+        let free = self.jobs[job].free.iter().filter(|&&(_, Reverse(seconds), index)| !goes_first(index, seconds));
+        let taken: Vec<usize> = free.take(most).map(|&(_, _, index)| index).collect();
         let mut leases = Vec::new();
-        while leases.len() < most {
-            let Some((_, _, index)) = self.free.pop_first() else { break };
+        for index in taken {
             let share = &mut self.shares[index];
+            assert_eq!(share.holder, None, "what is free is held");
             share.epoch += 1;
-            member.holds.insert(index);
-            let demand = share.demand.as_ref().expect("what is free has a demand");
-            self.free_seconds -= demand.backlog_seconds;
-            leases.push(Lease { nvr: demand.nvr.clone(), epoch: share.epoch });
+            share.holder = Some(host);
+            let lease = Lease { nvr: self.jobs[job].demands[&index].nvr.clone(), epoch: share.epoch };
+            leases.push(lease);
+            self.jobs.iter_mut().for_each(|work| work.is_held(index));
+            self.members.get_mut(&host).expect("it was just there").holds.insert(index);
         }
         Ok(leases)
+    }
+
+    /// What hosts with other jobs would take next who have streams to spare: recorder, job, and what there is to do.
+    fn waiting(&self, job: usize) -> Vec<(usize, usize, i64)> {
+        let mut waiting = Vec::new();
+        for (other, work) in self.jobs.iter().enumerate().filter(|&(other, _)| other != job) {
+            let hungry = self.members.values().filter(|member| member.job == other && member.state.hungry).count();
+            let is_its_own =
+                |index: usize| self.shares[index].holder.is_some_and(|holder| self.members[&holder].job == other);
+            let next = work.open.iter().filter(|&&(_, _, index)| !is_its_own(index)).take(hungry * NVRS_OF_A_HOST);
+            waiting.extend(next.map(|&(_, Reverse(seconds), index)| (index, other, seconds)));
+        }
+        waiting
     }
 
     /// What somebody else has by now is left with him.
@@ -139,15 +180,22 @@ impl Ledger {
         if self.holder(host, &back.lease).is_err() {
             return;
         }
-        self.members.get_mut(&host).expect("who holds something is a member").holds.remove(&index);
+        let member = self.members.get_mut(&host).expect("who holds something is a member");
+        member.holds.remove(&index);
+        let work = &mut self.jobs[member.job];
+        let before = work.demands.remove(&index).expect("what is held has a demand");
+        work.open.remove(&rank(index, &before));
         match back.rest {
-            Some(demand) => self.set_free(index, demand),
+            Some(demand) => {
+                work.open.insert(rank(index, &demand));
+                work.demands.insert(index, demand);
+            }
             None => {
-                assert!(!self.shares[index].finished, "{} was finished twice", back.lease.nvr);
-                self.shares[index].finished = true;
-                self.finished.nvrs += 1;
+                work.held -= 1;
+                work.finished.nvrs += 1;
             }
         }
+        self.release(index);
     }
 
     pub fn leave(&mut self, host: HostId, at: i64) {
@@ -189,32 +237,39 @@ impl Ledger {
             self.members.iter().filter(|(_, one)| one.seen + self.lasts <= at).map(|(&host, _)| host).collect();
         for host in dead {
             for index in self.members.remove(&host).expect("it was just there").holds {
-                let demand = self.shares[index].demand.clone().expect("what was held has a demand");
-                self.set_free(index, demand);
+                self.release(index);
             }
         }
     }
 
-    fn set_free(&mut self, index: usize, demand: Demand) {
-        let loses_at = demand.loses_at.map_or(i64::MAX, |at| at.get());
-        self.free.insert((loses_at, Reverse(demand.backlog_seconds), index));
-        self.free_seconds += demand.backlog_seconds;
-        self.shares[index].demand = Some(demand);
+    /// Nobody holds it any more.
+    fn release(&mut self, index: usize) {
+        self.shares[index].holder = None;
+        for work in &mut self.jobs {
+            if work.demands.contains_key(&index) {
+                work.held -= 1;
+                work.set_free(index);
+            }
+        }
     }
 
-    fn shared(&self) -> Shared {
-        let hosts: Vec<(HostId, HostState)> = self.members.iter().map(|(&host, one)| (host, one.state)).collect();
-        let leased = Tally {
-            nvrs: self.members.values().map(|member| member.holds.len()).sum(),
-            seconds: hosts.iter().map(|(_, state)| state.backlog_seconds).sum(),
-        };
+    fn shared(&self, job: usize) -> Shared {
+        let ours = self.members.iter().filter(|(_, one)| one.job == job);
+        let hosts: Vec<(HostId, HostState)> = ours.map(|(&host, one)| (host, one.state)).collect();
+        let work = &self.jobs[job];
+        let seconds = hosts.iter().map(|(_, state)| state.backlog_seconds).sum();
+        let mut wanted = BTreeMap::new();
+        for (index, other, seconds) in self.waiting(job) {
+            let least = wanted.entry(self.jobs[other].demands[&index].nvr.clone()).or_insert(seconds);
+            *least = seconds.min(*least);
+        }
         Shared {
-            living: hosts.len(),
             hosts,
-            wanted: BTreeMap::new(),
-            free: Tally { nvrs: self.free.len(), seconds: self.free_seconds },
-            leased,
-            finished: self.finished,
+            living: self.members.len(),
+            free: Tally { nvrs: work.free.len(), seconds: work.free_seconds },
+            leased: Tally { nvrs: work.held, seconds },
+            finished: work.finished,
+            wanted,
         }
     }
 
@@ -222,5 +277,25 @@ impl Ledger {
         let second = at / 1000;
         self.second = if self.second.0 == second { (second, self.second.1 + 1) } else { (second, 1) };
         self.peak = self.peak.max(self.second.1);
+    }
+}
+
+fn rank(index: usize, demand: &Demand) -> Rank {
+    (demand.loses_at.map_or(i64::MAX, |at| at.get()), Reverse(demand.backlog_seconds), index)
+}
+
+impl Work {
+    fn set_free(&mut self, index: usize) {
+        let demand = &self.demands[&index];
+        self.free.insert(rank(index, demand));
+        self.free_seconds += demand.backlog_seconds;
+    }
+
+    fn is_held(&mut self, index: usize) {
+        let Some(demand) = self.demands.get(&index) else { return };
+        if self.free.remove(&rank(index, demand)) {
+            self.free_seconds -= demand.backlog_seconds;
+            self.held += 1;
+        }
     }
 }

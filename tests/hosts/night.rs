@@ -5,13 +5,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use archive::device::{DeviceId, NvrId};
+use archive::device::NvrId;
 use archive::instant::Instant;
 use archive::lease::{HostId, Lease, LeaseTimes, Shared};
 use archive::outcome::Outcome;
 use archive::scheduler::{self, Policy, Scheduler, Stretch, Work};
 use archive::sharing::{self, Holdings, Membership};
-use archive::time_range::RangeSet;
+use archive::time_range::{RangeSet, TimeRange};
 use archive::window::{Cause, Missing};
 
 use super::downloads::Downloads;
@@ -34,14 +34,19 @@ pub enum Fate {
 pub struct HostIs {
     /// How many thousandths of the usual time its downloads take.
     pub slowness: i64,
+    /// Which of the night's jobs it does.
+    pub job: usize,
     pub fates: Vec<Fate>,
 }
 
 impl HostIs {
     pub fn plain() -> Self {
-        Self { slowness: 1_000, fates: Vec::new() }
+        Self { slowness: 1_000, job: 0, fates: Vec::new() }
     }
 }
+
+/// What a job asks for: of each of its cameras, by number.
+pub type Job = BTreeMap<usize, TimeRange>;
 
 /// How the night went.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +55,8 @@ pub struct Night {
     pub makespan: i64,
     /// Milliseconds until the last host left.
     pub ended: i64,
+    /// Milliseconds until the last recording of each job was archived.
+    pub job_ended: Vec<i64>,
     pub archived_seconds: i64,
     /// Milliseconds of streaming that were archived, per host.
     pub busy: Vec<i64>,
@@ -113,11 +120,22 @@ pub struct Play<'a> {
     night: Night,
     recorder_of: BTreeMap<NvrId, usize>,
     cameras_of: Vec<Vec<usize>>,
+    jobs: Vec<Job>,
 }
 
 /// Plays a night to its end. Panics when a camera is asked for by two hosts that are awake, or published twice.
 pub fn play(fleet: &Fleet, policy: Policy, times: LeaseTimes, hosts: Vec<HostIs>) -> Night {
-    let mut play = Play::new(fleet, policy, times, hosts);
+    play_jobs(fleet, policy, times, hosts, vec![whole(fleet)])
+}
+
+/// All that is asked of a fleet.
+pub fn whole(fleet: &Fleet) -> Job {
+    fleet.cameras.iter().map(|camera| camera.asked).enumerate().collect()
+}
+
+/// The same of hosts with different jobs.
+pub fn play_jobs(fleet: &Fleet, policy: Policy, times: LeaseTimes, hosts: Vec<HostIs>, jobs: Vec<Job>) -> Night {
+    let mut play = Play::new(fleet, policy, times, hosts, jobs);
     while let Some(Reverse((at, _, due))) = play.due.pop() {
         play.now = at;
         play.happens(due);
@@ -126,7 +144,7 @@ pub fn play(fleet: &Fleet, policy: Policy, times: LeaseTimes, hosts: Vec<HostIs>
 }
 
 impl<'a> Play<'a> {
-    fn new(fleet: &'a Fleet, policy: Policy, times: LeaseTimes, hosts: Vec<HostIs>) -> Self {
+    fn new(fleet: &'a Fleet, policy: Policy, times: LeaseTimes, hosts: Vec<HostIs>, jobs: Vec<Job>) -> Self {
         let nvrs = || (0..fleet.recorders.len()).map(|recorder| fleet.nvr(recorder));
         let mut cameras_of = vec![Vec::new(); fleet.recorders.len()];
         for (index, camera) in fleet.cameras.iter().enumerate() {
@@ -135,7 +153,7 @@ impl<'a> Play<'a> {
         let mut play = Self {
             fleet,
             times,
-            ledger: Ledger::new(nvrs(), fleet.cameras.len(), times),
+            ledger: Ledger::new(nvrs(), fleet.cameras.len(), jobs.len(), times),
             downloads: Downloads::new(fleet),
             hosts: Vec::new(),
             due: BinaryHeap::new(),
@@ -144,6 +162,7 @@ impl<'a> Play<'a> {
             night: Night {
                 makespan: 0,
                 ended: 0,
+                job_ended: vec![0; jobs.len()],
                 archived_seconds: 0,
                 busy: vec![0; hosts.len()],
                 operations: Operations::default(),
@@ -157,6 +176,7 @@ impl<'a> Play<'a> {
             recorder_of: nvrs().enumerate().map(|(index, nvr)| (nvr, index)).collect(),
             cameras_of,
             policy,
+            jobs,
         };
         for (index, is) in hosts.into_iter().enumerate() {
             let joins = is.fates.iter().find_map(|fate| if let Fate::Joins(at) = *fate { Some(at) } else { None });
@@ -236,14 +256,25 @@ impl<'a> Play<'a> {
     }
 
     fn joins(&mut self, host: usize) {
-        let id = self.ledger.join(self.now);
-        let work = self.fleet.work();
+        let job = self.hosts[host].is.job;
+        let id = self.ledger.join(job, self.now);
+        let work: Vec<Work> = self.jobs[job].keys().filter_map(|&camera| self.work_of(camera, job)).collect();
         let demands = scheduler::demands(&work, &self.policy, instant(self.now));
-        self.ledger.offer(demands, self.now);
+        self.ledger.offer(job, demands, self.now);
         let one = &mut self.hosts[host];
         (one.state, one.id) = (State::Works, id);
         one.membership = Membership::new(self.times, instant(self.now));
         self.beats(host);
+    }
+
+    /// What a camera misses by now of what a job asks of it.
+    fn work_of(&self, camera: usize, job: usize) -> Option<Work> {
+        let missing = RangeSet::from(*self.jobs[job].get(&camera)?).subtract(&self.ledger.archived[camera]);
+        let stretch =
+            |&range| Stretch { missing: Missing { range, cause: Cause::NotTried, attempts: 0 }, stop_at: None };
+        let stretches: Vec<Stretch> = missing.ranges().iter().map(stretch).collect();
+        let camera = &self.fleet.cameras[camera];
+        (!stretches.is_empty()).then(|| Work { device: camera.device, nvr: self.fleet.nvr(camera.recorder), stretches })
     }
 
     /// It does not know that it slept: what was ready to be written down is, or tried to be, before it looks at the clock.
@@ -310,18 +341,9 @@ impl<'a> Play<'a> {
 
     /// Plans what a leased NVR's cameras miss by now.
     fn takes(&mut self, host: usize, lease: Lease) {
-        let recorder = self.recorder_of[&lease.nvr];
-        let work: Vec<Work> = self.cameras_of[recorder]
-            .iter()
-            .map(|&camera| {
-                let missing = RangeSet::from(self.fleet.cameras[camera].asked).subtract(&self.ledger.archived[camera]);
-                let stretch =
-                    |&range| Stretch { missing: Missing { range, cause: Cause::NotTried, attempts: 0 }, stop_at: None };
-                let stretches = missing.ranges().iter().map(stretch).collect();
-                Work { device: self.fleet.cameras[camera].device, nvr: lease.nvr.clone(), stretches }
-            })
-            .filter(|work| !work.stretches.is_empty())
-            .collect();
+        let (recorder, job) = (self.recorder_of[&lease.nvr], self.hosts[host].is.job);
+        let cameras = &self.cameras_of[recorder];
+        let work: Vec<Work> = cameras.iter().filter_map(|&camera| self.work_of(camera, job)).collect();
         let learned = self.ledger.learned.get(&lease.nvr).map(|&learned| (lease.nvr.clone(), learned));
         let one = &mut self.hosts[host];
         one.holdings.take(lease, work, learned.into_iter().collect(), None, &mut one.scheduler, instant(self.now));
@@ -381,6 +403,7 @@ impl<'a> Play<'a> {
             match self.ledger.commit(one.id, lease, device.get() as usize, window.range, self.now) {
                 Ok(()) => {
                     self.night.makespan = self.now;
+                    self.night.job_ended[one.is.job] = self.now;
                     self.night.archived_seconds += window.range.seconds();
                     self.night.busy[host] += download.ends_at - download.streams_at.unwrap_or(download.ends_at);
                 }
@@ -435,9 +458,11 @@ impl<'a> Play<'a> {
             assert!(matches!(host.state, State::Gone | State::Absent), "host {index} never ended");
             assert!(host.running.is_empty());
         }
-        for (camera, archived) in self.fleet.cameras.iter().zip(&self.ledger.archived) {
-            let missing = RangeSet::from(camera.asked).subtract(archived);
-            assert!(missing.is_empty(), "device {}: {missing:?} is not archived", DeviceId::get(camera.device));
+        for (job, asked) in self.jobs.iter().enumerate() {
+            for (&camera, &range) in asked {
+                let missing = RangeSet::from(range).subtract(&self.ledger.archived[camera]);
+                assert!(missing.is_empty(), "job {job}: camera {camera}: {missing:?} is not archived");
+            }
         }
         (self.night.calls, self.night.refused) = (self.downloads.calls, self.downloads.refused);
         (self.night.operations, self.night.peak_operations) = (self.ledger.operations, self.ledger.peak);
