@@ -1,5 +1,5 @@
 //! How files leave their final names: moved aside when they are not what they were, deleted when their retention has ended.
-//! One process at a time does so: [`Vault::hold_upkeep`]. Runs go on beside it.
+//! One process at a time does so ([`hold`]), on whichever machine. Runs go on beside it.
 //!
 //! # A file that is moved aside, and what a crash leaves at each step
 //!
@@ -22,14 +22,51 @@
 //! not asked for again.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::event::Recovery;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::publish::{ArchiveError, blocking};
 use crate::recording::Recording;
 use crate::time_range::UtcSecond;
 use crate::upkeep::{Fate, Finding, Leaving};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Hold, Vault, VaultError};
+
+/// How long another's end is waited for: the start of a run holds this for moments.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The right to take files out of an archive.
+pub(crate) struct Upkeep<'a> {
+    ledger: &'a Ledger,
+    _hold: Hold,
+}
+
+impl Drop for Upkeep<'_> {
+    fn drop(&mut self) {
+        self.ledger.release_upkeep();
+    }
+}
+
+/// Takes that right, from others on this machine by the vault and from others elsewhere by the ledger. An error when another process
+/// has it.
+pub(crate) async fn hold<'a>(ledger: &'a Ledger, vault: &Vault) -> Result<Upkeep<'a>, ArchiveError> {
+    let on = vault.clone();
+    let hold = blocking(move || on.hold_upkeep()).await?;
+    ledger.hold_upkeep(PATIENCE).await?;
+    Ok(Upkeep { ledger, _hold: hold })
+}
+
+/// The same for who waits for nobody; nothing when another process has it.
+async fn try_hold<'a>(ledger: &'a Ledger, vault: &Vault) -> Result<Option<Upkeep<'a>>, ArchiveError> {
+    let hold = match vault.try_hold_upkeep() {
+        Err(VaultError::UpkeepHeld { .. }) => return Ok(None),
+        hold => hold?,
+    };
+    match ledger.hold_upkeep(Duration::ZERO).await {
+        Err(LedgerError::UpkeepHeld { .. }) => Ok(None),
+        held => Ok(Some(held.map(|()| Upkeep { ledger, _hold: hold })?)),
+    }
+}
 
 /// Moves aside the file of a recording that is not what it was, if there is one, and makes its time a gap. Says where it is
 /// now; nothing at all when the recording went meanwhile.
@@ -88,10 +125,9 @@ pub(crate) async fn finish_at_start(
     if ledger.leaving().await?.is_empty() {
         return Ok(Vec::new());
     }
-    match vault.try_hold_upkeep() {
-        Ok(_hold) => finish(ledger, vault, now).await,
-        Err(VaultError::UpkeepHeld { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
+    match try_hold(ledger, vault).await? {
+        Some(_hold) => finish(ledger, vault, now).await,
+        None => Ok(Vec::new()),
     }
 }
 

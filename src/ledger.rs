@@ -59,7 +59,7 @@ use self::error::Fault;
 pub use self::error::{Holder, LedgerError};
 pub use self::filling::{Filling, Still};
 use self::lock::RunLock;
-use self::postgres::{Database, Purpose};
+use self::postgres::{Database, Purpose, UpkeepLock};
 use self::ranges::Merged;
 pub use self::rebuild::{Rebuilding, Rebuilt};
 use self::session::Session;
@@ -90,6 +90,8 @@ pub struct Ledger {
     keeper: Keeper,
     /// A hold whose run is not written down yet.
     taken: Mutex<Option<RunLock>>,
+    /// The right to take files out of an archive that many machines reach.
+    upkeep: Mutex<Option<UpkeepLock>>,
     /// The hold of a run. Declared last, so that it is freed when everything is written.
     run: Mutex<Option<RunLock>>,
 }
@@ -135,7 +137,7 @@ impl Ledger {
     }
 
     fn around(place: &LedgerPlace, keeper: Keeper) -> Self {
-        Self { name: place.name(), keeper, taken: Mutex::default(), run: Mutex::default() }
+        Self { name: place.name(), keeper, taken: Mutex::default(), upkeep: Mutex::default(), run: Mutex::default() }
     }
 
     /// Whether many hosts may work with it at once.

@@ -94,7 +94,7 @@ pub struct Pruned {
     pub is_stopped: bool,
 }
 
-/// Deletes what the plan says, while the caller has the hold ([`Vault::hold_upkeep`]), until somebody cancels `stop`.
+/// Deletes what the plan says, while the caller has the hold (`leaving::hold`), until somebody cancels `stop`.
 pub async fn execute(
     plan: &PrunePlan,
     ledger: &Ledger,

@@ -3,7 +3,7 @@
 //! Recordings are read from the ledger in pages, and a folder is looked through once, so what this takes of memory does not
 //! grow with the archive. It goes on beside runs: a recording is written down only after its file stands, so whoever reads the
 //! recording first never misses a file that is just being published; and nobody else takes files out meanwhile
-//! ([`Vault::hold_upkeep`]).
+//! (`leaving::hold`).
 //!
 //! What is not what it was leaves as [`crate::leaving`] has it: the file is moved aside, and the time is a gap. That takes proof.
 //! A hash must be wrong twice, both times read from the disk. A file that cannot be read proves nothing, nor does a camera of
@@ -88,8 +88,7 @@ pub struct VerifyTools<'a> {
 
 /// Looks at what `job` says. An error is the ledger's or the disk's; what was found until then is written down.
 pub async fn execute(job: VerifyJob, tools: VerifyTools<'_>) -> Result<VerifyReport, ArchiveError> {
-    let vault = tools.vault.clone();
-    let _hold = blocking(move || vault.hold_upkeep()).await?;
+    let _hold = leaving::hold(tools.ledger, tools.vault).await?;
     let clock = WallClock::start();
     for recovery in leaving::finish(tools.ledger, tools.vault, clock.now().to_utc_second()).await? {
         (tools.tell)(Told::Recovered(recovery));

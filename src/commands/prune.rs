@@ -10,7 +10,6 @@ use crate::exit_code::ExitCode;
 use crate::leaving;
 use crate::ledger::Ledger;
 use crate::prune::{self, Pruned};
-use crate::publish::blocking;
 use crate::render::{self, PruneReport};
 use crate::retention::{self, Wish};
 use crate::run::RunError;
@@ -34,10 +33,7 @@ pub(super) async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
     let vault = root::existing(&settings.archive, &ledger).await?;
     let _hold = match args.dry_run {
         true => None,
-        false => {
-            let vault = vault.clone();
-            Some(blocking(move || vault.hold_upkeep()).await?)
-        }
+        false => Some(leaving::hold(&ledger, &vault).await.map_err(RunError::from)?),
     };
     if !args.dry_run {
         let finished = leaving::finish(&ledger, &vault, now).await.map_err(RunError::from)?;

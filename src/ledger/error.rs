@@ -60,6 +60,12 @@ pub enum LedgerError {
         /// What it is instead.
         why: String,
     },
+    /// Somebody else takes files out of its archive.
+    #[error("another verify or prune works on the archive of {}, perhaps on another machine; wait for it to end, or stop it", .ledger.display())]
+    UpkeepHeld {
+        /// The ledger.
+        ledger: PathBuf,
+    },
     /// A newer version of this program has written it.
     #[error(
         "{} was written by a newer version (its schema is {found}, this program knows {known}). Use that version; \

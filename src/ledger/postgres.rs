@@ -18,6 +18,7 @@ mod failure;
 mod open;
 mod transaction;
 mod turn;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use self::failure::{Kind, told};
 pub(super) use self::transaction::{Guards, Transaction, column};
 pub(super) use self::turn::Late;
 use self::turn::Turn;
+pub(super) use self::upkeep::UpkeepLock;
 use super::error::{Fault, LedgerError, reached};
 use super::session::Session;
 use crate::absence::Absence;
@@ -179,7 +181,7 @@ impl Database {
         self.aside(move || database.persist(patience, |turn| database.try_read(turn, &work))).await
     }
 
-    async fn aside<T: Send + 'static>(
+    pub(super) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {

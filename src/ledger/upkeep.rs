@@ -1,6 +1,8 @@
 //! What `verify` and `prune` ask of the ledger and tell it: recordings in pages, files that leave, rounds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::changes::stored;
 use super::error::Fault;
@@ -8,13 +10,16 @@ use super::missing::{self, Loss};
 use super::queries::{self, device, second, unsigned};
 use super::ranges::Merged;
 use super::session::{Row, Session, values};
-use super::{Ledger, LedgerError};
+use super::{Keeper, Ledger, LedgerError, locked};
 use crate::device::DeviceId;
 use crate::recording::Recording;
 use crate::retention::Sums;
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::upkeep::{Fate, Leaving, Round, RoundCounts};
 use crate::window::Cause;
+
+/// Between two tries at a hold that another process has.
+const UPKEEP_PAUSE: Duration = Duration::from_millis(100);
 
 const ASIDE: &str = "aside";
 const DELETED: &str = "deleted";
@@ -33,9 +38,40 @@ impl Ledger {
 
     // Files that leave.
 
+    /// Takes the right to take files out of the archive, which one process has at a time; [`LedgerError::UpkeepHeld`] when another has
+    /// it for longer than `patience`. It ends with [`Self::release_upkeep`], with this value, or with the process. Of a file, whoever
+    /// may work with its archive has the hold of the vault, and this says nothing more.
+    pub async fn hold_upkeep(&self, patience: Duration) -> Result<(), LedgerError> {
+        let Keeper::Server(database) = &self.keeper else { return Ok(()) };
+        let begun = tokio::time::Instant::now();
+        loop {
+            let on = Arc::clone(database);
+            match database.aside(move || on.lock_upkeep()).await? {
+                Some(lock) => {
+                    *locked(&self.upkeep) = Some(lock);
+                    return Ok(());
+                }
+                None if begun.elapsed() < patience => tokio::time::sleep(UPKEEP_PAUSE).await,
+                None => return Err(LedgerError::UpkeepHeld { ledger: self.name.clone() }),
+            }
+        }
+    }
+
+    /// Gives it up.
+    pub fn release_upkeep(&self) {
+        *locked(&self.upkeep) = None;
+    }
+
+    /// Before a file is noted that is to leave: who lost the hold with its connection takes it anew, unless another has it by now.
+    async fn still_holds_upkeep(&self) -> Result<(), LedgerError> {
+        let is_lost = locked(&self.upkeep).as_ref().is_some_and(|lock| !lock.stands());
+        if is_lost { self.hold_upkeep(Duration::ZERO).await } else { Ok(()) }
+    }
+
     /// Notes that a file which is not what its recording says is about to be moved aside. False when the recording is there no
     /// more, so that the file is nobody's business.
     pub async fn note_aside(&self, recording: Recording, code: String, detail: String) -> Result<bool, LedgerError> {
+        self.still_holds_upkeep().await?;
         let fate = Fate::Aside { code, detail };
         self.write(move |session| {
             let Recording { device, range, ref path, .. } = recording;
@@ -69,6 +105,7 @@ impl Ledger {
 
     /// Takes out recordings whose retention has ended, and notes that their files are about to be deleted.
     pub async fn prune(&self, recordings: Vec<Recording>) -> Result<(), LedgerError> {
+        self.still_holds_upkeep().await?;
         self.write(move |session| {
             // Without a time, so that one night's joins the next one's, however many there are.
             let loss = Loss { cause: Cause::Pruned, code: None, detail: None, at: None };

@@ -11,7 +11,7 @@ use archive::ledger_place::LedgerPlace;
 use archive::report::GapQuery;
 use archive::time_range::UtcSecond;
 
-use crate::support::{Place, device, expect_code, finish, fleet, range, stderr, stdout, until, yesterday};
+use crate::support::{PATIENCE, Place, device, expect_code, finish, fleet, range, stderr, stdout, until, yesterday};
 use program::{Server, server};
 
 fn on(url: &str, mut command: Command) -> Command {
@@ -171,4 +171,29 @@ async fn a_server_is_reached_over_tls_if_its_certificate_is_vouched_for_and_name
     assert_eq!(archived.status.code(), Some(0), "{}", stderr(&archived));
     assert_eq!(server.psql_at(port, "postgres", "SELECT count(*) FROM recordings").trim(), "1");
     assert!(!stderr(&archived).contains(PASSWORD));
+}
+
+/// As on two machines, whose folders know nothing of each other: what keeps them apart is the ledger.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn one_verify_at_a_time_on_whichever_machine_and_a_run_leaves_alone_what_it_is_at() {
+    let (url, place) = (server().database(), Place::new(fleet(&[(1, &[1])])).await);
+    let wanted = range(yesterday(), 1200);
+    expect_code(on(&url, place.fetch("1", wanted)), 0);
+    let elsewhere = Ledger::open(LedgerPlace::parse(&url).expect("an address")).expect("it is there");
+    elsewhere.hold_upkeep(PATIENCE).await.expect("nobody has it");
+    let row = elsewhere.recordings_overlapping(device(1), wanted).await.expect("an answer").remove(0);
+    assert!(elsewhere.note_aside(row, "hash".to_owned(), String::new()).await.expect("an answer"));
+
+    let refused = expect_code(on(&url, place.archive(&["verify"])), 6);
+    assert!(stderr(&refused).contains("perhaps on another machine"), "{}", stderr(&refused));
+    expect_code(on(&url, place.fetch("1", wanted)), 0);
+    assert_eq!(elsewhere.leaving().await.expect("an answer").len(), 1, "the run finished what is another's");
+    elsewhere.release_upkeep();
+    // It begins with what is left of that: the time is a gap by then, which the next run fetches.
+    expect_code(on(&url, place.archive(&["verify"])), 0);
+    assert_eq!(elsewhere.leaving().await.expect("an answer"), []);
+    assert_eq!(elsewhere.gaps(GapQuery::default()).await.expect("an answer").len(), 1);
+    expect_code(on(&url, place.fetch("1", wanted)), 0);
+    assert_eq!(elsewhere.gaps(GapQuery::default()).await.expect("an answer"), []);
 }

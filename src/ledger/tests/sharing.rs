@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::super::{Ledger, LedgerError};
+use super::super::{Ledger, LedgerError, locked};
 use super::engines::{Server, address, fresh, server};
 use super::*;
 use crate::device::NvrId;
@@ -426,6 +426,46 @@ async fn a_server_that_crashes_in_the_midst_loses_nothing_and_is_told_nothing_tw
     assert_eq!(archived(&ledger).await, windows * 60);
     let told = server.psql(&database(&place), "SELECT count(*), count(DISTINCT (device, start)) FROM attempt");
     assert_eq!(told.trim(), format!("{windows}|{windows}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn one_process_takes_files_out_and_finds_out_when_its_connection_is_lost() {
+    let server = Arc::new(Server::start());
+    let place = LedgerPlace::parse(&server.database()).unwrap();
+    let (one, two) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
+    let held = |ledger: &Ledger| LedgerError::UpkeepHeld { ledger: ledger.name.clone() };
+    one.hold_upkeep(Duration::ZERO).await.unwrap();
+    assert_eq!(two.hold_upkeep(Duration::ZERO).await, Err(held(&two)));
+    one.release_upkeep();
+    two.hold_upkeep(FOR_EVER).await.unwrap();
+    two.ask(vec![(device(1), range(DAY, DAY + 600).into())]).await.unwrap();
+    two.add_recording(recording(1, DAY, DAY + 600)).await.unwrap();
+    let note =
+        async |ledger: &Ledger| ledger.note_aside(recording(1, DAY, DAY + 600), String::new(), String::new()).await;
+
+    let crash = || {
+        let server = Arc::clone(&server);
+        async move { tokio::task::spawn_blocking(move || server.crash_and_restart()).await.unwrap() }
+    };
+    // Nobody else wants it: it is taken anew.
+    crash().await;
+    let lost = || locked(&two.upkeep).as_ref().is_some_and(|lock| !lock.stands());
+    while !lost() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(note(&two).await, Ok(true));
+    assert!(!lost());
+    assert_eq!(one.hold_upkeep(Duration::ZERO).await, Err(held(&one)));
+
+    // Somebody else was faster.
+    crash().await;
+    one.hold_upkeep(FOR_EVER).await.unwrap();
+    while !lost() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(note(&two).await, Err(held(&two)));
+    assert_eq!(two.prune(vec![recording(1, DAY, DAY + 600)]).await, Err(held(&two)));
 }
 
 async fn archived(ledger: &Ledger) -> i64 {
