@@ -202,6 +202,9 @@ impl Tally {
             | Event::HostJoined { .. }
             | Event::HostLost { .. }
             | Event::LeaseLost { .. }
+            | Event::LiveWaits { .. }
+            | Event::LiveJoinedAgain
+            | Event::LiveTaken { .. }
             | Event::SpoolFull { .. }
             | Event::SpoolHasRoom
             | Event::AmbiguousLabel { .. }
