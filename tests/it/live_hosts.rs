@@ -8,8 +8,9 @@ use std::time::Duration;
 use archive::device::DeviceId;
 use archive::ledger::Ledger;
 use archive::ledger_place::LedgerPlace;
+use archive::publish::{self, Ready};
 use archive::recording::{Container, ContentHash, MediaFacts, Recording, Source};
-use archive::vault::{Named, Outgoing, Uploaded, Vault, name};
+use archive::vault::{Named, Outgoing, Patience, Uploaded, Vault, name};
 use rustix::process::Signal;
 
 use crate::object_store_server::{BUCKET, CREDENTIALS, Server};
@@ -383,6 +384,18 @@ async fn what_a_killed_live_run_had_judged_is_sent_though_another_machine_took_i
     machines.assert_whole(&["one", "two"]).await;
 }
 
+/// Credentials come from the environment, and nobody changes that of a process with threads: so a test runs in another one, which
+/// it has done by then.
+fn may_ask_the_store(test: &str) -> bool {
+    if std::env::var_os(CREDENTIALS[0].0).is_some() {
+        return true;
+    }
+    let mut again = Command::new(std::env::current_exe().expect("this program has a path"));
+    again.args(["--ignored", "--exact", &format!("live_hosts::{test}"), "--nocapture"]).envs(CREDENTIALS);
+    assert!(again.status().expect("it starts").success());
+    false
+}
+
 /// A file of a camera that is about to be an object, as a live run has it in its hands.
 async fn in_hand(ledger: &Ledger, vault: &Vault, number: i64) -> Outgoing {
     let named = Named {
@@ -424,13 +437,7 @@ async fn finish(outgoing: Outgoing) -> Uploaded {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgres and an S3 server: weed"]
 async fn what_a_living_live_run_publishes_just_now_is_not_aborted_and_a_dead_ones_is() {
-    if std::env::var_os(CREDENTIALS[0].0).is_none() {
-        // Credentials come from the environment, and nobody changes that of a process with threads: so in another.
-        let this = std::env::current_exe().expect("this program has a path");
-        let name = "live_hosts::what_a_living_live_run_publishes_just_now_is_not_aborted_and_a_dead_ones_is";
-        let mut again = Command::new(this);
-        again.args(["--ignored", "--exact", name, "--nocapture"]).envs(CREDENTIALS);
-        assert!(again.status().expect("it starts").success());
+    if !may_ask_the_store("what_a_living_live_run_publishes_just_now_is_not_aborted_and_a_dead_ones_is") {
         return;
     }
     let machines = Machines::new("3s").await;
@@ -456,6 +463,56 @@ async fn what_a_living_live_run_publishes_just_now_is_not_aborted_and_a_dead_one
     // It was not dead after all: nobody else has what it recorded, so it begins anew.
     let Uploaded::Anew(anew) = finish(of_dead).await else { panic!("it was aborted") };
     assert!(matches!(finish(*anew).await, Uploaded::Here { set_aside: None }));
+}
+
+/// A note that is gone means of a download that another host fetches it. What came live, nobody else has.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an S3 server: weed"]
+async fn a_live_recording_whose_note_was_taken_back_is_noted_again_and_archived_and_a_download_is_not() {
+    if !may_ask_the_store(
+        "a_live_recording_whose_note_was_taken_back_is_noted_again_and_archived_and_a_download_is_not",
+    ) {
+        return;
+    }
+    let (store, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let place = store.place("alone", &folder.path().join("spool"));
+    let opening = tokio::task::spawn_blocking(move || place.open());
+    let vault = opening.await.expect("it does not panic").expect("an archive");
+    let ledger = Ledger::open(folder.path().join("ledger.db")).expect("a ledger");
+    for (number, source) in [(1, Source::Live), (2, Source::Nvr)] {
+        let named = Named { device: device(number), range: range(yesterday(), 60), source, container: Container::Flv };
+        let mut staging = vault.stage(named.device, named.range).expect("a staging file");
+        staging.append(b"it is not looked at").expect("it is appended");
+        let ready = Ready {
+            staging,
+            good_bytes: 19,
+            named,
+            zone: chrono_tz::Asia::Shanghai,
+            media: MediaFacts::default(),
+            clock_offset: None,
+            now: yesterday() + 3_600,
+            note: String::new(),
+        };
+        let kept = publish::keep(&ledger, &vault, ready).await.expect("it is kept");
+        let path = kept.recording.path.clone();
+        ledger.forget_publishing(path.clone()).await.expect("it is forgotten");
+        let sent = publish::send(&ledger, &vault, kept, None, Patience::default()).await;
+        let rows = ledger.recordings_overlapping(named.device, named.range).await.expect("the ledger answers");
+        let names: Vec<&str> = rows.iter().map(|row| row.path.as_str()).collect();
+        match source {
+            Source::Live => {
+                assert!(matches!(sent, Ok(publish::Done::Archived { .. })), "{sent:?}");
+                assert_eq!(names, [path.as_str()]);
+            }
+            Source::Nvr => {
+                assert!(sent.is_err(), "{sent:?}");
+                assert_eq!(names, [""; 0]);
+            }
+        }
+        assert_eq!(ledger.publishing(source).await.expect("the ledger answers"), [""; 0]);
+    }
+    assert_eq!(store.keys().len(), 1);
+    assert_eq!(store.uploads(), [""; 0], "an upload is open");
 }
 
 /// The ledger's server is away for longer than a lease: streams go on, and nobody was out of anybody's hearing but the server.
