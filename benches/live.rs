@@ -178,6 +178,7 @@ fn job(cameras: i64, hours: i64) -> LiveJob {
         stall: PATIENCE,
         min_free: 0,
         keep_attempts: Duration::from_secs(90 * 86_400),
+        lease: archive::lease::LeaseTimes::default(),
         catalog_every: std::time::Duration::from_secs(3_600),
         seed: 1,
     }

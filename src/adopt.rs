@@ -50,10 +50,29 @@ pub struct Check {
 /// Adopts or moves aside every published file of `check`'s source that has no row. Only while no other run of that source goes
 /// on.
 pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
-    let mut recovered = put_all_right(ledger, vault, ledger.publishing(check.source).await?, check).await?;
+    recover_but(ledger, vault, &BTreeSet::new(), check).await
+}
+
+/// The same but for these cameras, whose files others may be in the middle of publishing. What this machine has of them in its spool
+/// is its own all the same.
+async fn recover_but(
+    ledger: &Ledger,
+    vault: &Vault,
+    others: &BTreeSet<DeviceId>,
+    check: Check,
+) -> Result<Vec<Recovery>, ArchiveError> {
+    let mut noted = Vec::new();
+    for path in ledger.publishing(check.source).await? {
+        if !vault::device_of(&path).is_some_and(|device| others.contains(&device)) || vault.ready(&path)?.is_some() {
+            noted.push(path);
+        }
+    }
+    let mut recovered = put_all_right(ledger, vault, noted, check).await?;
     if ledger.left_unnoted(check.source).await? {
         for found in everywhere::without_a_row(ledger, vault, check.source).await? {
-            recovered.push(settle(ledger, vault, found, check).await?);
+            if !others.contains(&found.named.device) {
+                recovered.push(settle(ledger, vault, found, check).await?);
+            }
         }
         ledger.recovered(check.source).await?;
     }

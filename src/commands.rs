@@ -138,7 +138,7 @@ fn exit_code_of(error: &anyhow::Error) -> ExitCode {
             _ => cause.downcast_ref(),
         };
         match (ledger, vault) {
-            (Some(LedgerError::Held { .. } | LedgerError::UpkeepHeld { .. }), _)
+            (Some(LedgerError::Held { .. } | LedgerError::CamerasHeld { .. } | LedgerError::UpkeepHeld { .. }), _)
             | (_, Some(VaultError::Held { .. } | VaultError::UpkeepHeld { .. })) => return ExitCode::Held,
             (Some(LedgerError::NotEmpty { .. } | LedgerError::BeingFilled { .. }), _) => return ExitCode::Usage,
             (Some(LedgerError::DiskFull { .. }), _) | (_, Some(VaultError::Full { .. })) => return ExitCode::DiskFull,

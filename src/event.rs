@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::lease::HostId;
+use crate::live_hosts::HeldCamera;
 use crate::outcome::{Attempt, Class};
 use crate::recording::{Recording, VideoCodec};
 use crate::time_range::UtcSecond;
@@ -93,6 +94,18 @@ pub enum Event {
     HostsAwaited {
         /// At how many NVRs there is something left for its job.
         nvrs: usize,
+    },
+    /// Others have cameras that this live run is to record, or had them a moment ago: it waits until they are dead, or heard of.
+    LiveWaits {
+        /// Which, and who.
+        held: Vec<HeldCamera>,
+    },
+    /// This live run was not heard of for too long, and was taken for dead: it has joined the others again.
+    LiveJoinedAgain,
+    /// Another live run has taken over a camera meanwhile: this one ends it.
+    LiveTaken {
+        /// Which, and who.
+        held: HeldCamera,
     },
     /// A server that the run works with gives no answer, and is waited for.
     Away {

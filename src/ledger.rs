@@ -7,7 +7,8 @@
 //! It is a file of this machine, or a database on a server that many machines share; what a change or a question means is the
 //! same for both ([`session`]). Of a file, one thread writes ([`writer`]); requests that wait together share a transaction and its
 //! fsync, and each is answered once that is on disk. Reading goes on beside it, in this process and in others. Of a server,
-//! [`postgres`] tells. The ledger never reads a clock; who shares its work is told by the server's ([`shared_jobs`], [`leases`]).
+//! [`postgres`] tells. The ledger never reads a clock; who shares its work is told by the server's ([`shared_jobs`], [`leases`],
+//! [`live_hosts`]).
 
 mod attempts;
 mod catalog;
@@ -19,6 +20,7 @@ mod filling;
 mod hosts;
 mod leases;
 mod limits;
+mod live_hosts;
 mod lock;
 mod look;
 mod mark;

@@ -2,13 +2,15 @@
 //!
 //! Each camera goes its own way: its stream is asked for, cut on the grid, published piece by piece, and asked for again
 //! when it ends. What does not come is in the ledger at once, so that a run from the NVRs may fetch it. It may go on beside
-//! such a run: what is being recorded says so in the ledger, and is left alone.
+//! such a run: what is being recorded says so in the ledger, and is left alone. Where machines share a ledger, each records its own
+//! cameras (`presence`).
 
 mod camera;
 mod clock;
 mod flv;
 mod hls;
 mod pieces;
+mod presence;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +28,7 @@ use crate::device::DeviceId;
 use crate::event::{Event, Shortfall, StopReason, Summary};
 use crate::exit_code::ExitCode;
 use crate::instant::Instant;
+use crate::lease::LeaseTimes;
 use crate::ledger::{Ledger, LedgerError};
 use crate::platform::client::{CallError, Client};
 use crate::platform::media::MediaClient;
@@ -40,6 +43,7 @@ use crate::vault::{Hold, Vault, VaultError};
 pub use camera::Camera;
 use clock::SharedClock;
 use pieces::Pieces;
+use presence::Presence;
 
 /// How long a live stream may bring nothing before it is asked for again.
 pub const STALL: Duration = Duration::from_secs(10);
@@ -71,6 +75,8 @@ pub struct LiveJob {
     pub min_free: u64,
     /// How long the ledger keeps attempts one by one.
     pub keep_attempts: Duration,
+    /// How long this run is believed to record when it is not heard of, where many machines share the ledger.
+    pub lease: LeaseTimes,
     /// How often the archive's catalog is brought up to date meanwhile; [`CATALOG_EVERY`], except in tests.
     pub catalog_every: Duration,
     /// What the delays' randomness starts from.
@@ -98,17 +104,20 @@ pub struct LiveTools {
     pub clock: WallClock,
 }
 
-/// What all cameras of a run share.
+/// What all cameras of a run share, but for when they end.
+#[derive(Clone)]
 struct Context {
     run: RunId,
-    job: LiveJob,
+    job: Arc<LiveJob>,
     tools: LiveTools,
-    /// Cancelled when all are to end, for whatever reason.
+    /// Cancelled when all are to end, or this one, for whatever reason.
     stop: CancellationToken,
-    counts: Mutex<RunCounts>,
-    clock: SharedClock,
+    counts: Arc<Mutex<RunCounts>>,
+    clock: Arc<SharedClock>,
     /// Of the last piece that began.
-    number: AtomicU64,
+    number: Arc<AtomicU64>,
+    /// Whose cameras these are, as far as others know.
+    presence: Arc<Presence>,
 }
 
 /// Why a camera's recording ends with the whole run.
@@ -150,34 +159,46 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     let begun = tools.clock.now().to_utc_second();
     let start = RunStart { started: begun, what: job.what.clone(), source: Source::Live };
     let run = tools.ledger.begin_run(start).await?;
-    let context = Arc::new(Context {
+    let stop = tools.stop.child_token();
+    let presence = Presence::new(&tools, job.cameras.keys().copied().collect(), job.lease, &stop);
+    let context = Context {
         run,
-        stop: tools.stop.child_token(),
-        counts: Mutex::default(),
-        clock: SharedClock::new(tools.clock),
-        number: AtomicU64::new(0),
-        job,
+        stop,
+        counts: Arc::default(),
+        clock: Arc::new(SharedClock::new(tools.clock)),
+        number: Arc::default(),
+        presence: Arc::new(presence),
+        job: Arc::new(job),
         tools,
-    });
-    let hold = match hold(&context.tools.vault).await {
-        Ok(hold) => hold,
-        Err(held) => {
-            let exit = match &held {
-                VaultError::Held { .. } => ExitCode::Held,
+    };
+    let (hold, has_place) = match context.take_place().await {
+        Ok(taken) => taken,
+        Err(error) => {
+            let exit = match &error {
+                RunError::Vault(VaultError::Held { .. }) | RunError::Ledger(LedgerError::CamerasHeld { .. }) => {
+                    ExitCode::Held
+                }
                 _ => ExitCode::Failure,
             };
             context.end(exit, begun, 0).await?;
-            return Err(held.into());
+            return Err(error);
         }
     };
-    let over = CancellationToken::new();
-    let keeping = tokio::spawn(keep_catalog(Arc::clone(&context), over.clone()));
-    let worked = work(&context).await;
+    let (over, away) = (CancellationToken::new(), CancellationToken::new());
+    // Nor does it say so when nobody waits for its end any more.
+    let _gone = away.clone().drop_guard();
+    let keeping = tokio::spawn(keep_catalog(context.clone(), over.clone()));
+    let hold = Arc::new(hold);
+    let beating = tokio::spawn(Arc::clone(&context.presence).keep(Arc::clone(&hold), away.clone()));
+    let worked = if has_place { work(&context).await } else { Ok(context.stopped()) };
     over.cancel();
     // Not aborted, since two must not write at once.
     keeping.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
     // However it ended: nothing is being recorded any longer.
-    let cleared = adopt::live::clear(&context.tools.ledger, context.now()).await;
+    let cleared = adopt::live::clear(&context.tools.ledger, context.presence.host(), context.now()).await;
+    away.cancel();
+    beating.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
+    let left = context.presence.leave().await;
     drop(hold);
     let stopped = match &worked {
         Ok(stopped) => stopped.clone(),
@@ -190,12 +211,13 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     // What went wrong first is what a person must hear of.
     worked?;
     cleared?;
+    left?;
     folded?;
     closed
 }
 
 /// Brings the archive's catalog up to date again and again, until the run is over.
-async fn keep_catalog(context: Arc<Context>, over: CancellationToken) {
+async fn keep_catalog(context: Context, over: CancellationToken) {
     while over.run_until_cancelled(tokio::time::sleep(context.job.catalog_every)).await.is_some() {
         context.bring_catalog_up_to_date(None).await;
     }
@@ -213,7 +235,7 @@ async fn hold(vault: &Vault) -> Result<Hold, VaultError> {
 }
 
 /// Puts right what was left behind, and records. Gives why it ended before its time, if it did.
-async fn work(context: &Arc<Context>) -> Result<Option<StopReason>, RunError> {
+async fn work(context: &Context) -> Result<Option<StopReason>, RunError> {
     let (job, tools) = (&context.job, &context.tools);
     let check = adopt::Check {
         source: Source::Live,
@@ -221,15 +243,15 @@ async fn work(context: &Arc<Context>) -> Result<Option<StopReason>, RunError> {
         tolerance_seconds: job.tolerance_seconds,
         platform_zone: job.platform_zone,
     };
-    for recovery in adopt::live::recover(&tools.ledger, &tools.vault, check).await? {
+    for recovery in adopt::live::recover(&tools.ledger, &tools.vault, context.presence.host(), check).await? {
         context.emit(Event::Recovered(recovery));
     }
     for (&device, camera) in &job.cameras {
-        tools.ledger.set_zone(vec![device], camera.zone).await?;
+        context.tell(device, || tools.ledger.set_zone(vec![device], camera.zone)).await?;
     }
     let mut cameras = JoinSet::new();
     for (device, camera) in job.cameras.clone() {
-        let context = Arc::clone(context);
+        let context = Context { stop: context.presence.stop_of(device), ..context.clone() };
         let recording = async move { camera::record(&context, device, &camera).await };
         cameras.spawn_on(recording, tools.transfers.handle());
     }
@@ -269,8 +291,7 @@ async fn work(context: &Arc<Context>) -> Result<Option<StopReason>, RunError> {
     match failed {
         // A full disk is an end of its own, with an exit code of its own.
         Some(error) if !matches!(stopped, Some(StopReason::DiskFull(_))) => Err(error),
-        _ if stopped.is_none() && tools.stop.is_cancelled() && !context.is_open_ended() => Ok(Some(StopReason::Signal)),
-        _ => Ok(stopped),
+        _ => Ok(stopped.or_else(|| context.stopped())),
     }
 }
 
@@ -278,6 +299,34 @@ impl Context {
     fn emit(&self, event: Event) {
         // OK to ignore a closed channel: whoever displays the run may go before it ends.
         let _ = self.tools.events.send(event);
+    }
+
+    /// Keeps other live runs off this machine's part of the archive, and off its cameras everywhere. Not of the latter when somebody
+    /// says stop while others have them: then it says so (`false`).
+    async fn take_place(&self) -> Result<(Hold, bool), RunError> {
+        let hold = hold(&self.tools.vault).await?;
+        let has_place = self.presence.take_place(&hold).await?;
+        Ok((hold, has_place))
+    }
+
+    /// Why it ends before its time, if somebody has said stop.
+    fn stopped(&self) -> Option<StopReason> {
+        (self.tools.stop.is_cancelled() && !self.is_open_ended()).then_some(StopReason::Signal)
+    }
+
+    /// Tells the ledger something about a camera; nothing of one that is another live run's by now, which tells it itself.
+    async fn tell<T>(&self, device: DeviceId, what: impl Fn() -> T) -> Result<(), LedgerError>
+    where
+        T: Future<Output = Result<(), LedgerError>>,
+    {
+        loop {
+            let since = self.presence.joins();
+            match what().await {
+                Err(LedgerError::LiveLost) if self.presence.regains(device, since).await? => {}
+                Err(LedgerError::LiveLost) => return Ok(()),
+                told => return told,
+            }
+        }
     }
 
     /// Whether every camera goes on until somebody ends it, so that ending it is not too early.
@@ -337,7 +386,7 @@ impl Context {
     /// Says in the ledger that this time is wanted.
     async fn ask(&self, device: DeviceId, start: UtcSecond, end: UtcSecond) -> Result<(), Failure> {
         match TimeRange::new(start, end) {
-            Some(range) => Ok(self.tools.ledger.ask(vec![(device, range.into())]).await?),
+            Some(range) => Ok(self.tell(device, || self.tools.ledger.ask(vec![(device, range.into())])).await?),
             None => Ok(()),
         }
     }

@@ -31,7 +31,7 @@ use crate::event::Recovery;
 use crate::failpoint::{Failpoint, reached};
 use crate::ledger::{Ledger, LedgerError};
 use crate::outcome::Attempt;
-use crate::recording::{ContentHash, MediaFacts, Recording};
+use crate::recording::{ContentHash, MediaFacts, Recording, Source};
 use crate::report::RunId;
 use crate::time_range::{TimeRange, UtcSecond};
 use crate::vault::{self, Named, Outgoing, Patience, Staging, Uploaded, Vault, VaultError, name};
@@ -228,6 +228,13 @@ pub(crate) async fn upload(
         let number = outgoing.upload().to_owned();
         match ledger.note_upload(recording.path.clone(), number).await {
             Ok(true) => {}
+            Ok(false) if recording.source == Source::Live => {
+                // Whoever took this run for dead took its note back, once nothing that had been begun could be completed. Nobody else
+                // has what it recorded.
+                ledger.note_publishing(Source::Live, recording.path.clone()).await?;
+                outgoing = blocking(move || outgoing.anew()).await?;
+                continue;
+            }
             Ok(false) => {
                 let path = PathBuf::from(&recording.path);
                 blocking(move || outgoing.abort()).await?;

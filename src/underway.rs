@@ -203,6 +203,9 @@ impl Tally {
             | Event::HostLost { .. }
             | Event::LeaseLost { .. }
             | Event::HostsAwaited { .. }
+            | Event::LiveWaits { .. }
+            | Event::LiveJoinedAgain
+            | Event::LiveTaken { .. }
             | Event::SpoolFull { .. }
             | Event::SpoolHasRoom
             | Event::AmbiguousLabel { .. }

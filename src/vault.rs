@@ -45,8 +45,8 @@ mod spool;
 mod staging;
 mod upkeep;
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -87,10 +87,31 @@ const LOCK: &str = ".lock";
 const LIVE_LOCK: &str = ".live.lock";
 const UPKEEP_LOCK: &str = ".upkeep.lock";
 
+/// More than anybody leaves in a lock, in bytes.
+const LONGEST_WORD: u64 = 1024;
+
 /// Keeps other runs out of an archive. The system frees it with the process, however that ends.
 #[derive(Debug)]
 pub struct Hold {
-    _locked: File,
+    locked: File,
+}
+
+impl Hold {
+    /// What was [left](Self::leave) in it by whoever had it last: his process is gone, or done with it. Nothing where nobody left
+    /// anything, or it cannot be read.
+    pub fn left(&self) -> Option<String> {
+        let mut left = String::new();
+        (&self.locked).rewind().and_then(|()| (&self.locked).take(LONGEST_WORD).read_to_string(&mut left)).ok()?;
+        Some(left).filter(|left| !left.is_empty())
+    }
+
+    /// Leaves a word for whoever has it next. OK when that fails: it only saves him time.
+    pub fn leave(&self, word: &str) {
+        let left = self.locked.set_len(0).and_then(|()| (&self.locked).rewind());
+        if let Err(error) = left.and_then(|()| (&self.locked).write_all(word.as_bytes())) {
+            tracing::debug!("nothing could be left in a lock: {error}");
+        }
+    }
 }
 
 /// What a sweep found in staging.
@@ -198,9 +219,11 @@ impl Vault {
             Source::Nvr => LOCK,
             Source::Live => LIVE_LOCK,
         });
-        let file = File::create(&path).map_err(failed("create", &path))?;
+        // What is in it stays: it may be another's.
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(failed("create", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Hold { _locked: file }),
+            Ok(()) => Ok(Hold { locked: file }),
             Err(TryLockError::WouldBlock) => Err(VaultError::Held { root: self.root().to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
         }

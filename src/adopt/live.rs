@@ -19,11 +19,11 @@ use crate::event::Recovery;
 use crate::instant::Instant;
 use crate::ledger::{Ledger, LedgerError};
 use crate::live_clock;
+use crate::live_hosts::LiveHostId;
 use crate::publish::{self, ArchiveError, Ready, blocking};
 use crate::recording::{Recording, Source};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
 use crate::vault::{Found, LivePiece, Named, Staging, Vault, VaultError};
-use crate::window::Cause;
 
 use super::{Check, examine_bytes};
 
@@ -32,15 +32,26 @@ pub async fn is_needed(ledger: &Ledger, vault: &Vault) -> Result<bool, ArchiveEr
     Ok(!vault.live_pieces()?.is_empty()
         || !ledger.being_recorded().await?.is_empty()
         || !ledger.publishing(Source::Live).await?.is_empty()
-        || ledger.left_unnoted(Source::Live).await?)
+        || ledger.left_unnoted(Source::Live).await?
+        || (ledger.is_shared() && !vault.all_ready(Source::Live)?.is_empty()))
 }
 
 /// Publishes what was left in staging, adopts what was published, and says of the rest that it was interrupted. Only while no
-/// live run goes on: the caller has the vault's hold.
-pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec<Recovery>, ArchiveError> {
+/// live run goes on here: the caller has the vault's hold. Those that go on elsewhere look after their cameras themselves; `host` is
+/// the caller among them, if it is one.
+pub async fn recover(
+    ledger: &Ledger,
+    vault: &Vault,
+    host: Option<LiveHostId>,
+    check: Check,
+) -> Result<Vec<Recovery>, ArchiveError> {
     let on = vault.clone();
     blocking(move || on.discard_live_remuxes()).await?;
-    let mut recovered = super::recover(ledger, vault, check).await?;
+    let others = ledger.recorded_elsewhere(host).await?;
+    if ledger.is_shared() {
+        note_again(ledger, vault).await?;
+    }
+    let mut recovered = super::recover_but(ledger, vault, &others, check).await?;
     for piece in vault.live_pieces()? {
         match publish_left(ledger, vault, piece, check).await {
             Ok(done) => recovered.extend(done),
@@ -51,14 +62,27 @@ pub async fn recover(ledger: &Ledger, vault: &Vault, check: Check) -> Result<Vec
             Err(error) => return Err(error),
         }
     }
-    clear(ledger, check.now).await?;
+    clear(ledger, host, check.now).await?;
     Ok(recovered)
 }
 
-/// Says of all that the ledger holds for being recorded that it was interrupted. Only while no live run goes on.
-pub async fn clear(ledger: &Ledger, now: UtcSecond) -> Result<(), LedgerError> {
+/// Says of all that the ledger holds for being recorded that it was interrupted, but for cameras that living live runs record on other
+/// machines. Only while none does on this one; `host` is the caller among them, if it is one.
+pub async fn clear(ledger: &Ledger, host: Option<LiveHostId>, now: UtcSecond) -> Result<(), LedgerError> {
     for (device, stretches) in ledger.being_recorded().await? {
-        ledger.mark_missing(device, stretches, Cause::LiveInterrupted, now).await?;
+        ledger.interrupt(host, device, stretches, now).await?;
+    }
+    Ok(())
+}
+
+/// Notes what lies judged in the spool and is noted no more: another machine, which did not have it, took its note back when it took
+/// the run that left it for dead. Nobody can ask for it again.
+async fn note_again(ledger: &Ledger, vault: &Vault) -> Result<(), ArchiveError> {
+    let noted = ledger.publishing(Source::Live).await?;
+    for path in vault.all_ready(Source::Live)? {
+        if !noted.contains(&path) {
+            ledger.note_publishing(Source::Live, path).await?;
+        }
     }
     Ok(())
 }

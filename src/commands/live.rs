@@ -13,6 +13,7 @@ use crate::clock::WallClock;
 use crate::device::DeviceId;
 use crate::display::Style;
 use crate::exit_code::ExitCode;
+use crate::lease::LeaseTimes;
 use crate::ledger::Ledger;
 use crate::live::{self, Camera, LiveJob, LiveTools};
 use crate::recording::Source;
@@ -173,6 +174,7 @@ async fn record(
         stall: live::STALL,
         min_free: settings.archive.min_free,
         keep_attempts: settings.archive.keep_attempts,
+        lease: LeaseTimes::lasting(settings.archive.lease),
         catalog_every: live::CATALOG_EVERY,
         seed: work::seed(),
     };

@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 
 use crate::device::DeviceId;
 use crate::event::{Event, Recovery, StopReason};
+use crate::live_hosts::{self, HeldCamera};
 use crate::outcome::{Attempt, Class, Outcome};
 use crate::recording::{Recording, VideoCodec};
 use crate::untrusted::Untrusted;
@@ -43,6 +44,16 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
         Event::HostsAwaited { nvrs } => {
             quiet(format!("{} with something left, held by other hosts: waiting", wording::count(*nvrs as u64, "NVR")))
         }
+        Event::LiveWaits { held } => important(format!(
+            "others have cameras of this run: {}. It waits until they are known to be dead, or heard of",
+            live_hosts::told(held)
+        )),
+        Event::LiveJoinedAgain => important(
+            "this live run was not heard of for too long and was taken for dead: it has joined again".to_owned(),
+        ),
+        Event::LiveTaken { held: HeldCamera { device, machine, pid, .. } } => important(format!(
+            "device {device} is recorded by process {pid} on {machine} now: this run, which was not heard of for too long, ends it"
+        )),
         // Whoever waits has logged that it does.
         Event::Away { .. } => None,
         Event::Back { server } => important(format!("{server} is back")),

@@ -113,6 +113,7 @@ pub(super) fn withdraw(session: Session<'_>, device: DeviceId, range: TimeRange)
 /// Adds the recording's row; its time is archived from now on, and missing no more, and its file is one without a row no more.
 pub(super) fn add_recording(session: Session<'_>, recording: &Recording) -> Result<(), Fault> {
     let Recording { device, range, .. } = *recording;
+    session.about_a_file(device)?;
     devices::have(session, device)?;
     refuse_overlap(session, recording)?;
     let (folder, name) = media::split_path(&recording.path);

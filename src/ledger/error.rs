@@ -9,6 +9,7 @@ use super::postgres::{Failure, Late};
 use crate::device::NvrId;
 use crate::failpoint::{self, Failpoint};
 use crate::lease::HostId;
+use crate::live_hosts::{self, HeldCamera};
 use crate::recording::Recording;
 use crate::time_range::TimeRange;
 
@@ -235,6 +236,20 @@ pub enum LedgerError {
     HostLost {
         /// The host.
         host: HostId,
+    },
+    /// The live run was taken for dead, or has left.
+    #[error("this live run was not heard of for too long and is taken for dead: it has to join again")]
+    LiveLost,
+    /// Other live runs record some of the cameras.
+    #[error(
+        "others record these cameras into {} already: {}. Stop them, or name other cameras; nothing was begun",
+        .ledger.display(), live_hosts::told(.held)
+    )]
+    CamerasHeld {
+        /// The ledger.
+        ledger: PathBuf,
+        /// Which, and by whom.
+        held: Vec<HeldCamera>,
     },
     /// Hosts cannot share it.
     #[error("{} is a file of this machine: hosts share only a ledger on a server", .ledger.display())]

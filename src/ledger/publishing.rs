@@ -10,7 +10,7 @@ use crate::recording::Source;
 fn about(session: Session<'_>, path: &str) -> Result<(), Fault> {
     let name = path.rsplit('/').next().unwrap_or(path);
     match name.split('_').next().and_then(|number| number.parse().ok()).and_then(DeviceId::new) {
-        Some(device) => session.about(device).map(drop),
+        Some(device) => session.about_a_file(device).map(drop),
         None => Ok(()),
     }
 }

@@ -181,6 +181,15 @@ impl Session<'_> {
         }
     }
 
+    /// The same to write that there is a file of this camera, or is to be one. A live run that was taken for dead may do that too: of
+    /// what it recorded there is nothing else, and what overlaps is refused.
+    pub(super) fn about_a_file(&self, device: DeviceId) -> Result<bool, Fault> {
+        match self {
+            Self::Sqlite(_) => Ok(false),
+            Self::Postgres(transaction) => transaction.about_a_file(device),
+        }
+    }
+
     /// Keeps others from a table until the transaction ends, in PostgreSQL's words. A file has one writer.
     pub(super) fn alone_with(&self, lock: &'static str) -> Result<(), Fault> {
         match self {

@@ -2,6 +2,7 @@
 
 mod copying;
 pub(in crate::ledger) mod engines;
+mod live_hosts;
 mod model;
 mod narrow;
 mod opening;

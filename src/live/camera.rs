@@ -192,7 +192,8 @@ impl Watch<'_> {
         self.context.ask(self.device, timeline.told, timeline.ahead).await?;
         if let Some(range) = TimeRange::new(timeline.told, timeline.ahead) {
             let window = Window { device: self.device, range };
-            self.context.tools.ledger.record_missed(self.context.run, window, attempt).await?;
+            let (context, ledger) = (self.context, &self.context.tools.ledger);
+            context.tell(self.device, || ledger.record_missed(context.run, window, attempt.clone())).await?;
         }
         let since = timeline.told;
         self.context.emit(Event::LiveInterrupted { device: self.device, since, why, retry });
@@ -227,7 +228,8 @@ impl Watch<'_> {
         self.context.ask(self.device, range.start(), range.end()).await?;
         let cause = self.outage.as_ref().and_then(|outage| outage.outcome.cause()).unwrap_or(Cause::LiveInterrupted);
         let now = self.context.now();
-        self.context.tools.ledger.mark_missing(self.device, range.into(), cause, now).await?;
+        let ledger = &self.context.tools.ledger;
+        self.context.tell(self.device, || ledger.mark_missing(self.device, range.into(), cause, now)).await?;
         timeline.told = timeline.told.max(last_mark(now));
         Ok(())
     }
@@ -246,14 +248,14 @@ impl Watch<'_> {
         }
         let rest = TimeRange::new(from, timeline.until.unwrap_or(timeline.ahead));
         self.outage = None;
-        let ledger = &self.context.tools.ledger;
+        let (context, ledger, device) = (self.context, &self.context.tools.ledger, self.device);
         match (rest, timeline.until) {
             (None, _) => {}
             // Somebody ended it: what was asked for ends there.
-            (Some(rest), None) => ledger.withdraw(self.device, rest).await?,
+            (Some(rest), None) => context.tell(device, || ledger.withdraw(device, rest)).await?,
             (Some(rest), Some(_)) => {
-                let cause = if self.context.stop.is_cancelled() { Cause::NotTried } else { Cause::LiveInterrupted };
-                ledger.mark_missing(self.device, rest.into(), cause, now).await?;
+                let cause = if context.stop.is_cancelled() { Cause::NotTried } else { Cause::LiveInterrupted };
+                context.tell(device, || ledger.mark_missing(device, rest.into(), cause, now)).await?;
             }
         }
         Ok(())

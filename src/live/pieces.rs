@@ -78,6 +78,8 @@ pub(super) struct Pieces<'a> {
     mark: Option<UtcSecond>,
     /// Whether the ledger is still to be told of what is open, and what happened just before, if anything did.
     untold: Option<Option<String>>,
+    /// How often this run had joined those of other machines when the ledger was told last.
+    joins: u64,
     codec: Option<VideoCodec>,
     /// Seconds that were archived of it.
     pub(super) archived_seconds: i64,
@@ -119,6 +121,7 @@ impl<'a> Pieces<'a> {
             closed: Vec::new(),
             mark: None,
             untold: None,
+            joins: context.presence.joins(),
             codec: None,
             archived_seconds: 0,
             bytes: 0,
@@ -207,7 +210,12 @@ impl<'a> Pieces<'a> {
 
     /// Publishes what is complete, and tells the ledger what is open.
     pub(super) async fn settle(&mut self) -> Result<(), Failure> {
-        if self.untold.is_none() && self.open.is_some() && self.timeline.is_short(self.now().to_utc_second()) {
+        // Whoever took this run for dead has taken back what it said.
+        let joins = self.context.presence.joins();
+        let has_joined_again = joins != self.joins;
+        self.joins = joins;
+        let is_short = || self.timeline.is_short(self.now().to_utc_second());
+        if self.untold.is_none() && self.open.is_some() && (has_joined_again || is_short()) {
             self.untold = Some(None);
         }
         for closed in std::mem::take(&mut self.closed) {
@@ -335,8 +343,9 @@ impl<'a> Pieces<'a> {
         self.context.ask(self.origin.device, self.timeline.told, self.timeline.ahead).await?;
         self.mark_gap(begins, why).await?;
         if let Some(rest) = TimeRange::new(begins, self.timeline.ahead) {
-            let ledger = &self.context.tools.ledger;
-            ledger.mark_missing(self.origin.device, rest.into(), Cause::BeingRecorded, now).await?;
+            let (ledger, device) = (&self.context.tools.ledger, self.origin.device);
+            let tell = || ledger.mark_missing(device, rest.into(), Cause::BeingRecorded, now);
+            self.context.tell(device, tell).await?;
         }
         self.context.check_free_space()
     }
@@ -355,9 +364,14 @@ impl<'a> Pieces<'a> {
                     code: None,
                     detail: Some(why),
                 };
-                ledger.record_missed(self.context.run, Window { device, range: gap }, attempt).await?;
+                let window = Window { device, range: gap };
+                let tell = || ledger.record_missed(self.context.run, window, attempt.clone());
+                self.context.tell(device, tell).await?;
             }
-            None => ledger.mark_missing(device, gap.into(), Cause::LiveInterrupted, now.to_utc_second()).await?,
+            None => {
+                let tell = || ledger.mark_missing(device, gap.into(), Cause::LiveInterrupted, now.to_utc_second());
+                self.context.tell(device, tell).await?;
+            }
         }
         self.timeline.told = end;
         Ok(())

@@ -84,15 +84,24 @@ async fn adopt(job: &Job, tools: &Tools, clock: &WallClock) -> Result<(), RunErr
     Ok(())
 }
 
-/// Publishes what a live run that was cut off left behind, unless one goes on at this moment.
+/// Publishes what a live run that was cut off left behind, unless one goes on here at this moment.
 async fn adopt_live(job: &Job, tools: &Tools, clock: &WallClock) -> Result<(), RunError> {
     let (ledger, vault) = (&tools.ledger, &tools.vault);
     if !adopt::live::is_needed(ledger, vault).await? {
         return Ok(());
     }
-    // OK to leave it when the hold is taken: a live run goes on, and looked after it when it began.
-    let Ok(_hold) = vault.hold(Source::Live) else { return Ok(()) };
-    for recovery in adopt::live::recover(ledger, vault, check(job, clock, Source::Live)).await? {
+    let Ok(hold) = vault.hold(Source::Live) else {
+        // OK to leave the rest: a live run goes on, and looked after it when it began. One of another machine may have died since.
+        if ledger.is_shared() {
+            ledger.recorded_elsewhere(None).await?;
+            adopt::live::clear(ledger, None, clock.now().to_utc_second()).await?;
+        }
+        return Ok(());
+    };
+    if let Some(gone) = hold.left() {
+        ledger.live_is_gone(gone).await?;
+    }
+    for recovery in adopt::live::recover(ledger, vault, None, check(job, clock, Source::Live)).await? {
         tools.emit(Event::Recovered(recovery));
     }
     Ok(())

@@ -122,6 +122,13 @@ pub(super) fn parse_path(path: &str) -> Option<Named> {
     (folder(named.device, day) == in_folder).then_some(named)
 }
 
+/// The whole name of a recording below the root, by its last part, which says all that its folders do.
+pub(super) fn below_root(file: &str) -> Option<String> {
+    let named = parse(file)?;
+    let label = DateTime::parse_from_str(file.split('_').nth(1)?, LABEL).ok()?;
+    Some(format!("{}/{file}", folder(named.device, label.date_naive())))
+}
+
 /// What a file name (without its folder) says; nothing when it is no recording's, or says it otherwise than names are made:
 /// numbers can be read in more ways than they are written.
 pub fn parse(text: &str) -> Option<Named> {

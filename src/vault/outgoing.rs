@@ -30,6 +30,10 @@ use super::{Found, Staging, Vault, VaultError, failed, name, names_in, sync_fold
 /// A store that takes longer to answer was perhaps asked more than once.
 const AT_ONCE: Duration = Duration::from_millis(250);
 
+/// How often the upload of a live recording is begun anew that somebody aborted, who took its run for dead: nobody else has what it
+/// recorded, and its file is still here. A download is not: another host fetches it.
+const LIVE_TRIES: u8 = 3;
+
 pub(super) const READY: &str = ".ready";
 
 /// A judged file that is being uploaded.
@@ -41,6 +45,8 @@ pub struct Outgoing {
     file: PathBuf,
     upload: String,
     patience: Patience,
+    /// How often it is begun anew when somebody has aborted it.
+    tries: u8,
     /// Whether it was perhaps begun more than once, since an answer was lost.
     begun_twice: bool,
     /// Where something unknown went that stood under its name.
@@ -57,8 +63,8 @@ pub enum Uploaded {
     },
     /// Another recording stands under its name, judged like this one by whoever published it.
     Another(Box<Recording>),
-    /// Something unknown stood under its name and was moved aside, which ended the upload, too: another one is begun, and the ledger
-    /// has to know its number, as before.
+    /// Something unknown stood under its name and was moved aside, which ended the upload, too, or somebody aborted it who took a live
+    /// run for dead: another one is begun, and the ledger has to know its number, as before.
     Anew(Box<Outgoing>),
 }
 
@@ -108,7 +114,8 @@ impl Vault {
         let upload = objects.begin(&recording, &patience)?;
         let begun_twice = asked.elapsed() > AT_ONCE;
         let vault = self.clone();
-        Ok(Outgoing { vault, objects, recording, file, upload, patience, begun_twice, set_aside: None })
+        let tries = if recording.source == Source::Live { LIVE_TRIES } else { 0 };
+        Ok(Outgoing { vault, objects, recording, file, upload, patience, tries, begun_twice, set_aside: None })
     }
 
     /// The judged file of that name that did not come to be uploaded, when there is one: where it lies.
@@ -116,6 +123,16 @@ impl Vault {
         let (file, named) = (self.ready_path(relative), name::parse_path(relative));
         let is_there = self.uploads() && file.try_exists().map_err(failed("look for", &file))?;
         Ok(named.filter(|_| is_there).map(|named| (Found { named, path: relative.to_owned() }, file)))
+    }
+
+    /// The names below the root of the judged files of a source that are here.
+    pub fn all_ready(&self, source: Source) -> Result<Vec<String>, VaultError> {
+        if !self.uploads() {
+            return Ok(Vec::new());
+        }
+        let mut files = names_in(&self.here.join(READY))?;
+        files.retain(|file| name::parse(file).is_some_and(|named| named.source == source));
+        Ok(files.iter().filter_map(|file| name::below_root(file)).collect())
     }
 
     /// Step 6: the judged file of that name is not needed any more.
@@ -217,6 +234,14 @@ impl Outgoing {
         self.objects.abort(&self.recording.path, self.upload)
     }
 
+    /// Gives this upload up, and begins another one of the same file: the ledger has to know its number, as before.
+    pub fn anew(self) -> Result<Self, VaultError> {
+        // OK to ignore that it fails: whoever comes to this name next aborts it.
+        let _ = self.objects.abort(&self.recording.path, self.upload.clone());
+        let anew = self.vault.send_ready(self.recording.clone(), self.patience.clone())?;
+        Ok(Self { set_aside: self.set_aside, tries: self.tries.saturating_sub(1), ..anew })
+    }
+
     /// Steps 3 and 4. Blocks on the network.
     pub fn finish(mut self) -> Result<Uploaded, VaultError> {
         let (objects, recording) = (&self.objects, &self.recording);
@@ -252,10 +277,7 @@ impl Outgoing {
                     is_moved = true;
                 }
                 // Garage takes that something is deleted for the end of all uploads that were begun under its name before.
-                Placed::Gone if is_moved => {
-                    let anew = self.vault.send_ready(self.recording.clone(), self.patience.clone())?;
-                    return Ok(Uploaded::Anew(Box::new(Outgoing { set_aside: self.set_aside, ..anew })));
-                }
+                Placed::Gone if is_moved || self.tries > 0 => return Ok(Uploaded::Anew(Box::new(self.anew()?))),
                 Placed::Unknown | Placed::Gone => {
                     let why = "somebody aborted its upload, or completed another under its name: another host may have taken over";
                     return Err(failed("publish", &shown)(io::Error::other(why)));

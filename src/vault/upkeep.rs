@@ -60,7 +60,7 @@ impl Vault {
         let path = self.here.join(UPKEEP_LOCK);
         let file = File::create(&path).map_err(failed("create", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Hold { _locked: file }),
+            Ok(()) => Ok(Hold { locked: file }),
             Err(TryLockError::WouldBlock) => Err(VaultError::UpkeepHeld { root: self.root().to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
         }

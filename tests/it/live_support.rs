@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use archive::clock::WallClock;
 use archive::event::{Event, Summary};
+use archive::lease::LeaseTimes;
 use archive::ledger::Ledger;
 use archive::live::{Camera, LiveJob, LiveTools, execute};
 use archive::platform::media::{MediaClient, Patience};
@@ -62,6 +63,7 @@ pub fn job(cameras: &[i64], end: Option<UtcSecond>) -> LiveJob {
         stall: std::time::Duration::from_secs(1),
         min_free: 0,
         keep_attempts: std::time::Duration::from_secs(90 * 86_400),
+        lease: LeaseTimes::default(),
         catalog_every: std::time::Duration::from_secs(3_600),
         seed: 1,
     }

@@ -32,6 +32,7 @@ mod kill;
 mod kill_live;
 mod live;
 mod live_edges;
+mod live_hosts;
 mod live_memory;
 mod live_oracles;
 mod live_support;

@@ -271,7 +271,7 @@ async fn of_a_live_stream_that_was_cut_off_one_recording_stays() {
         publisher.stage_live(&fixture("whole"), range).flush().expect("it can be written");
         let flv = fs::read_dir(&live).expect("a folder").next().expect("a file").expect("an entry").path();
         fs::write(format!("{}.mp4.part", flv.display()), "half of it").expect("it can be written");
-        archive::adopt::live::recover(&publisher.ledger, &publisher.vault, check).await.expect("it is put right");
+        archive::adopt::live::recover(&publisher.ledger, &publisher.vault, None, check).await.expect("it is put right");
         let found = publisher.ledger.recordings_overlapping(device(5), range).await.expect("the ledger answers");
         assert_eq!(found.iter().map(extension).collect::<Vec<_>>(), ["mp4"]);
         assert_eq!(fs::read_dir(&live).expect("a folder").count(), 0);

@@ -102,6 +102,7 @@ fn holds(place: &Place) {
     if vault.uploads() {
         assert_eq!(left_here(&vault), [""; 0], "what is published is not in the spool");
         an_upload_that_was_aborted_never_shows(&vault);
+        of_what_came_live_it_is_begun_anew(&vault);
         what_was_not_uploaded_is_uploaded_later(&vault);
         another_recording_of_that_name_stays(&vault);
         assert_eq!(vault.abort_every_upload().expect("they are listed"), 0, "an upload is left open");
@@ -252,6 +253,29 @@ fn an_upload_that_was_aborted_never_shows(vault: &Vault) {
     }
     // What comes after it is not in its way.
     assert_eq!(publish(vault, &recording, &bytes), None);
+}
+
+/// Nobody can ask for it again.
+fn of_what_came_live_it_is_begun_anew(vault: &Vault) {
+    let bytes = bytes(22, 5000);
+    let mut recording = Recording { source: Source::Live, ..recording(NINE + 15_600, &bytes) };
+    recording.path = recording.path.replace(".flv", "_live.flv");
+    let mut outgoing = staged(vault, &recording, &bytes);
+    // Not for ever, since a store may be one that keeps nothing.
+    for _ in 0..3 {
+        vault.abort_uploads(&recording.path, Some(outgoing.upload().to_owned())).expect("it is aborted");
+        let Ok(Uploaded::Anew(anew)) = outgoing.finish() else { panic!("it is begun anew") };
+        outgoing = *anew;
+    }
+    vault.abort_uploads(&recording.path, Some(outgoing.upload().to_owned())).expect("it is aborted");
+    outgoing.finish().expect_err("it must not be completed");
+    assert_eq!(vault.size_of(&recording.path).expect("it is asked"), None);
+    let (found, _) = vault.ready(&recording.path).expect("it is asked").expect("its file stays");
+    assert_eq!(vault.all_ready(Source::Live).expect("they are listed"), [found.path.as_str()]);
+    let outgoing = vault.send_ready(recording.clone(), Patience::default()).expect("an upload");
+    assert!(matches!(outgoing.finish(), Ok(Uploaded::Here { set_aside: None })));
+    vault.forget_ready(&recording.path).expect("it is not needed");
+    assert_eq!(vault.all_ready(Source::Live).expect("they are listed"), [""; 0]);
 }
 
 fn what_was_not_uploaded_is_uploaded_later(vault: &Vault) {

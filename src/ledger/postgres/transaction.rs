@@ -16,10 +16,11 @@ use super::super::session::{Column, Value};
 use super::turn::Turn;
 use crate::device::DeviceId;
 use crate::lease::Lease;
+use crate::live_hosts::LiveHostId;
 
-/// The leases under which this process writes about cameras.
+/// The leases under which this process writes about cameras, and the live run as which it does.
 #[derive(Default)]
-pub(in crate::ledger) struct Guards(RwLock<BTreeMap<DeviceId, Lease>>);
+pub(in crate::ledger) struct Guards(RwLock<BTreeMap<DeviceId, Lease>>, RwLock<BTreeMap<DeviceId, LiveHostId>>);
 
 impl Guards {
     /// From now on, what is written about these cameras is written under that lease.
@@ -28,8 +29,18 @@ impl Guards {
         guards.extend(devices.iter().map(|&device| (device, lease.clone())));
     }
 
+    /// From now on, what is written about these cameras is written as that live run.
+    pub(in crate::ledger) fn set_live(&self, devices: &[DeviceId], host: LiveHostId) {
+        let mut guards = self.1.write().unwrap_or_else(PoisonError::into_inner);
+        guards.extend(devices.iter().map(|&device| (device, host)));
+    }
+
     fn of(&self, device: DeviceId) -> Option<Lease> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&device).cloned()
+    }
+
+    fn live_of(&self, device: DeviceId) -> Option<LiveHostId> {
+        self.1.read().unwrap_or_else(PoisonError::into_inner).get(&device).copied()
     }
 }
 
@@ -68,6 +79,24 @@ impl<'a> Transaction<'a> {
     /// Refused when the lease under which this process does so has gone to somebody else, who cannot take it from now on until
     /// the end. Says whether the camera has a row.
     pub(in crate::ledger) fn about(&self, device: DeviceId) -> Result<bool, Fault> {
+        if self.held.borrow().contains(&device) {
+            return Ok(true);
+        }
+        if let Some(host) = self.guards.live_of(device) {
+            // Nobody takes the row away before this transaction has ended.
+            let stands = self.rows(
+                "SELECT 1 FROM live_camera WHERE device = ?1 AND live_host = ?2 FOR KEY SHARE",
+                &[Value::from(device.get()), Value::from(host.get())],
+            )?;
+            if stands.is_empty() {
+                return Err(LedgerError::LiveLost.into());
+            }
+        }
+        self.about_a_file(device)
+    }
+
+    /// The same, whichever live run has the camera.
+    pub(in crate::ledger) fn about_a_file(&self, device: DeviceId) -> Result<bool, Fault> {
         if self.held.borrow().contains(&device) {
             return Ok(true);
         }
