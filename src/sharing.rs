@@ -108,6 +108,8 @@ pub fn decide(me: HostId, own: &Own, shared: &Shared) -> Step {
 struct Open {
     /// NVRs that have something left.
     nvrs: i64,
+    /// What one of them has left, in the mean.
+    of_nvr: i64,
     /// What this host's part of all would be.
     part: i64,
     /// What it has.
@@ -116,6 +118,12 @@ struct Open {
     above: i64,
     /// How much hosts that have streams to spare, or far less than their parts, have below these; this one left out.
     wanting: i64,
+    /// How much the one of them that lacks most has below its part.
+    neediest: i64,
+    /// How many NVRs those of them that lack more than this one could take before they lack as little.
+    needier: i64,
+    /// Whether no host has more above its part than this one.
+    is_first_above: bool,
     /// Streams of all hosts.
     streams: usize,
 }
@@ -132,30 +140,41 @@ impl Open {
         let streams = others().map(|state| state.streams).sum::<usize>() + own.streams;
         let part_of = |streams_of_host: usize| part(seconds, streams_of_host, streams);
         let mine = part_of(own.streams);
-        let mut above = (backlog - mine).max(0);
-        let mut wanting = 0;
-        for state in others() {
+        let over = backlog - mine;
+        let (mut above, mut wanting, mut neediest, mut needier) = (over.max(0), 0, 0, 0);
+        let mut is_first_above = true;
+        for &(host, ref state) in shared.hosts.iter().filter(|&&(host, _)| host != me) {
             let part = part_of(state.streams);
             let off = state.backlog_seconds - part;
             above += off.max(0);
+            // Of two that are alike, one.
+            is_first_above &= (off, me) < (over, host);
             // Less than half an NVR is nothing that could be moved. Who has enough for now wants more as well, if it has far less
             // than its part: the others would sit on theirs until the night's end.
             let enough = if state.hungry { of_nvr / 2 } else { (part / 4).max(of_nvr) };
             if off < -enough {
                 wanting -= off;
+                neediest = neediest.max(-off);
+                let more = (over - off).max(0);
+                needier += more / of_nvr + i64::from(more % of_nvr > 0);
             }
         }
-        Self { nvrs, part: mine, backlog, above, wanting, streams }
+        Self { nvrs, of_nvr, part: mine, backlog, above, wanting, neediest, needier, is_first_above, streams }
     }
 
     /// How many NVRs to lease, of those that are free.
     fn wants(&self, own: &Own, shared: &Shared) -> usize {
-        let below = self.backlog < self.part;
+        // Less than half an NVR is not worth one, while somebody lacks more: it would be above its part with it, and give it back.
+        let lacks = self.part - self.backlog;
+        let below = if self.wanting > 0 { lacks > self.of_nvr / 2 } else { lacks > 0 };
         // What others lack is left to them.
         if !below && (own.spare_streams == 0 || self.wanting > 0) {
             return 0;
         }
         let free = i64::try_from(shared.free.nvrs).unwrap_or(i64::MAX);
+        if self.needier >= free {
+            return 0;
+        }
         // Nothing ahead at first: who comes first does not see yet with how many it will share.
         let ahead = match below && !own.held.is_empty() {
             true => part(self.nvrs, own.streams, self.streams) / BEATS_FOR_A_PART,
@@ -184,6 +203,13 @@ impl Open {
                 seconds += held.left_seconds;
                 given.push(held.nvr.clone());
             }
+        }
+        // Where each has a little above its part, nobody's share of what is wanting is an NVR: the first gives one, if that leaves it with
+        // less below its part than the one that lacks most has now. So each such move evens things out, and there is a last one.
+        if given.is_empty() && self.is_first_above {
+            let least =
+                own.held.iter().filter(|held| held.left_seconds > 0).min_by_key(|held| (held.runs, held.left_seconds));
+            given.extend(least.filter(|held| held.left_seconds - mine < self.neediest).map(|held| held.nvr.clone()));
         }
         given
     }

@@ -137,6 +137,12 @@ fn who_lacks_hardly_anything_leaves_what_is_free_to_who_lacks_more() {
     assert_comes_to_rest(vec![16, 4, 0, 4, 0], 17);
 }
 
+/// Six had less than half an NVR above their parts each, and the seventh lacked more than two.
+#[test]
+fn where_each_has_a_little_too_much_somebody_gives_all_the_same() {
+    assert_comes_to_rest(vec![12, 16, 5, 3, 0, 15, 15], 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
