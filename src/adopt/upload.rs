@@ -7,7 +7,8 @@ use std::io;
 use crate::event::Recovery;
 use crate::ledger::Ledger;
 use crate::publish::{self, ArchiveError, blocking};
-use crate::recording::Recording;
+use crate::recording::{Recording, Source};
+use crate::time_range::RangeSet;
 use crate::vault::{Found, Patience, Vault, VaultError, failed};
 
 use super::{Check, judged};
@@ -25,10 +26,19 @@ pub(super) async fn again(
         forget(ledger, vault, path).await?;
         return Ok(None);
     };
-    if !ledger.recordings_overlapping(recording.device, recording.range).await?.is_empty() {
-        // Part of its time is archived already, by another that was faster.
-        forget(ledger, vault, path).await?;
-        return Ok(None);
+    let archived = ledger.recordings_overlapping(recording.device, recording.range).await?;
+    if !archived.is_empty() {
+        // By another that was faster. What is left of a download is asked for again; what came live nobody else may have.
+        let archived: RangeSet = archived.iter().map(|other| other.range).collect();
+        let is_superfluous = RangeSet::from(recording.range).subtract(&archived).is_empty();
+        if recording.source == Source::Nvr || is_superfluous {
+            forget(ledger, vault, path).await?;
+            return Ok(None);
+        }
+        let (on, name) = (vault.clone(), path.clone());
+        let aside = blocking(move || on.set_aside_ready(&name)).await?;
+        ledger.forget_publishing(path).await?;
+        return Ok(Some(Recovery::SetAside { path: aside, why: "part of its time is archived already".to_owned() }));
     }
     let (on, ready) = (vault.clone(), recording.clone());
     let outgoing = blocking(move || on.send_ready(ready, Patience::default())).await?;

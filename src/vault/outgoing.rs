@@ -143,6 +143,15 @@ impl Vault {
         self.delete_ready(&self.ready_path(relative))
     }
 
+    /// Moves the judged file of that name out of the way, as it is: where it is then.
+    pub fn set_aside_ready(&self, relative: &str) -> Result<PathBuf, VaultError> {
+        let file = self.ready_path(relative);
+        let bytes = size_of(&file);
+        let aside = self.set_aside_file(&file)?;
+        self.room.went(bytes);
+        Ok(aside)
+    }
+
     fn delete_ready(&self, file: &Path) -> Result<(), VaultError> {
         let bytes = size_of(file);
         match fs::remove_file(file) {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
+use archive::adopt;
 use archive::device::DeviceId;
+use archive::event::Recovery;
 use archive::ledger::Ledger;
 use archive::ledger_place::LedgerPlace;
 use archive::publish::{self, Ready};
@@ -513,6 +515,56 @@ async fn a_live_recording_whose_note_was_taken_back_is_noted_again_and_archived_
     }
     assert_eq!(store.keys().len(), 1);
     assert_eq!(store.uploads(), [""; 0], "an upload is open");
+}
+
+/// A run was killed between the two, and the recorder gave a part of that time meanwhile: the rest may be nowhere else.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an S3 server: weed"]
+async fn a_live_recording_that_was_judged_and_not_sent_is_moved_aside_where_a_part_of_its_time_is_archived() {
+    if !may_ask_the_store(
+        "a_live_recording_that_was_judged_and_not_sent_is_moved_aside_where_a_part_of_its_time_is_archived",
+    ) {
+        return;
+    }
+    let (store, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let place = store.place("alone", &folder.path().join("spool"));
+    let opening = tokio::task::spawn_blocking(move || place.open());
+    let vault = opening.await.expect("it does not panic").expect("an archive");
+    let ledger = Ledger::open(folder.path().join("ledger.db")).expect("a ledger");
+    let footage = crate::broken_server::recording(120);
+    for (number, source) in [(1, Source::Live), (2, Source::Nvr)] {
+        let named = Named { device: device(number), range: range(yesterday(), 120), source, container: Container::Flv };
+        let mut staging = vault.stage(named.device, named.range).expect("a staging file");
+        staging.append(&footage).expect("it is appended");
+        let ready = Ready {
+            staging,
+            good_bytes: footage.len() as u64,
+            named,
+            zone: chrono_tz::Asia::Shanghai,
+            media: MediaFacts::default(),
+            clock_offset: None,
+            now: yesterday() + 3_600,
+            note: String::new(),
+        };
+        let kept = publish::keep(&ledger, &vault, ready).await.expect("it is kept");
+        let part = Recording { range: range(yesterday(), 60), path: "faster".to_owned(), ..kept.recording.clone() };
+        ledger.add_recording(part).await.expect("it is written down");
+        let check = adopt::Check {
+            source,
+            now: yesterday() + 3_600,
+            tolerance_seconds: 5,
+            platform_zone: chrono_tz::Asia::Shanghai,
+        };
+        let recovered = adopt::recover(&ledger, &vault, check).await.expect("it is looked after");
+        match source {
+            Source::Live => assert!(matches!(recovered[..], [Recovery::SetAside { .. }]), "{recovered:?}"),
+            Source::Nvr => assert!(recovered.is_empty(), "{recovered:?}"),
+        }
+        assert_eq!(ledger.publishing(source).await.expect("the ledger answers"), [""; 0]);
+        assert_eq!(vault.all_ready(source).expect("the spool can be read"), [""; 0]);
+    }
+    let keys = store.keys();
+    assert!(matches!(&keys[..], [aside] if aside.contains("/.aside/")), "{keys:?}");
 }
 
 /// The ledger's server is away for longer than a lease: streams go on, and nobody was out of anybody's hearing but the server.
