@@ -76,8 +76,11 @@ async fn recover_but(
         }
         ledger.recovered(check.source).await?;
     }
-    // What could not be dealt with now stays for the next start.
-    clear_ready(ledger, vault, check.source).await?;
+    // What could not be dealt with now stays for the next start; what came live even where another machine has taken its note back
+    // meanwhile, which knows nothing of the file here.
+    if !(ledger.is_shared() && check.source == Source::Live) {
+        clear_ready(ledger, vault, check.source).await?;
+    }
     Ok(recovered)
 }
 
@@ -143,6 +146,7 @@ async fn put_right(
     let Named { device, range, .. } = found.named;
     if ledger.recordings_overlapping(device, range).await?.iter().any(|recording| recording.path == found.path) {
         // It has its row, and so no note by this program: but a recording must not be moved aside whatever is noted.
+        vault.forget_ready(&path)?;
         ledger.forget_publishing(path).await?;
         return Ok(None);
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::device::{DeviceId, NvrId};
 use crate::instant::Instant;
 use crate::lease::HostId;
-use crate::live_hosts::HeldCamera;
+use crate::live_runs::HeldCamera;
 use crate::outcome::{Attempt, Class};
 use crate::recording::{Recording, VideoCodec};
 use crate::time_range::UtcSecond;

@@ -25,15 +25,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::Recovery;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, UpkeepPatience};
 use crate::publish::{ArchiveError, blocking};
 use crate::recording::Recording;
 use crate::time_range::UtcSecond;
 use crate::upkeep::{Fate, Finding, Leaving};
 use crate::vault::{Hold, Vault, VaultError};
 
-/// How long another's end is waited for: the start of a run holds this for moments.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Another's end is waited for, since the start of a run holds this for moments; and for a server that finds a connection gone as long
+/// as its keepalives take.
+const PATIENCE: UpkeepPatience = UpkeepPatience { others: Duration::from_secs(5), own: Duration::from_secs(40) };
 
 /// The right to take files out of an archive.
 pub(crate) struct Upkeep<'a> {
@@ -62,7 +63,7 @@ async fn try_hold<'a>(ledger: &'a Ledger, vault: &Vault) -> Result<Option<Upkeep
         Err(VaultError::UpkeepHeld { .. }) => return Ok(None),
         hold => hold?,
     };
-    match ledger.hold_upkeep(Duration::ZERO).await {
+    match ledger.hold_upkeep(UpkeepPatience { others: Duration::ZERO, ..PATIENCE }).await {
         Err(LedgerError::UpkeepHeld { .. }) => Ok(None),
         held => Ok(Some(held.map(|()| Upkeep { ledger, _hold: hold })?)),
     }
@@ -87,6 +88,10 @@ pub(crate) async fn set_aside(
         start: recording.range.start(),
         fate: Fate::Aside { code, detail },
     };
+    // Who was kept from its work for long after the note may find that somebody else has done it, and that the name is another file's.
+    if !ledger.is_leaving(leaving.path.clone()).await? {
+        return Ok(None);
+    }
     let moved = move_aside(vault, &leaving.path).await?;
     ledger.lose(leaving, now).await?;
     Ok(Some(moved))

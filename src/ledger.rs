@@ -8,7 +8,7 @@
 //! same for both ([`session`]). Of a file, one thread writes ([`writer`]); requests that wait together share a transaction and its
 //! fsync, and each is answered once that is on disk. Reading goes on beside it, in this process and in others. Of a server,
 //! [`postgres`] tells. The ledger never reads a clock; who shares its work is told by the server's ([`shared_jobs`], [`leases`],
-//! [`live_hosts`]).
+//! [`live_runs`]).
 
 mod attempts;
 mod catalog;
@@ -20,7 +20,7 @@ mod filling;
 mod hosts;
 mod leases;
 mod limits;
-mod live_hosts;
+mod live_runs;
 mod lock;
 mod look;
 mod mark;
@@ -65,6 +65,7 @@ use self::postgres::{Database, Purpose, UpkeepLock};
 use self::ranges::Merged;
 pub use self::rebuild::{Rebuilding, Rebuilt};
 use self::session::Session;
+pub use self::upkeep::UpkeepPatience;
 use self::writer::Writer;
 use crate::device::{DeviceId, NvrId};
 use crate::failpoint::Failpoint;
@@ -93,7 +94,7 @@ pub struct Ledger {
     /// A hold whose run is not written down yet.
     taken: Mutex<Option<RunLock>>,
     /// The right to take files out of an archive that many machines reach.
-    upkeep: Mutex<Option<UpkeepLock>>,
+    upkeep: Mutex<Option<(UpkeepLock, UpkeepPatience)>>,
     /// The hold of a run. Declared last, so that it is freed when everything is written.
     run: Mutex<Option<RunLock>>,
 }

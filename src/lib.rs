@@ -12,7 +12,7 @@
 //!
 //! | layer | modules | what they may do |
 //! |---|---|---|
-//! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`absence`], [`recording`], [`catalog`], [`lease`], [`live_hosts`], [`ledger_place`], [`event`], [`report`], [`manifest`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
+//! | words | [`time_range`], [`instant`], [`untrusted`], [`mac`], [`device`], [`wording`], [`window`], [`outcome`], [`absence`], [`recording`], [`catalog`], [`lease`], [`live_runs`], [`ledger_place`], [`event`], [`report`], [`manifest`], [`upkeep`], [`exit_code`], [`failpoint`] | plain values, no I/O; [`failpoint`]'s is in no release build |
 //! | decisions | [`calendar`], [`bandwidth`], [`coverage`], [`nvrs`], [`backoff`], [`media_rule`], [`scheduler`], [`sharing`], [`plan`], [`forecast`], [`picture`], [`notice`], [`message`], [`readiness`], [`underway`], [`flv`], [`hls`], [`judge`], [`container`], [`retention`], [`live_clock`], [`live_timeline`], [`live_waiting`], [`joining`], [`mp4`] | pure: time and randomness come in as arguments |
 //! | adapters | [`settings`], [`platform`], [`vault`], [`ledger`], [`descriptors`], [`progress_file`], [`display`], [`render`], [`webhook`], [`program`] | one resource each |
 //! | assembly | [`clock`], [`transfers`], [`follow`], [`publish`], [`fetch`], [`adopt`], [`leaving`], [`catalog_writer`], [`reindex`], [`run`], [`live`], [`verify`], [`prune`], [`export`], [`notify`], [`on_recording`], [`sim`] | join decisions and adapters |
@@ -53,7 +53,7 @@ pub mod ledger;
 pub mod ledger_place;
 pub mod live;
 pub mod live_clock;
-pub mod live_hosts;
+pub mod live_runs;
 pub mod live_timeline;
 pub mod live_waiting;
 pub mod mac;

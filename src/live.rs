@@ -195,7 +195,7 @@ pub async fn execute(job: LiveJob, tools: LiveTools) -> Result<Summary, RunError
     // Not aborted, since two must not write at once.
     keeping.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
     // However it ended: nothing is being recorded any longer.
-    let cleared = adopt::live::clear(&context.tools.ledger, context.presence.host(), context.now()).await;
+    let cleared = adopt::live::clear(&context.tools.ledger, context.presence.live_run(), context.now()).await;
     away.cancel();
     beating.await.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
     let left = context.presence.leave().await;
@@ -243,7 +243,7 @@ async fn work(context: &Context) -> Result<Option<StopReason>, RunError> {
         tolerance_seconds: job.tolerance_seconds,
         platform_zone: job.platform_zone,
     };
-    for recovery in adopt::live::recover(&tools.ledger, &tools.vault, context.presence.host(), check).await? {
+    for recovery in adopt::live::recover(&tools.ledger, &tools.vault, context.presence.live_run(), check).await? {
         context.emit(Event::Recovered(recovery));
     }
     for (&device, camera) in &job.cameras {

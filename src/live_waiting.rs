@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::live_hosts::{HeldCamera, LiveHostId};
+use crate::live_runs::{HeldCamera, LiveRunId};
 
 /// What was seen of those who have the cameras.
 #[derive(Debug, Default)]
 pub struct Waiting {
     /// How often each had been heard of at the first look.
-    first: BTreeMap<LiveHostId, i64>,
+    first: BTreeMap<LiveRunId, i64>,
 }
 
 /// What is to be done.
@@ -28,7 +28,7 @@ impl Waiting {
     /// One more look at who has what of the cameras.
     pub fn look(&mut self, held: &[HeldCamera]) -> Verdict {
         let mut is_alive = |camera: &&HeldCamera| {
-            let first = *self.first.entry(camera.host).or_insert(camera.beats);
+            let first = *self.first.entry(camera.run).or_insert(camera.beats);
             camera.beats > first
         };
         let alive: Vec<HeldCamera> = held.iter().filter(&mut is_alive).cloned().collect();
@@ -41,9 +41,9 @@ mod tests {
     use super::*;
     use crate::device::DeviceId;
 
-    fn held(device: i64, host: i64, beats: i64) -> HeldCamera {
+    fn held(device: i64, run: i64, beats: i64) -> HeldCamera {
         let device = DeviceId::new(device).expect("not negative");
-        HeldCamera { device, host: LiveHostId::new(host), machine: "night".to_owned(), pid: 4711, beats }
+        HeldCamera { device, run: LiveRunId::new(run), machine: "night".to_owned(), pid: 4711, beats }
     }
 
     #[test]

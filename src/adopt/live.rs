@@ -19,7 +19,7 @@ use crate::event::Recovery;
 use crate::instant::Instant;
 use crate::ledger::{Ledger, LedgerError};
 use crate::live_clock;
-use crate::live_hosts::LiveHostId;
+use crate::live_runs::LiveRunId;
 use crate::publish::{self, ArchiveError, Ready, blocking};
 use crate::recording::{Recording, Source};
 use crate::time_range::{RangeSet, TimeRange, UtcSecond};
@@ -37,17 +37,17 @@ pub async fn is_needed(ledger: &Ledger, vault: &Vault) -> Result<bool, ArchiveEr
 }
 
 /// Publishes what was left in staging, adopts what was published, and says of the rest that it was interrupted. Only while no
-/// live run goes on here: the caller has the vault's hold. Those that go on elsewhere look after their cameras themselves; `host` is
+/// live run goes on here: the caller has the vault's hold. Those that go on elsewhere look after their cameras themselves; `live_run` is
 /// the caller among them, if it is one.
 pub async fn recover(
     ledger: &Ledger,
     vault: &Vault,
-    host: Option<LiveHostId>,
+    live_run: Option<LiveRunId>,
     check: Check,
 ) -> Result<Vec<Recovery>, ArchiveError> {
     let on = vault.clone();
     blocking(move || on.discard_live_remuxes()).await?;
-    let others = ledger.recorded_elsewhere(host).await?;
+    let others = ledger.recorded_elsewhere(live_run).await?;
     if ledger.is_shared() {
         note_again(ledger, vault).await?;
     }
@@ -62,15 +62,15 @@ pub async fn recover(
             Err(error) => return Err(error),
         }
     }
-    clear(ledger, host, check.now).await?;
+    clear(ledger, live_run, check.now).await?;
     Ok(recovered)
 }
 
 /// Says of all that the ledger holds for being recorded that it was interrupted, but for cameras that living live runs record on other
-/// machines. Only while none does on this one; `host` is the caller among them, if it is one.
-pub async fn clear(ledger: &Ledger, host: Option<LiveHostId>, now: UtcSecond) -> Result<(), LedgerError> {
+/// machines. Only while none does on this one; `live_run` is the caller among them, if it is one.
+pub async fn clear(ledger: &Ledger, live_run: Option<LiveRunId>, now: UtcSecond) -> Result<(), LedgerError> {
     for (device, stretches) in ledger.being_recorded().await? {
-        ledger.interrupt(host, device, stretches, now).await?;
+        ledger.interrupt(live_run, device, stretches, now).await?;
     }
     Ok(())
 }

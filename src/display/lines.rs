@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 
 use crate::device::DeviceId;
 use crate::event::{Event, Recovery, StopReason};
-use crate::live_hosts::{self, HeldCamera};
+use crate::live_runs::{self, HeldCamera};
 use crate::outcome::{Attempt, Class, Outcome};
 use crate::recording::{Recording, VideoCodec};
 use crate::untrusted::Untrusted;
@@ -41,12 +41,13 @@ pub(super) fn line(event: &Event, zone: Tz) -> Option<Line> {
         Event::LeaseLost { nvr } => {
             important(format!("nvr {nvr} is another host's now; what this one still had was not kept"))
         }
-        Event::HostsAwaited { nvrs } => {
-            quiet(format!("{} with something left, held by other hosts: waiting", wording::count(*nvrs as u64, "NVR")))
-        }
+        Event::HostsAwaited { nvrs } => quiet(format!(
+            "{} with something left, held by other hosts or left to another job: waiting",
+            wording::count(*nvrs as u64, "NVR")
+        )),
         Event::LiveWaits { held } => important(format!(
             "others have cameras of this run: {}. It waits until they are known to be dead, or heard of",
-            live_hosts::told(held)
+            live_runs::told(held)
         )),
         Event::LiveJoinedAgain => important(
             "this live run was not heard of for too long and was taken for dead: it has joined again".to_owned(),

@@ -9,7 +9,7 @@ use super::postgres::{Failure, Late};
 use crate::device::NvrId;
 use crate::failpoint::{self, Failpoint};
 use crate::lease::HostId;
-use crate::live_hosts::{self, HeldCamera};
+use crate::live_runs::{self, HeldCamera};
 use crate::recording::Recording;
 use crate::time_range::TimeRange;
 
@@ -243,7 +243,7 @@ pub enum LedgerError {
     /// Other live runs record some of the cameras.
     #[error(
         "others record these cameras into {} already: {}. Stop them, or name other cameras; nothing was begun",
-        .ledger.display(), live_hosts::told(.held)
+        .ledger.display(), live_runs::told(.held)
     )]
     CamerasHeld {
         /// The ledger.

@@ -1,10 +1,10 @@
 //! Who shares the work, and how it stands: for people.
 
 use super::error::{Fault, LedgerError};
-use super::leases::{is_alive, shared};
+use super::leases::{is_alive, living, tally};
 use super::session::{Row, Session, values};
 use super::{Ledger, queries};
-use crate::lease::HostId;
+use crate::lease::{HostId, Tally};
 use crate::report::{HostRow, SharedWork};
 use crate::time_range::UtcSecond;
 
@@ -16,12 +16,35 @@ impl Ledger {
             return Ok(None);
         }
         self.read(|session| {
-            let shared = shared(session, None)?;
-            let (free, leased, finished) = (shared.free, shared.leased, shared.finished);
+            let [finished, free, mut leased] = tallies(session)?;
+            leased.seconds = living(session, None)?.iter().map(|(.., state)| state.backlog_seconds).sum();
             Ok(Some(SharedWork { hosts: hosts(session)?, free, leased, finished }))
         })
         .await
     }
+}
+
+/// NVRs that are finished for every job, that are free, and that a living host holds for any of them.
+fn tallies(session: Session<'_>) -> Result<[Tally; 3], Fault> {
+    let mut tallies = [Tally::default(); 3];
+    session.each(
+        &format!(
+            "SELECT n.state, count(*), CAST(sum(n.seconds) AS BIGINT)
+             FROM (
+                 SELECT max(CASE WHEN j.finished_at IS NOT NULL OR j.backlog_seconds = 0 THEN 0 WHEN {} THEN 2 ELSE 1 END) AS state,
+                     sum(CASE WHEN j.finished_at IS NULL THEN j.backlog_seconds ELSE 0 END) AS seconds
+                 FROM nvr_job AS j LEFT JOIN host AS h ON h.host = j.held_by GROUP BY j.nvr
+             ) AS n GROUP BY n.state",
+            is_alive("NULL")
+        ),
+        values![],
+        |row| {
+            let state: usize = row.get::<u32>(0)? as usize;
+            tallies[state.min(2)] = tally(row)?;
+            Ok(())
+        },
+    )?;
+    Ok(tallies)
 }
 
 fn hosts(session: Session<'_>) -> Result<Vec<HostRow>, Fault> {

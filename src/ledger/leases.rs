@@ -43,7 +43,7 @@ impl Ledger {
                 "UPDATE host SET streams = ?2, backlog_seconds = ?3, hungry = ?4 WHERE host = ?1",
                 values![host.get(), number(state.streams), state.backlog_seconds, state.hungry],
             )?;
-            shared(session, Some((host, job)))
+            shared(session, host, job)
         })
         .await
     }
@@ -78,6 +78,9 @@ impl Ledger {
 
     /// Gives leases back. One that somebody else has taken since is his.
     pub async fn give_back(&self, host: HostId, given: Vec<GivenBack>) -> Result<(), LedgerError> {
+        // In one order, as whoever joins locks them.
+        let mut given = given;
+        given.sort_by(|a, b| a.lease.cmp(&b.lease));
         self.shared_write(move |session| {
             for GivenBack { lease, rest } in &given {
                 let (backlog, loses_at) = rest.as_ref().map_or((0, None), |rest| (rest.backlog_seconds, rest.loses_at));
@@ -104,8 +107,12 @@ impl Ledger {
     /// Leaves the hosts; what this one still holds is free.
     pub async fn leave(&self, host: HostId) -> Result<(), LedgerError> {
         self.shared_write(move |session| {
-            session.execute("UPDATE nvr_share SET host = NULL WHERE host = ?1", values![host.get()])?;
-            session.execute("UPDATE nvr_job SET held_by = NULL WHERE held_by = ?1", values![host.get()])?;
+            // By NVR as well: a job that came at the moment when this host took one from a dead host may say that the dead one has it.
+            session.execute(
+                "WITH free AS (UPDATE nvr_share SET host = NULL WHERE host = ?1 RETURNING nvr)
+                 UPDATE nvr_job SET held_by = NULL WHERE held_by = ?1 OR nvr IN (SELECT f.nvr FROM free AS f)",
+                values![host.get()],
+            )?;
             session.execute(
                 "UPDATE host SET left_at = clock_timestamp() WHERE host = ?1 AND left_at IS NULL",
                 values![host.get()],
@@ -163,8 +170,8 @@ struct Waiting {
     backlog_seconds: i64,
 }
 
-/// What hosts with other jobs would take next who have streams to spare: as much as they could fill these with, about. All that such a
-/// job has left would be too much: a host takes some of it, and others would have given up the rest for nobody.
+/// What hosts with other jobs would take next who have streams to spare, and would be given: as much as they could fill these with,
+/// about. All that such a job has left would be too much: a host takes some of it, and others would have given up the rest for nobody.
 fn waiting(session: Session<'_>, host: HostId, job: i64) -> Result<Vec<Waiting>, Fault> {
     session.all(
         &format!(
@@ -172,8 +179,11 @@ fn waiting(session: Session<'_>, host: HostId, job: i64) -> Result<Vec<Waiting>,
              FROM (
                  SELECT h.job, count(*) AS hosts FROM host AS h WHERE h.job <> ?2 AND h.hungry = 1 AND {} GROUP BY h.job
              ) AS w, LATERAL (
-                 SELECT j.nvr, j.job, j.backlog_seconds FROM nvr_job AS j LEFT JOIN host AS h ON h.host = j.held_by
+                 SELECT j.nvr, j.job, j.backlog_seconds
+                 FROM nvr_job AS j LEFT JOIN host AS h ON h.host = j.held_by
+                     LEFT JOIN nvr_job AS k ON k.nvr = j.nvr AND k.job = h.job
                  WHERE j.job = w.job AND j.finished_at IS NULL AND j.backlog_seconds > 0 AND h.job IS DISTINCT FROM w.job
+                     AND (k.job IS NULL OR (j.backlog_seconds, j.job) < (k.backlog_seconds, k.job))
                  ORDER BY j.loses_at, j.backlog_seconds DESC, j.nvr LIMIT w.hosts * {NVRS_OF_A_HOST}
              ) AS o",
             is_alive("?1")
@@ -242,38 +252,27 @@ pub(super) fn is_heard_of(session: Session<'_>, host: HostId, lasts: Duration) -
     heard_of.first().copied().ok_or_else(|| LedgerError::HostLost { host }.into())
 }
 
-/// How all hosts and the work stand, as that host may say who has that job, or anybody of all jobs.
-pub(super) fn shared(session: Session<'_>, told: Option<(HostId, i64)>) -> Result<Shared, Fault> {
-    let is_alive = is_alive("?1");
-    let (me, job) = (told.map(|(host, _)| host.get()), told.map(|(_, job)| job));
-    let hosts = session.all(
-        &format!(
-            "SELECT h.host, h.job, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {is_alive} ORDER BY h.host"
-        ),
-        values![me],
-        |row| {
-            let state =
-                HostState { streams: count(unsigned(row, 2)?), backlog_seconds: row.get(3)?, hungry: row.get(4)? };
-            Ok((row.get::<i64>(1)?, HostId::new(row.get(0)?), state))
-        },
-    )?;
-    let is_ours = |of: i64| job.is_none_or(|job| job == of);
-    let others_wait = hosts.iter().any(|&(of, _, state)| !is_ours(of) && state.hungry);
+/// How all hosts and the work stand, as that host may say who has that job.
+fn shared(session: Session<'_>, host: HostId, job: i64) -> Result<Shared, Fault> {
+    let hosts = living(session, Some(host))?;
+    let others_wait = hosts.iter().any(|&(of, _, state)| of != job && state.hungry);
     let mut shared = Shared { living: hosts.len(), ..Shared::default() };
-    shared.hosts = hosts.into_iter().filter(|&(of, ..)| is_ours(of)).map(|(_, host, state)| (host, state)).collect();
+    shared.hosts = hosts.into_iter().filter(|&(of, ..)| of == job).map(|(_, host, state)| (host, state)).collect();
+    let is_alive = is_alive("?1");
     // Counted by host first: who is alive is then asked some hundred times, and not once for each NVR.
     session.each(
         &format!(
             "SELECT CASE WHEN s.is_over THEN 2 WHEN {is_alive} THEN 1 ELSE 0 END, CAST(sum(s.nvrs) AS BIGINT),
                  CAST(sum(s.seconds) AS BIGINT)
              FROM (
-                 SELECT held_by, finished_at IS NOT NULL OR backlog_seconds = 0 AS is_over, count(*) AS nvrs, sum(backlog_seconds) AS seconds
-                 FROM nvr_job WHERE ?2 IS NULL OR job = ?2 GROUP BY 1, 2
+                 SELECT held_by, finished_at IS NOT NULL OR backlog_seconds = 0 AS is_over, count(*) AS nvrs,
+                     sum(backlog_seconds) AS seconds
+                 FROM nvr_job WHERE job = ?2 GROUP BY 1, 2
              ) AS s LEFT JOIN host AS h ON h.host = s.held_by GROUP BY 1 ORDER BY 1"
         ),
-        values![me, job],
+        values![host.get(), job],
         |row| {
-            let tally = Tally { nvrs: count(unsigned(row, 1)?), seconds: row.get(2)? };
+            let tally = tally(row)?;
             match row.get::<i64>(0)? {
                 0 => shared.free = tally,
                 1 => shared.leased = tally,
@@ -286,13 +285,34 @@ pub(super) fn shared(session: Session<'_>, told: Option<(HostId, i64)>) -> Resul
         // What was offered once says less than what their hosts do.
         shared.leased.seconds = shared.hosts.iter().map(|(_, state)| state.backlog_seconds).sum();
     }
-    if let Some((host, job)) = told.filter(|_| others_wait) {
+    if others_wait {
         for Waiting { nvr, backlog_seconds, .. } in waiting(session, host, job)? {
             let least = shared.wanted.entry(nvr).or_insert(backlog_seconds);
             *least = (*least).min(backlog_seconds);
         }
     }
     Ok(shared)
+}
+
+/// The hosts that are alive, as that host may say, or anybody: with the job of each, and what it said last.
+pub(super) fn living(session: Session<'_>, told: Option<HostId>) -> Result<Vec<(i64, HostId, HostState)>, Fault> {
+    session.all(
+        &format!(
+            "SELECT h.host, h.job, h.streams, h.backlog_seconds, h.hungry FROM host AS h WHERE {} ORDER BY h.host",
+            is_alive("?1")
+        ),
+        values![told.map(HostId::get)],
+        |row| {
+            let state =
+                HostState { streams: count(unsigned(row, 2)?), backlog_seconds: row.get(3)?, hungry: row.get(4)? };
+            Ok((row.get(1)?, HostId::new(row.get(0)?), state))
+        },
+    )
+}
+
+/// A tally whose numbers are the second and the third column.
+pub(super) fn tally(row: &Row<'_>) -> Result<Tally, Fault> {
+    Ok(Tally { nvrs: count(unsigned(row, 1)?), seconds: row.get(2)? })
 }
 
 pub(super) fn json<T: Serialize>(lines: &[T]) -> Result<String, Fault> {

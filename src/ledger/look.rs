@@ -83,7 +83,7 @@ impl Ledger {
             return Ok(Vec::new());
         }
         let heard_of = "SELECT machine, pid FROM host WHERE left_at IS NULL AND until > clock_timestamp()
-             UNION SELECT machine, pid FROM live_host WHERE left_at IS NULL AND until > clock_timestamp()";
+             UNION SELECT machine, pid FROM live_run WHERE left_at IS NULL AND until > clock_timestamp()";
         let mut living =
             self.read(|session| session.all(heard_of, values![], |row| Ok((row.get(0)?, row.get(1)?)))).await?;
         let here = host_name();

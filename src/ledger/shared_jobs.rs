@@ -52,9 +52,13 @@ impl Ledger {
         self.shared_write(move |session| {
             session.alone_with(ONE_JOINS)?;
             let host = HostId::new(join(session, &joining)?);
-            forget_the_past(session, host)?;
-            let renamed = if is_named_so(session, host)? { BTreeMap::new() } else { name(session, host, &joining)? };
-            Ok(Joined { host, renamed })
+            if is_named_so(session, host)? {
+                return Ok(Joined { host, renamed: BTreeMap::new() });
+            }
+            // Nobody takes or gives back an NVR until what is said of this job is true of those as well.
+            session.all("SELECT 1 FROM nvr_share ORDER BY nvr FOR SHARE", values![], |_| Ok(()))?;
+            forget_the_past(session, host, joining.again)?;
+            Ok(Joined { host, renamed: name(session, host, &joining)? })
         })
         .await
     }
@@ -147,14 +151,16 @@ fn join(session: Session<'_>, joining: &Joining) -> Result<i64, Fault> {
 }
 
 /// Forgets jobs that nobody is at work on, with the names of their leases. A host that was not heard of for an hour is taken for gone:
-/// one that was for a shorter time may only have slept, and goes on where nobody has taken what it holds. Those of a month ago are of no
-/// use to anybody.
-fn forget_the_past(session: Session<'_>, host: HostId) -> Result<(), Fault> {
-    session.execute(
-        "UPDATE host SET left_at = clock_timestamp() WHERE left_at IS NULL
-             AND greatest(until, pg_postmaster_start_time()) < clock_timestamp() - INTERVAL '1 hour'",
-        values![],
-    )?;
+/// one that was for a shorter time may only have slept, and goes on where nobody has taken what it holds. By one that joins `again`
+/// nobody is: what kept it from being heard of may have kept others. Those of a month ago are of no use to anybody.
+fn forget_the_past(session: Session<'_>, host: HostId, again: bool) -> Result<(), Fault> {
+    if !again {
+        session.execute(
+            "UPDATE host SET left_at = clock_timestamp() WHERE left_at IS NULL
+                 AND greatest(until, pg_postmaster_start_time()) < clock_timestamp() - INTERVAL '1 hour'",
+            values![],
+        )?;
+    }
     session.execute(
         "DELETE FROM nvr_job WHERE job NOT IN (SELECT h.job FROM host AS h WHERE h.host <> ?1 AND h.left_at IS NULL)",
         values![host.get()],
@@ -199,12 +205,12 @@ fn name(session: Session<'_>, host: HostId, joining: &Joining) -> Result<BTreeMa
     if !renamed.is_empty() {
         session.execute("UPDATE host SET served = ?2 WHERE host = ?1", values![host.get(), served_number(&settled)])?;
     }
-    // Of a job that is known, each camera is. Who holds an NVR is kept from giving it back until the new row says so as well.
+    // Of a job that is known, each camera is.
     session.execute(
         "INSERT INTO nvr_job (nvr, job, devices, held_by)
          SELECT d.nvr, ?2, d.devices, s.host
          FROM jsonb_to_recordset(?1::JSONB) AS d (nvr TEXT, devices BIGINT[])
-             LEFT JOIN (SELECT nvr, host FROM nvr_share WHERE host IS NOT NULL FOR SHARE) AS s ON s.nvr = d.nvr
+             LEFT JOIN nvr_share AS s ON s.nvr = d.nvr
          WHERE NOT EXISTS (SELECT 1 FROM nvr_job WHERE job = ?2)
          ORDER BY d.nvr",
         values![&lines(&settled)?, joining.job.key],

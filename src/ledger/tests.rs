@@ -2,7 +2,7 @@
 
 mod copying;
 pub(in crate::ledger) mod engines;
-mod live_hosts;
+mod live_runs;
 mod model;
 mod narrow;
 mod opening;

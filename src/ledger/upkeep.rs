@@ -18,8 +18,14 @@ use crate::time_range::{TimeRange, UtcSecond};
 use crate::upkeep::{Fate, Leaving, Round, RoundCounts};
 use crate::window::Cause;
 
-/// Between two tries at a hold that another process has.
-const UPKEEP_PAUSE: Duration = Duration::from_millis(100);
+/// How long the right to take files out is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct UpkeepPatience {
+    /// While another process has it.
+    pub others: Duration,
+    /// While perhaps only the server does not know yet that the connection is gone with which this process had it.
+    pub own: Duration,
+}
 
 const ASIDE: &str = "aside";
 const DELETED: &str = "deleted";
@@ -39,21 +45,17 @@ impl Ledger {
     // Files that leave.
 
     /// Takes the right to take files out of the archive, which one process has at a time; [`LedgerError::UpkeepHeld`] when another has
-    /// it for longer than `patience`. It ends with [`Self::release_upkeep`], with this value, or with the process. Of a file, whoever
+    /// it for longer than it is waited for. It ends with [`Self::release_upkeep`], with this value, or with the process. Of a file, whoever
     /// may work with its archive has the hold of the vault, and this says nothing more.
-    pub async fn hold_upkeep(&self, patience: Duration) -> Result<(), LedgerError> {
+    pub async fn hold_upkeep(&self, patience: UpkeepPatience) -> Result<(), LedgerError> {
         let Keeper::Server(database) = &self.keeper else { return Ok(()) };
-        let begun = tokio::time::Instant::now();
-        loop {
-            let on = Arc::clone(database);
-            match database.aside(move || on.lock_upkeep()).await? {
-                Some(lock) => {
-                    *locked(&self.upkeep) = Some(lock);
-                    return Ok(());
-                }
-                None if begun.elapsed() < patience => tokio::time::sleep(UPKEEP_PAUSE).await,
-                None => return Err(LedgerError::UpkeepHeld { ledger: self.name.clone() }),
+        let on = Arc::clone(database);
+        match database.aside(move || on.lock_upkeep(patience.others)).await? {
+            Some(lock) => {
+                *locked(&self.upkeep) = Some((lock, patience));
+                Ok(())
             }
+            None => Err(LedgerError::UpkeepHeld { ledger: self.name.clone() }),
         }
     }
 
@@ -64,8 +66,16 @@ impl Ledger {
 
     /// Before a file is noted that is to leave: who lost the hold with its connection takes it anew, unless another has it by now.
     async fn still_holds_upkeep(&self) -> Result<(), LedgerError> {
-        let is_lost = locked(&self.upkeep).as_ref().is_some_and(|lock| !lock.stands());
-        if is_lost { self.hold_upkeep(Duration::ZERO).await } else { Ok(()) }
+        let held = locked(&self.upkeep).take();
+        let (Keeper::Server(database), Some((lock, patience))) = (&self.keeper, held) else { return Ok(()) };
+        let on = Arc::clone(database);
+        match database.aside(move || Ok(Some(lock).filter(|lock| on.still_locks(lock)))).await? {
+            Some(lock) => {
+                *locked(&self.upkeep) = Some((lock, patience));
+                Ok(())
+            }
+            None => self.hold_upkeep(UpkeepPatience { others: patience.own, ..patience }).await,
+        }
     }
 
     /// Notes that a file which is not what its recording says is about to be moved aside. False when the recording is there no
@@ -119,6 +129,17 @@ impl Ledger {
                 }
             }
             Ok(())
+        })
+        .await
+    }
+
+    /// Whether a file is still noted that is about to leave.
+    pub async fn is_leaving(&self, path: String) -> Result<bool, LedgerError> {
+        self.read(move |session| {
+            session.one(
+                "SELECT CASE WHEN EXISTS (SELECT 1 FROM leaving WHERE path = ?1) THEN 1 ELSE 0 END",
+                values![&path],
+            )
         })
         .await
     }

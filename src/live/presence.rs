@@ -19,7 +19,7 @@ use crate::device::DeviceId;
 use crate::event::Event;
 use crate::lease::LeaseTimes;
 use crate::ledger::{Ledger, LedgerError};
-use crate::live_hosts::LiveHostId;
+use crate::live_runs::LiveRunId;
 use crate::live_waiting::{Verdict, Waiting};
 use crate::vault::Hold;
 
@@ -42,7 +42,7 @@ pub(super) struct Presence {
 #[derive(Clone, Default)]
 struct Standing {
     /// As which one it has joined; nothing before, and of a file.
-    host: Option<LiveHostId>,
+    live_run: Option<LiveRunId>,
     /// How often it has.
     joins: u64,
     /// What it has left of its cameras.
@@ -78,9 +78,9 @@ impl Presence {
         loop {
             let held = match self.ledger.join_live(cameras.clone(), self.times.lasts).await? {
                 Ok(joined) => {
-                    self.ledger.guard_live(&cameras, joined.host);
+                    self.ledger.guard_live(&cameras, joined.run);
                     hold.leave(&joined.token);
-                    self.standing.send_modify(|standing| standing.host = Some(joined.host));
+                    self.standing.send_modify(|standing| standing.live_run = Some(joined.run));
                     return Ok(true);
                 }
                 Err(held) => held,
@@ -100,7 +100,7 @@ impl Presence {
 
     /// Says that it is alive, until it is `away`.
     pub(super) async fn keep(self: Arc<Self>, hold: Arc<Hold>, away: CancellationToken) {
-        if self.host().is_none() {
+        if self.live_run().is_none() {
             return;
         }
         loop {
@@ -115,8 +115,8 @@ impl Presence {
     }
 
     async fn beat(&self, hold: &Hold) {
-        let Some(host) = self.host() else { return };
-        let beaten = match self.ledger.beat_live(host, self.times.lasts).await {
+        let Some(live_run) = self.live_run() else { return };
+        let beaten = match self.ledger.beat_live(live_run, self.times.lasts).await {
             Err(LedgerError::LiveLost) => self.join_again(hold).await,
             beaten => beaten,
         };
@@ -131,10 +131,10 @@ impl Presence {
         let mut cameras = self.standing.borrow().cameras.clone();
         let (joined, taken) = self.ledger.join_live_again(cameras.clone(), self.times.lasts).await?;
         cameras.retain(|device| taken.iter().all(|held| held.device != *device));
-        self.ledger.guard_live(&cameras, joined.host);
+        self.ledger.guard_live(&cameras, joined.run);
         hold.leave(&joined.token);
         self.standing.send_modify(|standing| {
-            standing.host = Some(joined.host);
+            standing.live_run = Some(joined.run);
             standing.joins += 1;
             standing.cameras = cameras;
         });
@@ -150,15 +150,15 @@ impl Presence {
 
     /// It has ended: its cameras are nobody's.
     pub(super) async fn leave(&self) -> Result<(), LedgerError> {
-        match self.host() {
-            Some(host) => self.ledger.leave_live(host).await,
+        match self.live_run() {
+            Some(live_run) => self.ledger.leave_live(live_run).await,
             None => Ok(()),
         }
     }
 
     /// As which one it has joined last.
-    pub(super) fn host(&self) -> Option<LiveHostId> {
-        self.standing.borrow().host
+    pub(super) fn live_run(&self) -> Option<LiveRunId> {
+        self.standing.borrow().live_run
     }
 
     /// How often it has joined again.

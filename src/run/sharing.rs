@@ -420,7 +420,8 @@ impl Run {
             (sharing.host, sharing.names) = (Some(host), names);
         }
         sharing.membership.was_heard(began);
-        sharing.looked_for_more = looked_for_more;
+        // What it offered for time that only it was asked for, and gives to another, that one may have finished without a try at it.
+        sharing.looked_for_more = looked_for_more && give_back.is_empty();
         sharing.finished = finished && sharing.holdings.is_empty();
         sharing.holdings.leave(&give_back, scheduler, now);
         let over = sharing.holdings.over(scheduler, now);

@@ -164,9 +164,15 @@ impl Ledger {
         let mut waiting = Vec::new();
         for (other, work) in self.jobs.iter().enumerate().filter(|&(other, _)| other != job) {
             let hungry = self.members.values().filter(|member| member.job == other && member.state.hungry).count();
-            let is_its_own =
-                |index: usize| self.shares[index].holder.is_some_and(|holder| self.members[&holder].job == other);
-            let next = work.open.iter().filter(|&&(_, _, index)| !is_its_own(index)).take(hungry * NVRS_OF_A_HOST);
+            // Nobody holds it, or somebody for another job that has more to do there.
+            let may_come = |&&(_, Reverse(seconds), index): &&Rank| {
+                self.shares[index].holder.is_none_or(|holder| {
+                    let held_for = self.members[&holder].job;
+                    let theirs = self.jobs[held_for].demands[&index].backlog_seconds;
+                    held_for != other && (seconds, other) < (theirs, held_for)
+                })
+            };
+            let next = work.open.iter().filter(may_come).take(hungry * NVRS_OF_A_HOST);
             waiting.extend(next.map(|&(_, Reverse(seconds), index)| (index, other, seconds)));
         }
         waiting

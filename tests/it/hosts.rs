@@ -55,6 +55,11 @@ fn published(root: &Path) -> usize {
 
 /// All is archived, and each file lies in one of these folders.
 async fn assert_whole(url: &str, roots: &[&Path]) {
+    assert_archived(url, roots, HOURS * 3600).await;
+}
+
+/// So much of each camera is archived, and nothing is missing.
+async fn assert_archived(url: &str, roots: &[&Path], seconds_each: i64) {
     let ledger = Ledger::open_read_only(LedgerPlace::parse(url).expect("an address")).expect("it is there");
     let ever = range(UtcSecond::new(0), 253_402_300_800);
     let mut seconds = 0;
@@ -65,7 +70,7 @@ async fn assert_whole(url: &str, roots: &[&Path]) {
         }
     }
     // Of no camera twice, which the ledger does not take.
-    assert_eq!(seconds, CAMERAS * HOURS * 3600);
+    assert_eq!(seconds, CAMERAS * seconds_each);
     assert_eq!(ledger.gaps(GapQuery::default()).await.expect("an answer"), []);
 }
 
@@ -101,6 +106,33 @@ async fn what_a_killed_host_held_is_fetched_by_the_other_once_its_lease_has_ende
     let ended = ended(lives).await;
     assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
     assert_whole(&url, &[&one, &two]).await;
+}
+
+/// As where "the last hours" are asked for: who begins later is asked for some minutes more, and shares the rest.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgres"]
+async fn time_that_only_one_of_two_hosts_was_asked_for_is_archived_too() {
+    const MORE: i64 = 600;
+    let (url, place) = (server().database(), slow().await);
+    let settings = std::fs::read_to_string(place.path().join("settings.toml")).expect("it was written");
+    let jobs = |name: &str, seconds: i64| {
+        let (from, to) = (yesterday(), yesterday() + seconds);
+        let job = format!("[[job]]\nname = \"night\"\ndevices = \"1-{CAMERAS}\"\nfrom = \"{from}\"\nto = \"{to}\"\n");
+        std::fs::write(place.path().join(name), format!("{settings}\n{job}")).expect("a file can be written");
+        let mut command = place.archive(&["run", name, "--root", name.trim_end_matches(".toml")]);
+        command.env("ARCHIVE_LEDGER", &url);
+        command
+    };
+    let early = jobs("one.toml", HOURS * 3600).spawn().expect("the program starts");
+    second(&place).await;
+    let late = jobs("two.toml", HOURS * 3600 + MORE).spawn().expect("the program starts");
+    for host in [early, late] {
+        let ended = ended(host).await;
+        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    }
+    let (one, two) = (place.path().join("one"), place.path().join("two"));
+    assert!(published(&one) > 0 && published(&two) > 0, "they share it");
+    assert_archived(&url, &[&one, &two], HOURS * 3600 + MORE).await;
 }
 
 fn ask(url: &str, question: &str) -> String {
@@ -149,7 +181,7 @@ async fn an_incident_does_not_wait_for_the_night_and_takes_nothing_from_it() {
     let incident = asked_for(&place, &url, "two", "1", before).spawn().expect("the program starts");
     let incident = ended(incident).await;
     assert_eq!(incident.status.code(), Some(0), "{}", stderr(&incident));
-    assert!(stderr(&incident).contains("held by other hosts: waiting"), "{}", stderr(&incident));
+    assert!(stderr(&incident).contains("held by other hosts or left to another job: waiting"), "{}", stderr(&incident));
     assert!(night.try_wait().expect("it was started here").is_none(), "the night was over before");
     let night = ended(night).await;
     assert_eq!(night.status.code(), Some(0), "{}", stderr(&night));

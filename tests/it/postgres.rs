@@ -6,7 +6,7 @@ pub mod program;
 use std::process::Command;
 use std::sync::Arc;
 
-use archive::ledger::Ledger;
+use archive::ledger::{Ledger, UpkeepPatience};
 use archive::ledger_place::LedgerPlace;
 use archive::report::GapQuery;
 use archive::time_range::UtcSecond;
@@ -181,7 +181,7 @@ async fn one_verify_at_a_time_on_whichever_machine_and_a_run_leaves_alone_what_i
     let wanted = range(yesterday(), 1200);
     expect_code(on(&url, place.fetch("1", wanted)), 0);
     let elsewhere = Ledger::open(LedgerPlace::parse(&url).expect("an address")).expect("it is there");
-    elsewhere.hold_upkeep(PATIENCE).await.expect("nobody has it");
+    elsewhere.hold_upkeep(UpkeepPatience { others: PATIENCE, own: PATIENCE }).await.expect("nobody has it");
     let row = elsewhere.recordings_overlapping(device(1), wanted).await.expect("an answer").remove(0);
     assert!(elsewhere.note_aside(row, "hash".to_owned(), String::new()).await.expect("an answer"));
 

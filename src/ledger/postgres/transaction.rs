@@ -16,31 +16,34 @@ use super::super::session::{Column, Value};
 use super::turn::Turn;
 use crate::device::DeviceId;
 use crate::lease::Lease;
-use crate::live_hosts::LiveHostId;
+use crate::live_runs::LiveRunId;
 
 /// The leases under which this process writes about cameras, and the live run as which it does.
 #[derive(Default)]
-pub(in crate::ledger) struct Guards(RwLock<BTreeMap<DeviceId, Lease>>, RwLock<BTreeMap<DeviceId, LiveHostId>>);
+pub(in crate::ledger) struct Guards {
+    leases: RwLock<BTreeMap<DeviceId, Lease>>,
+    live: RwLock<BTreeMap<DeviceId, LiveRunId>>,
+}
 
 impl Guards {
     /// From now on, what is written about these cameras is written under that lease.
     pub(in crate::ledger) fn set(&self, devices: &[DeviceId], lease: &Lease) {
-        let mut guards = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut guards = self.leases.write().unwrap_or_else(PoisonError::into_inner);
         guards.extend(devices.iter().map(|&device| (device, lease.clone())));
     }
 
     /// From now on, what is written about these cameras is written as that live run.
-    pub(in crate::ledger) fn set_live(&self, devices: &[DeviceId], host: LiveHostId) {
-        let mut guards = self.1.write().unwrap_or_else(PoisonError::into_inner);
-        guards.extend(devices.iter().map(|&device| (device, host)));
+    pub(in crate::ledger) fn set_live(&self, devices: &[DeviceId], run: LiveRunId) {
+        let mut guards = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        guards.extend(devices.iter().map(|&device| (device, run)));
     }
 
     fn of(&self, device: DeviceId) -> Option<Lease> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&device).cloned()
+        self.leases.read().unwrap_or_else(PoisonError::into_inner).get(&device).cloned()
     }
 
-    fn live_of(&self, device: DeviceId) -> Option<LiveHostId> {
-        self.1.read().unwrap_or_else(PoisonError::into_inner).get(&device).copied()
+    fn live_of(&self, device: DeviceId) -> Option<LiveRunId> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).get(&device).copied()
     }
 }
 
@@ -82,11 +85,11 @@ impl<'a> Transaction<'a> {
         if self.held.borrow().contains(&device) {
             return Ok(true);
         }
-        if let Some(host) = self.guards.live_of(device) {
+        if let Some(run) = self.guards.live_of(device) {
             // Nobody takes the row away before this transaction has ended.
             let stands = self.rows(
-                "SELECT 1 FROM live_camera WHERE device = ?1 AND live_host = ?2 FOR KEY SHARE",
-                &[Value::from(device.get()), Value::from(host.get())],
+                "SELECT 1 FROM live_camera WHERE device = ?1 AND live_run = ?2 FOR KEY SHARE",
+                &[Value::from(device.get()), Value::from(run.get())],
             )?;
             if stands.is_empty() {
                 return Err(LedgerError::LiveLost.into());

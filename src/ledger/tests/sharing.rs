@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::super::{Ledger, LedgerError, locked};
+use super::super::{Ledger, LedgerError, UpkeepPatience};
 use super::engines::{Server, address, fresh, server};
 use super::*;
 use crate::device::NvrId;
@@ -142,6 +142,41 @@ async fn no_more_is_kept_for_a_host_that_waits_than_it_can_take() {
     assert_eq!(wanted.keys().map(NvrId::as_str).collect::<Vec<_>>(), ["04", "05", "06", "07"]);
 }
 
+/// Where the holder has less to do it gives nothing, so nobody waits for that.
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn who_waits_is_given_what_it_has_less_to_do_at_whatever_else_it_wants_first() {
+    let ledger = Ledger::open(fresh()).unwrap();
+    let night = join(&ledger, "night", state(0), FOR_EVER).await;
+    let of_night = |nvr: i64| if nvr < 4 { 300 } else { 900 };
+    let demands =
+        |of: &dyn Fn(i64) -> i64| (0..8).map(|nvr| demand(&nvr.to_string(), of(nvr), None)).collect::<Vec<_>>();
+    ledger.offer(night, demands(&of_night)).await.unwrap();
+    assert_eq!(ledger.claim(night, 9, FOR_EVER).await.unwrap().len(), 8);
+    let served = (0..8).map(|nvr| (NvrId::new(&nvr.to_string()), vec![device(nvr)])).collect();
+    let job = HostJob::new("day".to_owned(), &BTreeMap::new());
+    let day = ledger.join(Joining { job, served, ..joining("day", state(0), FOR_EVER) }).await.unwrap().host;
+    ledger.offer(day, demands(&|nvr| if nvr < 4 { 900 } else { 60 })).await.unwrap();
+    let wanted = ledger.beat(night, state(0), FOR_EVER).await.unwrap().wanted;
+    assert_eq!(wanted.keys().map(NvrId::as_str).collect::<Vec<_>>(), ["4", "5", "6", "7"]);
+}
+
+/// A job that came while its host took the NVR from a dead one may say that the dead one has it.
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn what_a_host_leaves_is_free_whoever_is_said_to_have_it() {
+    let place = fresh();
+    let ledger = Ledger::open(&place).unwrap();
+    let one = join(&ledger, "one", state(0), FOR_EVER).await;
+    ledger.offer(one, vec![demand("1", 60, None), demand("2", 60, None)]).await.unwrap();
+    assert_eq!(ledger.claim(one, 9, FOR_EVER).await.unwrap().len(), 2);
+    server().psql(&database(&place), "UPDATE nvr_job SET held_by = -1 WHERE nvr = '1'");
+    let two = join(&ledger, "two", state(0), FOR_EVER).await;
+    assert_eq!(ledger.claim(two, 9, FOR_EVER).await.unwrap(), []);
+    ledger.leave(one).await.unwrap();
+    assert_eq!(ledger.claim(two, 9, FOR_EVER).await.unwrap().len(), 2);
+}
+
 /// It has something to do at one of two NVRs that another job's host holds: for that it waits, and for the other one it does not.
 #[tokio::test]
 #[ignore = "needs postgres"]
@@ -169,7 +204,7 @@ async fn a_host_is_told_what_others_wait_for_that_have_streams_to_spare() {
     assert_eq!(ledger.beat(night, state(0), FOR_EVER).await.unwrap().wanted, BTreeMap::new());
     ledger.beat(incident, state(0), FOR_EVER).await.unwrap();
     let shared = ledger.beat(night, state(0), FOR_EVER).await.unwrap();
-    assert_eq!(shared.wanted, BTreeMap::from([(NvrId::new("1"), 60), (NvrId::new("2"), 660)]));
+    assert_eq!(shared.wanted, BTreeMap::from([(NvrId::new("1"), 60)]), "and not where they have more to do");
     assert_eq!((shared.living, shared.hosts.len()), (2, 1), "hosts with other jobs take no part of this one's work");
     ledger.leave(incident).await.unwrap();
     assert_eq!(ledger.beat(night, state(0), FOR_EVER).await.unwrap().wanted, BTreeMap::new());
@@ -434,11 +469,13 @@ async fn one_process_takes_files_out_and_finds_out_when_its_connection_is_lost()
     let server = Arc::new(Server::start());
     let place = LedgerPlace::parse(&server.database()).unwrap();
     let (one, two) = (Ledger::open(&place).unwrap(), Ledger::open(&place).unwrap());
+    const NOW: UpkeepPatience = UpkeepPatience { others: Duration::ZERO, own: Duration::from_millis(500) };
+    const LATER: UpkeepPatience = UpkeepPatience { others: FOR_EVER, ..NOW };
     let held = |ledger: &Ledger| LedgerError::UpkeepHeld { ledger: ledger.name.clone() };
-    one.hold_upkeep(Duration::ZERO).await.unwrap();
-    assert_eq!(two.hold_upkeep(Duration::ZERO).await, Err(held(&two)));
+    one.hold_upkeep(NOW).await.unwrap();
+    assert_eq!(two.hold_upkeep(NOW).await, Err(held(&two)));
     one.release_upkeep();
-    two.hold_upkeep(FOR_EVER).await.unwrap();
+    two.hold_upkeep(LATER).await.unwrap();
     two.ask(vec![(device(1), range(DAY, DAY + 600).into())]).await.unwrap();
     two.add_recording(recording(1, DAY, DAY + 600)).await.unwrap();
     let note =
@@ -450,22 +487,13 @@ async fn one_process_takes_files_out_and_finds_out_when_its_connection_is_lost()
     };
     // Nobody else wants it: it is taken anew.
     crash().await;
-    let lost = || locked(&two.upkeep).as_ref().is_some_and(|lock| !lock.stands());
-    while !lost() {
-        tokio::task::yield_now().await;
-    }
     assert_eq!(note(&two).await, Ok(true));
-    assert!(!lost());
-    assert_eq!(one.hold_upkeep(Duration::ZERO).await, Err(held(&one)));
+    assert_eq!(one.hold_upkeep(NOW).await, Err(held(&one)));
 
     // Somebody else was faster.
     crash().await;
-    one.hold_upkeep(FOR_EVER).await.unwrap();
-    while !lost() {
-        tokio::task::yield_now().await;
-    }
+    one.hold_upkeep(LATER).await.unwrap();
     assert_eq!(note(&two).await, Err(held(&two)));
-    assert_eq!(two.prune(vec![recording(1, DAY, DAY + 600)]).await, Err(held(&two)));
 }
 
 async fn archived(ledger: &Ledger) -> i64 {

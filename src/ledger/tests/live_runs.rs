@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::{Ledger, LedgerError};
 use super::engines::fresh;
 use super::*;
-use crate::live_hosts::{HeldCamera, LiveJoined};
+use crate::live_runs::{HeldCamera, LiveJoined};
 use crate::report::GapQuery;
 use crate::time_range::RangeSet;
 use crate::window::Cause;
@@ -24,7 +24,7 @@ fn devices(numbers: &[i64]) -> Vec<DeviceId> {
 async fn join(ledger: &Ledger, cameras: &[i64], lasts: Duration) -> Result<LiveJoined, Vec<HeldCamera>> {
     let joined = ledger.join_live(devices(cameras), lasts).await.unwrap();
     if let Ok(joined) = &joined {
-        ledger.guard_live(&devices(cameras), joined.host);
+        ledger.guard_live(&devices(cameras), joined.run);
     }
     joined
 }
@@ -40,7 +40,7 @@ async fn record(ledger: &Ledger, number: i64) -> Result<(), LedgerError> {
 async fn clear(ledger: &Ledger, own: Option<&LiveJoined>) {
     for (device, stretches) in ledger.being_recorded().await.unwrap() {
         let at = UtcSecond::new(DAY + 60);
-        ledger.interrupt(own.map(|joined| joined.host), device, stretches, at).await.unwrap();
+        ledger.interrupt(own.map(|joined| joined.run), device, stretches, at).await.unwrap();
     }
 }
 
@@ -67,23 +67,23 @@ async fn a_camera_is_one_live_runs_at_a_time_and_who_has_it_is_named() {
     let first = join(&one, &[1, 2], FOR_EVER).await.expect("nobody records anything");
     let held = join(&two, &[2, 3], FOR_EVER).await.expect_err("the first has one of them");
     assert_eq!(taken(&held), [2]);
-    assert_eq!((held[0].host, held[0].pid, held[0].beats), (first.host, std::process::id(), 0));
+    assert_eq!((held[0].run, held[0].pid, held[0].beats), (first.run, std::process::id(), 0));
     let told = two.cameras_held(held).to_string();
     assert!(told.contains(&format!("device 2 by process {} on ", std::process::id())), "{told}");
     // Who was refused has none of what it asked for.
     let third = join(&one, &[3], FOR_EVER).await.expect("nobody has it");
-    one.beat_live(first.host, FOR_EVER).await.unwrap();
+    one.beat_live(first.run, FOR_EVER).await.unwrap();
     let held = join(&two, &[1, 3], FOR_EVER).await.expect_err("they are taken");
     assert_eq!(
-        held.iter().map(|camera| (camera.host, camera.beats)).collect::<Vec<_>>(),
-        [(first.host, 1), (third.host, 0)]
+        held.iter().map(|camera| (camera.run, camera.beats)).collect::<Vec<_>>(),
+        [(first.run, 1), (third.run, 0)]
     );
     // Who leaves leaves all of it, and nothing of anybody else's.
-    one.leave_live(first.host).await.unwrap();
+    one.leave_live(first.run).await.unwrap();
     let second = join(&two, &[1, 2], FOR_EVER).await.expect("they are nobody's");
-    assert_eq!(two.recorded_elsewhere(Some(second.host)).await.unwrap(), devices(&[3]).into_iter().collect());
+    assert_eq!(two.recorded_elsewhere(Some(second.run)).await.unwrap(), devices(&[3]).into_iter().collect());
     assert_eq!(two.recorded_elsewhere(None).await.unwrap(), devices(&[1, 2, 3]).into_iter().collect());
-    assert_eq!(one.beat_live(first.host, FOR_EVER).await, Err(LedgerError::LiveLost));
+    assert_eq!(one.beat_live(first.run, FOR_EVER).await, Err(LedgerError::LiveLost));
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_dead_live_runs_cameras_are_taken_and_it_claims_them_no_more_but_keeps
 
     let run = paused.begin_run(start(DAY)).await.unwrap();
     let (hour, lost) = (range(DAY, DAY + 3600), Err(LedgerError::LiveLost));
-    assert_eq!(paused.beat_live(old.host, FOR_EVER).await, lost);
+    assert_eq!(paused.beat_live(old.run, FOR_EVER).await, lost);
     for number in [1, 2] {
         let (camera, at) = (device(number), UtcSecond::new(DAY));
         assert_eq!(paused.mark_missing(camera, hour.into(), Cause::BeingRecorded, at).await, lost);
@@ -145,9 +145,9 @@ async fn a_dead_live_runs_cameras_are_taken_and_it_claims_them_no_more_but_keeps
 
     // It joins again with what is left of its own.
     let (again, held) = paused.join_live_again(devices(&[1, 2]), FOR_EVER).await.unwrap();
-    assert!(again.host > new.host && again.token != old.token);
-    assert_eq!((taken(&held), held[0].host), (vec![1], new.host));
-    paused.guard_live(&devices(&[2]), again.host);
+    assert!(again.run > new.run && again.token != old.token);
+    assert_eq!((taken(&held), held[0].run), (vec![1], new.run));
+    paused.guard_live(&devices(&[2]), again.run);
     record(&paused, 2).await.unwrap();
     assert_eq!(paused.withdraw(device(1), hour).await, lost, "the other camera is another's");
     clear(&heir, Some(&new)).await;
@@ -165,8 +165,8 @@ async fn who_has_a_dead_runs_lock_need_not_wait_for_its_lease() {
     assert_eq!(taken(&join(&next, &[1], FOR_EVER).await.expect_err("it may be alive")), [1]);
     next.live_is_gone(dead.token).await.unwrap();
     join(&next, &[1], FOR_EVER).await.expect("it is known to be gone");
-    assert_eq!(killed.beat_live(dead.host, FOR_EVER).await, Err(LedgerError::LiveLost));
-    killed.beat_live(other.host, FOR_EVER).await.expect("it has nothing to do with it");
+    assert_eq!(killed.beat_live(dead.run, FOR_EVER).await, Err(LedgerError::LiveLost));
+    killed.beat_live(other.run, FOR_EVER).await.expect("it has nothing to do with it");
 }
 
 /// Of runs that join with some of the same cameras at one moment, none has a camera that another one has.

@@ -10,9 +10,9 @@ use crate::wording;
 
 /// One live run among those of a ledger. Never given twice: a run that was taken for dead joins as another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LiveHostId(i64);
+pub struct LiveRunId(i64);
 
-impl LiveHostId {
+impl LiveRunId {
     /// The one that the ledger gave this number.
     pub const fn new(number: i64) -> Self {
         Self(number)
@@ -28,7 +28,7 @@ impl LiveHostId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveJoined {
     /// As which one.
-    pub host: LiveHostId,
+    pub run: LiveRunId,
     /// What nobody else knows of it: who finds this in a lock that is free knows that the run is gone.
     pub token: String,
 }
@@ -39,7 +39,7 @@ pub struct HeldCamera {
     /// Which.
     pub device: DeviceId,
     /// Who.
-    pub host: LiveHostId,
+    pub run: LiveRunId,
     /// What the system of its machine calls itself.
     pub machine: String,
     /// Its process there.
@@ -50,12 +50,12 @@ pub struct HeldCamera {
 
 /// Who records what, for people: `device 5 by process 4711 on night; devices 6-9 by process 12 on day`.
 pub fn told(held: &[HeldCamera]) -> String {
-    let mut by_host: BTreeMap<LiveHostId, (BTreeSet<DeviceId>, &HeldCamera)> = BTreeMap::new();
+    let mut by_run: BTreeMap<LiveRunId, (BTreeSet<DeviceId>, &HeldCamera)> = BTreeMap::new();
     for camera in held {
-        by_host.entry(camera.host).or_insert_with(|| (BTreeSet::new(), camera)).0.insert(camera.device);
+        by_run.entry(camera.run).or_insert_with(|| (BTreeSet::new(), camera)).0.insert(camera.device);
     }
     let mut told = String::new();
-    for (devices, HeldCamera { machine, pid, .. }) in by_host.values() {
+    for (devices, HeldCamera { machine, pid, .. }) in by_run.values() {
         let between = if told.is_empty() { "" } else { "; " };
         let noun = if devices.len() == 1 { "device" } else { "devices" };
         let devices = wording::device_ranges(devices).join(", ");
@@ -71,9 +71,9 @@ mod tests {
 
     #[test]
     fn people_are_told_each_run_once_with_all_that_it_has() {
-        let held = |device, host, machine: &str| HeldCamera {
+        let held = |device, run, machine: &str| HeldCamera {
             device: DeviceId::new(device).expect("not negative"),
-            host: LiveHostId::new(host),
+            run: LiveRunId::new(run),
             machine: machine.to_owned(),
             pid: 4711,
             beats: 0,

@@ -12,12 +12,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::error::{Fault, LedgerError};
+use super::leases::millis;
 use super::lock::host_name;
 use super::queries::device;
 use super::session::{Session, values};
 use super::{Keeper, Ledger, changes};
 use crate::device::DeviceId;
-use crate::live_hosts::{HeldCamera, LiveHostId, LiveJoined};
+use crate::live_runs::{HeldCamera, LiveJoined, LiveRunId};
 use crate::time_range::{RangeSet, UtcSecond};
 use crate::window::Cause;
 
@@ -37,7 +38,7 @@ impl Ledger {
         cameras: Vec<DeviceId>,
         lasts: Duration,
     ) -> Result<Result<LiveJoined, Vec<HeldCamera>>, LedgerError> {
-        self.write_shared(move |session| {
+        self.shared_write(move |session| {
             session.alone_with(ALONE)?;
             bury_the_dead(session)?;
             let held = held(session, &cameras)?;
@@ -60,7 +61,7 @@ impl Ledger {
         cameras: Vec<DeviceId>,
         lasts: Duration,
     ) -> Result<(LiveJoined, Vec<HeldCamera>), LedgerError> {
-        self.write_shared(move |session| {
+        self.shared_write(move |session| {
             session.alone_with(ALONE)?;
             bury_the_dead(session)?;
             let held = held(session, &cameras)?;
@@ -72,12 +73,12 @@ impl Ledger {
     }
 
     /// Says that a live run is alive, for `lasts` from now. [`LedgerError::LiveLost`] when it was taken for dead.
-    pub async fn beat_live(&self, host: LiveHostId, lasts: Duration) -> Result<(), LedgerError> {
-        self.write_shared(move |session| {
+    pub async fn beat_live(&self, run: LiveRunId, lasts: Duration) -> Result<(), LedgerError> {
+        self.shared_write(move |session| {
             let heard_of = session.execute(
-                "UPDATE live_host SET seen = clock_timestamp(), until = clock_timestamp() + ?2 * INTERVAL '1 millisecond',
-                     beats = beats + 1 WHERE live_host = ?1 AND left_at IS NULL",
-                values![host.get(), millis(lasts)],
+                "UPDATE live_run SET seen = clock_timestamp(), until = clock_timestamp() + ?2 * INTERVAL '1 millisecond',
+                     beats = beats + 1 WHERE live_run = ?1 AND left_at IS NULL",
+                values![run.get(), millis(lasts)],
             )?;
             if heard_of == 0 { Err(LedgerError::LiveLost.into()) } else { Ok(()) }
         })
@@ -85,13 +86,13 @@ impl Ledger {
     }
 
     /// A live run has ended: its cameras are nobody's.
-    pub async fn leave_live(&self, host: LiveHostId) -> Result<(), LedgerError> {
-        self.write_shared(move |session| {
+    pub async fn leave_live(&self, run: LiveRunId) -> Result<(), LedgerError> {
+        self.shared_write(move |session| {
             // In this order, since whoever takes cameras has their table before he has a row of the other.
-            session.execute("DELETE FROM live_camera WHERE live_host = ?1", values![host.get()])?;
+            session.execute("DELETE FROM live_camera WHERE live_run = ?1", values![run.get()])?;
             session.execute(
-                "UPDATE live_host SET left_at = clock_timestamp() WHERE live_host = ?1 AND left_at IS NULL",
-                values![host.get()],
+                "UPDATE live_run SET left_at = clock_timestamp() WHERE live_run = ?1 AND left_at IS NULL",
+                values![run.get()],
             )?;
             Ok(())
         })
@@ -107,7 +108,7 @@ impl Ledger {
         self.write(move |session| {
             session.alone_with(ALONE)?;
             session.execute(
-                "UPDATE live_host SET left_at = clock_timestamp() WHERE token = ?1 AND left_at IS NULL",
+                "UPDATE live_run SET left_at = clock_timestamp() WHERE token = ?1 AND left_at IS NULL",
                 values![&token],
             )?;
             bury_the_dead(session)
@@ -117,7 +118,7 @@ impl Ledger {
 
     /// The cameras that other living live runs record than this one. Takes the cameras of those that are dead from them first, so that
     /// nothing which they still say about one passes for true. None of a file, of which live runs keep each other out by locks.
-    pub async fn recorded_elsewhere(&self, host: Option<LiveHostId>) -> Result<BTreeSet<DeviceId>, LedgerError> {
+    pub async fn recorded_elsewhere(&self, run: Option<LiveRunId>) -> Result<BTreeSet<DeviceId>, LedgerError> {
         if !self.is_shared() {
             return Ok(BTreeSet::new());
         }
@@ -125,8 +126,8 @@ impl Ledger {
             session.alone_with(ALONE)?;
             bury_the_dead(session)?;
             let cameras = session.all(
-                "SELECT device FROM live_camera WHERE live_host IS DISTINCT FROM ?1",
-                values![host.map(LiveHostId::get)],
+                "SELECT device FROM live_camera WHERE live_run IS DISTINCT FROM ?1",
+                values![run.map(LiveRunId::get)],
                 |row| device(row, 0),
             )?;
             Ok(cameras.into_iter().collect())
@@ -135,10 +136,10 @@ impl Ledger {
     }
 
     /// Says of what is missing of `ranges` that it was interrupted, as [`Self::mark_missing`] does; not if a live run has the camera by
-    /// now that is another than `host`.
+    /// now that is another than `run`.
     pub async fn interrupt(
         &self,
-        host: Option<LiveHostId>,
+        run: Option<LiveRunId>,
         device: DeviceId,
         ranges: RangeSet,
         at: UtcSecond,
@@ -147,7 +148,7 @@ impl Ledger {
         self.write(move |session| {
             // First, so that who takes the camera after the look finds it done, and says afterwards what it records.
             session.about_a_file(device)?;
-            if is_shared && is_anothers(session, host, device)? {
+            if is_shared && is_anothers(session, run, device)? {
                 return Ok(());
             }
             changes::mark_missing(session, device, &ranges, Cause::LiveInterrupted, at)
@@ -157,36 +158,25 @@ impl Ledger {
 
     /// From now on, what this ledger is told of these cameras is kept only while they are that live run's: else it is
     /// [`LedgerError::LiveLost`]. That files of theirs are there is taken down all the same. Without effect on a file.
-    pub fn guard_live(&self, cameras: &[DeviceId], host: LiveHostId) {
+    pub fn guard_live(&self, cameras: &[DeviceId], run: LiveRunId) {
         if let Keeper::Server(database) = &self.keeper {
-            database.guards().set_live(cameras, host);
-        }
-    }
-
-    async fn write_shared<T, W>(&self, work: W) -> Result<T, LedgerError>
-    where
-        T: Send + 'static,
-        W: Fn(Session<'_>) -> Result<T, Fault> + Send + 'static,
-    {
-        match self.is_shared() {
-            true => self.write(work).await,
-            false => Err(LedgerError::NotShared { ledger: self.name.clone() }),
+            database.guards().set_live(cameras, run);
         }
     }
 }
 
 fn join(session: Session<'_>, cameras: &[DeviceId], lasts: Duration) -> Result<LiveJoined, Fault> {
     let joined = session.first(
-        "INSERT INTO live_host (machine, pid, until) VALUES (?1, ?2, clock_timestamp() + ?3 * INTERVAL '1 millisecond')
-         RETURNING live_host, token",
+        "INSERT INTO live_run (machine, pid, until) VALUES (?1, ?2, clock_timestamp() + ?3 * INTERVAL '1 millisecond')
+         RETURNING live_run, token",
         values![&host_name(), std::process::id(), millis(lasts)],
-        |row| Ok(LiveJoined { host: LiveHostId::new(row.get(0)?), token: row.get(1)? }),
+        |row| Ok(LiveJoined { run: LiveRunId::new(row.get(0)?), token: row.get(1)? }),
     )?;
-    let joined = joined.ok_or_else(|| Fault::BadValue("a new row of live_host has no number".to_owned()))?;
+    let joined = joined.ok_or_else(|| Fault::BadValue("a new row of live_run has no number".to_owned()))?;
     for device in cameras {
         session.execute(
-            "INSERT INTO live_camera (device, live_host) VALUES (?1, ?2)",
-            values![device.get(), joined.host.get()],
+            "INSERT INTO live_camera (device, live_run) VALUES (?1, ?2)",
+            values![device.get(), joined.run.get()],
         )?;
     }
     Ok(joined)
@@ -197,12 +187,17 @@ fn join(session: Session<'_>, cameras: &[DeviceId], lasts: Duration) -> Result<L
 fn bury_the_dead(session: Session<'_>) -> Result<(), Fault> {
     session.execute(
         &format!(
-            "UPDATE live_host AS h SET left_at = clock_timestamp() WHERE h.left_at IS NULL AND ({IS_ALIVE}) IS NOT TRUE"
+            "UPDATE live_run AS h SET left_at = clock_timestamp() WHERE h.left_at IS NULL AND ({IS_ALIVE}) IS NOT TRUE"
         ),
         values![],
     )?;
     session.execute(
-        "DELETE FROM live_camera AS c USING live_host AS h WHERE h.live_host = c.live_host AND h.left_at IS NOT NULL",
+        "DELETE FROM live_camera AS c USING live_run AS h WHERE h.live_run = c.live_run AND h.left_at IS NOT NULL",
+        values![],
+    )?;
+    // Those of a month ago are of no use to anybody.
+    session.execute(
+        "DELETE FROM live_run WHERE left_at IS NOT NULL AND until < clock_timestamp() - INTERVAL '30 days'",
         values![],
     )?;
     Ok(())
@@ -211,13 +206,13 @@ fn bury_the_dead(session: Session<'_>) -> Result<(), Fault> {
 /// Who has what of these cameras.
 fn held(session: Session<'_>, cameras: &[DeviceId]) -> Result<Vec<HeldCamera>, Fault> {
     let mut all = session.all(
-        "SELECT c.device, h.live_host, h.machine, h.pid, h.beats
-         FROM live_camera AS c JOIN live_host AS h ON h.live_host = c.live_host ORDER BY c.device",
+        "SELECT c.device, h.live_run, h.machine, h.pid, h.beats
+         FROM live_camera AS c JOIN live_run AS h ON h.live_run = c.live_run ORDER BY c.device",
         values![],
         |row| {
             Ok(HeldCamera {
                 device: device(row, 0)?,
-                host: LiveHostId::new(row.get(1)?),
+                run: LiveRunId::new(row.get(1)?),
                 machine: row.get(2)?,
                 pid: row.get(3)?,
                 beats: row.get(4)?,
@@ -229,15 +224,11 @@ fn held(session: Session<'_>, cameras: &[DeviceId]) -> Result<Vec<HeldCamera>, F
     Ok(all)
 }
 
-fn is_anothers(session: Session<'_>, host: Option<LiveHostId>, device: DeviceId) -> Result<bool, Fault> {
+fn is_anothers(session: Session<'_>, run: Option<LiveRunId>, device: DeviceId) -> Result<bool, Fault> {
     let found = session.first(
-        "SELECT 1 FROM live_camera WHERE device = ?1 AND live_host IS DISTINCT FROM ?2",
-        values![device.get(), host.map(LiveHostId::get)],
+        "SELECT 1 FROM live_camera WHERE device = ?1 AND live_run IS DISTINCT FROM ?2",
+        values![device.get(), run.map(LiveRunId::get)],
         |_| Ok(()),
     )?;
     Ok(found.is_some())
-}
-
-fn millis(lasts: Duration) -> i64 {
-    i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX)
 }
