@@ -196,9 +196,11 @@ fn waiting(session: Session<'_>, host: HostId, job: i64) -> Result<Vec<Waiting>,
 /// The statement of a claim: of host `?1`, up to `?2` NVRs, for job `?3`, but for those of `?4` at which others have less to do;
 /// those that the hosts `?5` hold are free as well, if there are any.
 fn claim(some_are_dead: bool) -> String {
-    // Who has as much to do goes by the job's number, so that of two that wait for each other one goes first.
-    let may_be_taken = "j.job = ?3 AND j.finished_at IS NULL AND j.backlog_seconds > 0 AND NOT EXISTS (
-             SELECT 1 FROM waiting AS w WHERE w.nvr = j.nvr AND (w.backlog_seconds, w.job) < (j.backlog_seconds, j.job))";
+    // Who has as much to do goes by the job's number, so that of two that wait for each other one goes first. Asked of one NVR after the
+    // other, as far as they are read: a join would read and sort all that is free.
+    let may_be_taken = "j.job = ?3 AND j.finished_at IS NULL AND j.backlog_seconds > 0 AND (
+             SELECT 1 FROM waiting AS w
+             WHERE w.nvr = j.nvr AND (w.backlog_seconds, w.job) < (j.backlog_seconds, j.job) LIMIT 1) IS NULL";
     let in_order = "ORDER BY loses_at, backlog_seconds DESC, nvr LIMIT ?2";
     let (left_behind, and_left_behind) = match some_are_dead {
         // From what they hold, and not from all that there is to do.
