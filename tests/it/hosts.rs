@@ -2,7 +2,7 @@
 //! that it is seen who fetched what.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use archive::ledger::Ledger;
 use archive::ledger_place::LedgerPlace;
@@ -45,6 +45,19 @@ async fn second(place: &Place) {
     std::fs::copy(mark, two.join(".archive-root")).expect("a file can be copied");
 }
 
+/// Each comes to its end, with nothing missing.
+async fn all_end_well(hosts: [Child; 2]) {
+    for host in hosts {
+        let ended = ended(host).await;
+        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    }
+}
+
+fn assert_one_download_a_camera(place: &Place) {
+    let most = place.platform.max_open_per_device();
+    assert!(most.values().all(|&open| open <= 1), "a camera was asked twice at once: {most:?}");
+}
+
 /// How many recordings lie in a host's folder.
 fn published(root: &Path) -> usize {
     let folders = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -81,10 +94,7 @@ async fn two_hosts_share_a_night_and_both_end_when_all_is_archived() {
     let first = host(&place, &url, "one").spawn().expect("the program starts");
     second(&place).await;
     let other = host(&place, &url, "two").spawn().expect("the program starts");
-    for host in [first, other] {
-        let ended = ended(host).await;
-        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
-    }
+    all_end_well([first, other]).await;
     let (one, two) = (place.path().join("one"), place.path().join("two"));
     assert_whole(&url, &[&one, &two]).await;
     let counts = [&one, &two].map(|root| published(root));
@@ -126,10 +136,7 @@ async fn time_that_only_one_of_two_hosts_was_asked_for_is_archived_too() {
     let early = jobs("one.toml", HOURS * 3600).spawn().expect("the program starts");
     second(&place).await;
     let late = jobs("two.toml", HOURS * 3600 + MORE).spawn().expect("the program starts");
-    for host in [early, late] {
-        let ended = ended(host).await;
-        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
-    }
+    all_end_well([early, late]).await;
     let (one, two) = (place.path().join("one"), place.path().join("two"));
     assert!(published(&one) > 0 && published(&two) > 0, "they share it");
     assert_archived(&url, &[&one, &two], HOURS * 3600 + MORE).await;
@@ -153,15 +160,11 @@ async fn a_host_that_comes_when_more_is_known_of_nvrs_asks_for_no_camera_that_an
     })
     .await;
     let other = host(&place, &url, "two").spawn().expect("the program starts");
-    for host in [first, other] {
-        let ended = ended(host).await;
-        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
-    }
+    all_end_well([first, other]).await;
     let (one, two) = (place.path().join("one"), place.path().join("two"));
     assert_whole(&url, &[&one, &two]).await;
     assert!(published(&two) > 0, "the second one came too late for anything");
-    let most = place.platform.max_open_per_device();
-    assert!(most.values().all(|&open| open <= 1), "a camera was asked twice at once: {most:?}");
+    assert_one_download_a_camera(&place);
     let names = ask(&url, "SELECT DISTINCT nvr ~ '^device [0-9]+$' FROM nvr_job");
     assert_eq!(names, "t", "they lease by the names of the first one");
 }
@@ -187,6 +190,5 @@ async fn an_incident_does_not_wait_for_the_night_and_takes_nothing_from_it() {
     assert_eq!(night.status.code(), Some(0), "{}", stderr(&night));
     assert_eq!(published(&place.path().join("one")) as i64, CAMERAS * HOURS * 6, "the night's is the night's");
     assert_eq!(published(&place.path().join("two")), 1);
-    let most = place.platform.max_open_per_device();
-    assert!(most.values().all(|&open| open <= 1), "a camera was asked twice at once: {most:?}");
+    assert_one_download_a_camera(&place);
 }

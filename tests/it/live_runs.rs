@@ -1,7 +1,7 @@
 //! Live runs of many machines into one archive, with the real program: a ledger on a PostgreSQL server, recordings in an object store,
 //! and for each machine a spool of its own. What one records, others leave alone for as long as it lives.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use archive::device::DeviceId;
 use archive::event::Recovery;
 use archive::ledger::Ledger;
 use archive::ledger_place::LedgerPlace;
-use archive::publish::{self, Ready};
+use archive::publish::{self, Kept, Ready};
 use archive::recording::{Container, ContentHash, MediaFacts, Recording, Source};
 use archive::vault::{Named, Outgoing, Patience, Uploaded, Vault, name};
 use rustix::process::Signal;
@@ -469,6 +469,31 @@ async fn what_a_living_live_run_publishes_just_now_is_not_aborted_and_a_dead_one
     assert!(matches!(finish(*anew).await, Uploaded::Here { set_aside: None }));
 }
 
+/// An archive in that store, with its ledger and its spool in a folder.
+async fn alone(store: &Server, folder: &Path) -> (Ledger, Vault) {
+    let place = store.place("alone", &folder.join("spool"));
+    let opening = tokio::task::spawn_blocking(move || place.open());
+    let vault = opening.await.expect("it does not panic").expect("an archive");
+    (Ledger::open(folder.join("ledger.db")).expect("a ledger"), vault)
+}
+
+/// What came of a stream, judged and noted and not sent.
+async fn kept(ledger: &Ledger, vault: &Vault, named: Named, bytes: &[u8]) -> Kept {
+    let mut staging = vault.stage(named.device, named.range).expect("a staging file");
+    staging.append(bytes).expect("it is appended");
+    let ready = Ready {
+        staging,
+        good_bytes: bytes.len() as u64,
+        named,
+        zone: chrono_tz::Asia::Shanghai,
+        media: MediaFacts::default(),
+        clock_offset: None,
+        now: yesterday() + 3_600,
+        note: String::new(),
+    };
+    publish::keep(ledger, vault, ready).await.expect("it is kept")
+}
+
 /// A note that is gone means of a download that another host fetches it. What came live, nobody else has.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an S3 server: weed"]
@@ -479,25 +504,10 @@ async fn a_live_recording_whose_note_was_taken_back_is_noted_again_and_archived_
         return;
     }
     let (store, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
-    let place = store.place("alone", &folder.path().join("spool"));
-    let opening = tokio::task::spawn_blocking(move || place.open());
-    let vault = opening.await.expect("it does not panic").expect("an archive");
-    let ledger = Ledger::open(folder.path().join("ledger.db")).expect("a ledger");
+    let (ledger, vault) = alone(&store, folder.path()).await;
     for (number, source) in [(1, Source::Live), (2, Source::Nvr)] {
         let named = Named { device: device(number), range: range(yesterday(), 60), source, container: Container::Flv };
-        let mut staging = vault.stage(named.device, named.range).expect("a staging file");
-        staging.append(b"it is not looked at").expect("it is appended");
-        let ready = Ready {
-            staging,
-            good_bytes: 19,
-            named,
-            zone: chrono_tz::Asia::Shanghai,
-            media: MediaFacts::default(),
-            clock_offset: None,
-            now: yesterday() + 3_600,
-            note: String::new(),
-        };
-        let kept = publish::keep(&ledger, &vault, ready).await.expect("it is kept");
+        let kept = kept(&ledger, &vault, named, b"it is not looked at").await;
         let path = kept.recording.path.clone();
         ledger.forget_publishing(path.clone()).await.expect("it is forgotten");
         let sent = publish::send(&ledger, &vault, kept, None, Patience::default()).await;
@@ -529,26 +539,11 @@ async fn a_live_recording_that_was_judged_and_not_sent_is_moved_aside_where_a_pa
         return;
     }
     let (store, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
-    let place = store.place("alone", &folder.path().join("spool"));
-    let opening = tokio::task::spawn_blocking(move || place.open());
-    let vault = opening.await.expect("it does not panic").expect("an archive");
-    let ledger = Ledger::open(folder.path().join("ledger.db")).expect("a ledger");
+    let (ledger, vault) = alone(&store, folder.path()).await;
     let footage = crate::broken_server::recording(120);
     for (number, source) in [(1, Source::Live), (2, Source::Nvr)] {
         let named = Named { device: device(number), range: range(yesterday(), 120), source, container: Container::Flv };
-        let mut staging = vault.stage(named.device, named.range).expect("a staging file");
-        staging.append(&footage).expect("it is appended");
-        let ready = Ready {
-            staging,
-            good_bytes: footage.len() as u64,
-            named,
-            zone: chrono_tz::Asia::Shanghai,
-            media: MediaFacts::default(),
-            clock_offset: None,
-            now: yesterday() + 3_600,
-            note: String::new(),
-        };
-        let kept = publish::keep(&ledger, &vault, ready).await.expect("it is kept");
+        let kept = kept(&ledger, &vault, named, &footage).await;
         let part = Recording { range: range(yesterday(), 60), path: "faster".to_owned(), ..kept.recording.clone() };
         ledger.add_recording(part).await.expect("it is written down");
         let check = adopt::Check {
