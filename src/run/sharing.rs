@@ -35,7 +35,7 @@ pub(super) struct Sharing {
     /// As which it was taken for dead: what that one still has in the ledger is free once nothing of it runs.
     was: Option<HostId>,
     membership: Membership,
-    /// By which it leases: its own until it has joined.
+    /// By which it leases, once it has joined.
     names: Arc<Names>,
     holdings: Holdings,
     /// What is done with, and the ledger has not heard of yet.
