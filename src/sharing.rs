@@ -108,8 +108,6 @@ pub fn decide(me: HostId, own: &Own, shared: &Shared) -> Step {
 struct Open {
     /// NVRs that have something left.
     nvrs: i64,
-    /// What one of them has left, in the mean.
-    of_nvr: i64,
     /// What this host's part of all would be.
     part: i64,
     /// What it has.
@@ -120,8 +118,6 @@ struct Open {
     wanting: i64,
     /// How much the one of them that lacks most has below its part.
     neediest: i64,
-    /// How many NVRs those of them that lack more than this one could take before they lack as little.
-    needier: i64,
     /// Whether no host has more above its part than this one.
     is_first_above: bool,
     /// Streams of all hosts.
@@ -141,7 +137,7 @@ impl Open {
         let part_of = |streams_of_host: usize| part(seconds, streams_of_host, streams);
         let mine = part_of(own.streams);
         let over = backlog - mine;
-        let (mut above, mut wanting, mut neediest, mut needier) = (over.max(0), 0, 0, 0);
+        let (mut above, mut wanting, mut neediest) = (over.max(0), 0, 0);
         let mut is_first_above = true;
         for &(host, ref state) in shared.hosts.iter().filter(|&&(host, _)| host != me) {
             let part = part_of(state.streams);
@@ -155,26 +151,19 @@ impl Open {
             if off < -enough {
                 wanting -= off;
                 neediest = neediest.max(-off);
-                let more = (over - off).max(0);
-                needier += more / of_nvr + i64::from(more % of_nvr > 0);
             }
         }
-        Self { nvrs, of_nvr, part: mine, backlog, above, wanting, neediest, needier, is_first_above, streams }
+        Self { nvrs, part: mine, backlog, above, wanting, neediest, is_first_above, streams }
     }
 
     /// How many NVRs to lease, of those that are free.
     fn wants(&self, own: &Own, shared: &Shared) -> usize {
-        // Less than half an NVR is not worth one, while somebody lacks more: it would be above its part with it, and give it back.
-        let lacks = self.part - self.backlog;
-        let below = if self.wanting > 0 { lacks > self.of_nvr / 2 } else { lacks > 0 };
+        let below = self.backlog < self.part;
         // What others lack is left to them.
         if !below && (own.spare_streams == 0 || self.wanting > 0) {
             return 0;
         }
         let free = i64::try_from(shared.free.nvrs).unwrap_or(i64::MAX);
-        if self.needier >= free {
-            return 0;
-        }
         // Nothing ahead at first: who comes first does not see yet with how many it will share.
         let ahead = match below && !own.held.is_empty() {
             true => part(self.nvrs, own.streams, self.streams) / BEATS_FOR_A_PART,
